@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings are errors where CI asks for it; a user's newer compiler should not fail on a new warning.
+let strict = Context.environment["CORPUS_STRICT"] != nil
+
+let swift: [SwiftSetting] =
+  [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+  ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let c: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+
+let package = Package(
+  name: "checkpoint-corpus",
+  products: [
+    .executable(name: "corpus", targets: ["CorpusCLI"]),
+    // What HDF5_PLUGIN_PATH points at: h5py, h5dump and the rest read `delta` shards through it.
+    .library(name: "H5ZCheckpointDelta", type: .dynamic, targets: ["CDeltaCodec"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CKernels", cSettings: c),
+    .target(name: "CDeltaCodec", dependencies: ["CHDF5", "CZstd"], cSettings: c),
+    .target(name: "Corpus", dependencies: ["CCrypto"], swiftSettings: swift),
+    .target(
+      name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
+    .target(
+      name: "MetricIndex",
+      dependencies: ["Corpus", "ShardStore", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: swift),
+    .target(
+      name: "Generators", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
+      swiftSettings: swift),
+    .executableTarget(
+      name: "CorpusCLI",
+      dependencies: [
+        "Corpus", "ShardStore", "MetricIndex", "Generators",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: swift),
+    .testTarget(name: "CorpusTests", dependencies: ["Corpus"], swiftSettings: swift),
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
+    .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
+    .testTarget(
+      name: "ShardStoreTests", dependencies: ["ShardStore", "Corpus"], swiftSettings: swift),
+    .testTarget(
+      name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus"], swiftSettings: swift),
+    .testTarget(
+      name: "GeneratorsTests", dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels"],
+      swiftSettings: swift),
+    .testTarget(name: "CLITests", dependencies: ["CorpusCLI", "Corpus"], swiftSettings: swift),
+  ]
+)

@@ -1,0 +1,26 @@
+#include <hdf5.h>
+
+// HDF5's ids of types and property-list classes are macros that first open the library, so Swift cannot see
+// them. Each function below returns one of them under the name that HDF5's manual uses.
+
+static inline hid_t ch5_native_float(void) { return H5T_NATIVE_FLOAT; }
+static inline hid_t ch5_native_double(void) { return H5T_NATIVE_DOUBLE; }
+static inline hid_t ch5_native_int32(void) { return H5T_NATIVE_INT32; }
+static inline hid_t ch5_native_int64(void) { return H5T_NATIVE_INT64; }
+static inline hid_t ch5_native_uint8(void) { return H5T_NATIVE_UINT8; }
+/// The types on disk are little endian whatever the machine.
+static inline hid_t ch5_float32(void) { return H5T_IEEE_F32LE; }
+static inline hid_t ch5_float64(void) { return H5T_IEEE_F64LE; }
+static inline hid_t ch5_int32(void) { return H5T_STD_I32LE; }
+static inline hid_t ch5_int64(void) { return H5T_STD_I64LE; }
+static inline hid_t ch5_uint8(void) { return H5T_STD_U8LE; }
+static inline hid_t ch5_c_string(void) { return H5T_C_S1; }
+
+static inline hid_t ch5_file_access(void) { return H5P_FILE_ACCESS; }
+static inline hid_t ch5_file_create(void) { return H5P_FILE_CREATE; }
+static inline hid_t ch5_dataset_create(void) { return H5P_DATASET_CREATE; }
+static inline hid_t ch5_dataset_access(void) { return H5P_DATASET_ACCESS; }
+
+static inline unsigned ch5_truncate(void) { return H5F_ACC_TRUNC; }
+static inline unsigned ch5_read_only(void) { return H5F_ACC_RDONLY; }
+static inline haddr_t ch5_undefined_address(void) { return HADDR_UNDEF; }

@@ -1,0 +1,58 @@
+/// Whether a run is fit for training on; see reference-system.md, "bad runs".
+public enum RunStatus: String, Sendable, Codable, CaseIterable {
+  case ok
+  /// Some parameter of some checkpoint is not finite.
+  case nonfinite
+  /// All parameters are finite, and some magnitude exceeds ``limit``.
+  case outOfRange = "out_of_range"
+
+  /// The largest magnitude of a parameter in a run of status ``ok``.
+  public static let limit: Float = 10
+
+  /// The status of a run with these parameters.
+  public init(of parameters: some Sequence<Float>) {
+    var largest: Float = 0
+    for value in parameters {
+      // A sum of magnitudes would overflow to the same answer; the comparison is false for NaN.
+      guard value.magnitude <= .greatestFiniteMagnitude else {
+        self = .nonfinite
+        return
+      }
+      largest = max(largest, value.magnitude)
+    }
+    self = largest > Self.limit ? .outOfRange : .ok
+  }
+}
+
+/// One training run: all its checkpoints with their metrics.
+public struct Run: Hashable, Sendable {
+  /// The seed, which is also the run's name.
+  public let seed: Int64
+  public let status: RunStatus
+  /// The training iteration of each checkpoint, ascending, 0 for the initial network.
+  public let iterations: [Int32]
+  /// For each metric of the corpus, in its order, one value a checkpoint.
+  public let metrics: [[Float]]
+  /// The checkpoints' parameter vectors one after the other: checkpoints × P.
+  public let parameters: [Float]
+
+  /// A run whose status follows from its parameters.
+  ///
+  /// - Precondition: `parameters.count` is a multiple of `iterations.count`, and every metric has one value a
+  ///   checkpoint.
+  public init(seed: Int64, iterations: [Int32], metrics: [[Float]], parameters: [Float]) {
+    precondition(!iterations.isEmpty && parameters.count.isMultiple(of: iterations.count))
+    precondition(metrics.allSatisfy { $0.count == iterations.count })
+    self.seed = seed
+    self.status = RunStatus(of: parameters)
+    self.iterations = iterations
+    self.metrics = metrics
+    self.parameters = parameters
+  }
+
+  /// The number of checkpoints.
+  public var count: Int { iterations.count }
+
+  /// The length P of each parameter vector.
+  public var parameterCount: Int { parameters.count / count }
+}
