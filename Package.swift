@@ -30,13 +30,15 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CKernels", cSettings: c),
-    .target(name: "CDeltaCodec", dependencies: ["CHDF5", "CZstd"], cSettings: c),
-    .target(name: "Corpus", dependencies: ["CCrypto"], swiftSettings: swift),
+    .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
+    .target(name: "CLinux", cSettings: c),
+    .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
     .target(
       name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
     .target(
       name: "MetricIndex",
       dependencies: ["Corpus", "ShardStore", .product(name: "GRDB", package: "GRDB.swift")],
+      resources: [.embedInCode("index.sql")],
       swiftSettings: swift),
     .target(
       name: "Generators", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
@@ -47,16 +49,18 @@ let package = Package(
         "Corpus", "ShardStore", "MetricIndex", "Generators",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
-    .testTarget(name: "CorpusTests", dependencies: ["Corpus"], swiftSettings: swift),
+    .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
+    .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
     .testTarget(
-      name: "ShardStoreTests", dependencies: ["ShardStore", "Corpus"], swiftSettings: swift),
+      name: "ShardStoreTests", dependencies: ["ShardStore", "Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(
-      name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus"], swiftSettings: swift),
-    .testTarget(
-      name: "GeneratorsTests", dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels"],
+      name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus", "TestSupport"],
       swiftSettings: swift),
-    .testTarget(name: "CLITests", dependencies: ["CorpusCLI", "Corpus"], swiftSettings: swift),
+    .testTarget(
+      name: "GeneratorsTests", dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport"],
+      swiftSettings: swift),
+    .testTarget(name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"], swiftSettings: swift),
   ]
 )

@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 
 /// JSON in one spelling: members sorted by name, so that equal values are equal bytes.
 public enum CanonicalJSON {

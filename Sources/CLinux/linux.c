@@ -1,0 +1,27 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+int clinux_reserve(int fd, int64_t bytes) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes); }
+
+static struct flock one_byte(short type, int64_t offset) {
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+}
+
+int clinux_lock(int fd, int64_t offset) {
+  struct flock lock = one_byte(F_WRLCK, offset);
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int clinux_unlock(int fd, int64_t offset) {
+  struct flock lock = one_byte(F_UNLCK, offset);
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int clinux_is_locked(int fd, int64_t offset) {
+  struct flock lock = one_byte(F_WRLCK, offset);
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
+  return lock.l_type != F_UNLCK;
+}

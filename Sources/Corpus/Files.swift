@@ -1,0 +1,175 @@
+import CLinux
+package import Foundation
+import Glibc
+
+/// The few system calls that storing things safely stands on, with errors that name the file.
+package enum Files {
+  /// The error for what errno says now about an action on a path, such as "write".
+  package static func error(_ action: String, _ path: String, errno code: Int32 = errno) -> CorpusError {
+    let cause = String(cString: strerror(code))
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG:
+      return CorpusError(
+        .diskFull, "cannot \(action) \(path): the disk is full",
+        remedy: "free some space and run the same command again; nothing stored was lost", cause: cause)
+    case EROFS, EACCES, EPERM:
+      return CorpusError(
+        .readOnly, "cannot \(action) \(path): no permission",
+        remedy: "make the directory writable for you, or choose another", cause: cause)
+    case ENOENT:
+      return CorpusError(
+        .inputOutput, "cannot \(action) \(path): it does not exist", remedy: "check the path", cause: cause)
+    case EMFILE, ENFILE:
+      return CorpusError(
+        .resource, "cannot \(action) \(path): too many open files", remedy: "raise `ulimit -n`", cause: cause)
+    default:
+      return CorpusError(
+        .inputOutput, "cannot \(action) \(path)", remedy: "check the path and the disk", cause: cause)
+    }
+  }
+
+  /// Writes a file so that it is there as a whole or not at all, also after a power cut.
+  package static func write(_ data: Data, to path: String) throws(CorpusError) {
+    // The process number keeps apart those who write the same file at once; the last one wins, whole.
+    let temporary = temporaryPath(for: path) + "\(getpid())"
+    do {
+      let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_TRUNC)
+      try file.writeAll(data)
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+    try publish(temporary, as: path)
+  }
+
+  /// Where a file is written before it gets its name: hidden, and no `.h5`, so that no reader takes it up.
+  package static func temporaryPath(for path: String) -> String {
+    let (directory, name) = split(path)
+    return "\(directory)/.\(name).tmp"
+  }
+
+  /// Gives a complete temporary file its name: fsync, rename, fsync of the directory.
+  package static func publish(_ temporary: String, as path: String) throws(CorpusError) {
+    do {
+      try Descriptor(opening: temporary, O_RDONLY).synchronize()
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+    guard rename(temporary, path) == 0 else {
+      let failure = error("write", path)
+      unlink(temporary)
+      throw failure
+    }
+    try synchronizeDirectory(split(path).directory)
+  }
+
+  package static func remove(_ path: String) throws(CorpusError) {
+    guard unlink(path) == 0 || errno == ENOENT else { throw error("remove", path) }
+  }
+
+  package static func synchronizeDirectory(_ path: String) throws(CorpusError) {
+    try Descriptor(opening: path, O_RDONLY | O_DIRECTORY).synchronize()
+  }
+
+  /// Makes a directory, and those above it, where they are missing.
+  package static func createDirectory(_ path: String) throws(CorpusError) {
+    if mkdir(path, 0o777) == 0 || errno == EEXIST { return }
+    guard errno == ENOENT, split(path).directory != path else { throw error("create the directory", path) }
+    try createDirectory(split(path).directory)
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw error("create the directory", path) }
+  }
+
+  /// The names in a directory, sorted; none where it does not exist.
+  package static func names(in directory: String) throws(CorpusError) -> [String] {
+    guard let stream = opendir(directory) else {
+      if errno == ENOENT { return [] }
+      throw error("read the directory", directory)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Size in bytes and time of last change in nanoseconds since 1970.
+  package static func status(_ path: String) throws(CorpusError) -> (bytes: Int64, modified: Int64) {
+    var information = stat()
+    guard stat(path, &information) == 0 else { throw error("read", path) }
+    let time = information.st_mtim
+    return (Int64(information.st_size), Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+  }
+
+  package static func split(_ path: String) -> (directory: String, name: String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+    return (directory, String(path[path.index(after: slash)...]))
+  }
+}
+
+/// An open file, closed with its owner.
+package final class Descriptor: Sendable {
+  package let fd: Int32
+  package let path: String
+
+  package init(opening path: String, _ flags: Int32) throws(CorpusError) {
+    fd = open(path, flags | O_CLOEXEC, 0o666)
+    self.path = path
+    guard fd >= 0 else { throw Files.error(flags & O_CREAT == 0 ? "read" : "write", path) }
+  }
+
+  deinit { close(fd) }
+
+  package func writeAll(_ data: Data) throws(CorpusError) {
+    var written = 0
+    while written < data.count {
+      let count = data.withUnsafeBytes { Glibc.write(fd, $0.baseAddress.map { $0 + written }, $0.count - written) }
+      guard count >= 0 || errno == EINTR else { throw Files.error("write", path) }
+      written += max(count, 0)
+    }
+  }
+
+  /// Reads exactly as many bytes as the buffer has, from this offset on.
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(CorpusError) {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(fd, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset) + done)
+      guard count >= 0 || errno == EINTR else { throw Files.error("read", path) }
+      guard count != 0 else {
+        throw CorpusError(
+          .damagedShard, "\(path) ends before byte \(offset + Int64(buffer.count))",
+          remedy: "it is truncated: `corpus verify` tells which runs are affected")
+      }
+      done += max(count, 0)
+    }
+  }
+
+  package func synchronize() throws(CorpusError) {
+    // Directories on some network file systems cannot be synchronised, and need not be.
+    guard fsync(fd) == 0 || errno == EINVAL else { throw Files.error("write", path) }
+  }
+
+  /// Takes disk space for this many bytes now, so that a full disk is known before anything is written.
+  package func reserve(bytes: Int64) throws(CorpusError) {
+    guard clinux_reserve(fd, bytes) == 0 else {
+      // File systems without preallocation find a full disk while writing, as usual.
+      if errno == EOPNOTSUPP || errno == ENOSYS { return }
+      throw Files.error("write", path)
+    }
+  }
+
+  /// Gives back what ``reserve(bytes:)`` took beyond the end of the file.
+  package func releaseReserve() throws(CorpusError) {
+    var information = stat()
+    guard fstat(fd, &information) == 0, ftruncate(fd, information.st_size) == 0 else {
+      throw Files.error("write", path)
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import Foundation
+
+/// How the bytes of parameter vectors are stored in a shard.
+public enum Codec: String, Sendable, Codable, CaseIterable {
+  /// Differences between successive checkpoints, byte planes apart: the smallest. HDF5 filter 52225.
+  case delta
+  /// Shuffle and the registered Zstandard filter 32015: read by h5py with hdf5plugin, without this package.
+  case zstd
+}
+
+/// Which runs are held out: the last ones in order of their numbers.
+public struct SplitRule: Hashable, Sendable, Codable {
+  /// The part of all runs that is held out, at most ``testLimit`` runs.
+  public var testFraction: Double
+  public var testLimit: Int
+
+  enum CodingKeys: String, CodingKey {
+    case testFraction = "test_fraction"
+    case testLimit = "test_limit"
+  }
+
+  /// 5 %, and at most `testLimit`: on the published numbers of runs this is exactly the published split.
+  public init(testFraction: Double = 0.05, testLimit: Int) {
+    self.testFraction = testFraction
+    self.testLimit = testLimit
+  }
+
+  /// How many of this many runs are held out.
+  public func testCount(runs: Int) -> Int {
+    min(testLimit, Int((Double(runs) * testFraction).rounded(.up)))
+  }
+}
+
+/// What `corpus.json` says: everything that the runs of a corpus have in common.
+public struct Manifest: Hashable, Sendable, Codable {
+  public static let format = "checkpoint-corpus"
+  public static let version = 1
+
+  public var format = Self.format
+  public var version = Self.version
+  public var task: String
+  public var architecture: Architecture
+  public var metrics: [Metric]
+  /// Everything that determines a run but its seed.
+  public var recipe: JSONValue
+  /// The version of the code whose bits these are; it goes up when any bit of any run changes.
+  public var generatorVersion: Int
+  public var split: SplitRule
+  /// How new shards are stored; each shard also says it of itself.
+  public var codec: Codec
+
+  enum CodingKeys: String, CodingKey {
+    case format, version, task, architecture, metrics, recipe, split, codec
+    case generatorVersion = "generator_version"
+  }
+
+  public init(
+    task: String, architecture: Architecture, metrics: [Metric], recipe: JSONValue, generatorVersion: Int,
+    split: SplitRule, codec: Codec
+  ) {
+    self.task = task
+    self.architecture = architecture
+    self.metrics = metrics
+    self.recipe = recipe
+    self.generatorVersion = generatorVersion
+    self.split = split
+    self.codec = codec
+  }
+
+  /// Reads the text of a `corpus.json`.
+  init(json data: Data, path: String) throws(CorpusError) {
+    struct Version: Decodable {
+      var format: String?
+      var version: Int?
+    }
+    guard let head = try? CanonicalJSON.decode(Version.self, from: data), head.format == Self.format else {
+      throw CorpusError(
+        .notACorpus, "\(path) is not a checkpoint-corpus manifest",
+        remedy: "name the directory that `corpus generate --out` made")
+    }
+    guard head.version == Self.version else {
+      throw CorpusError(
+        .unsupportedVersion,
+        "\(path) has format version \(head.version.map(String.init) ?? "?"), and this program reads version "
+          + "\(Self.version)", remedy: "use the release of checkpoint-corpus that wrote it, or a newer one")
+    }
+    do {
+      self = try CanonicalJSON.decode(Manifest.self, from: data)
+    } catch {
+      throw CorpusError(
+        .notACorpus, "\(path) is damaged", remedy: "restore it from a copy of this corpus, or of another "
+          + "one of the same recipe", cause: "\(error)")
+    }
+    guard architecture.parameterCount > 0, metrics.allSatisfy(\.isColumnName) else {
+      throw CorpusError(
+        .notACorpus, "\(path) describes no usable architecture or metrics",
+        remedy: "restore it from a copy of this corpus")
+    }
+  }
+
+  /// Refuses, with what differs, a corpus whose runs would not be those of `other`.
+  public func requireSameRuns(as other: Manifest, path: String) throws(CorpusError) {
+    guard task == other.task else {
+      throw CorpusError(
+        .differentTask, "\(path) is a corpus of task \(task), not \(other.task)",
+        remedy: "choose another --out directory")
+    }
+    guard recipe == other.recipe else {
+      throw CorpusError(
+        .differentRecipe, "\(path) has another recipe (\(Self.differences(recipe, other.recipe)))",
+        remedy: "use the recipe of this corpus, or choose another --out directory")
+    }
+    guard generatorVersion == other.generatorVersion, architecture == other.architecture,
+      metrics == other.metrics
+    else {
+      throw CorpusError(
+        .differentRecipe,
+        "\(path) was made by generator version \(generatorVersion), and this program's is "
+          + "\(other.generatorVersion)",
+        remedy: "go on with the release that began it, or choose another --out directory")
+    }
+  }
+
+  private static func differences(_ mine: JSONValue, _ other: JSONValue) -> String {
+    guard case .object(let a) = mine, case .object(let b) = other else { return "\(mine), not \(other)" }
+    return Set(a.keys).union(b.keys).sorted().filter { a[$0] != b[$0] }.map {
+      "\($0) \(a[$0]?.description ?? "missing"), not \(b[$0]?.description ?? "missing")"
+    }.joined(separator: "; ")
+  }
+}
+
+extension Metric {
+  /// Whether the name can stand in SQL and in an HDF5 path as it is.
+  var isColumnName: Bool {
+    let reserved: Set = ["run", "step", "iteration", "epoch"]
+    return name.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil && !reserved.contains(name)
+  }
+}

@@ -1,0 +1,120 @@
+import Corpus
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct CorpusDirectoryTests {
+  private let temporary = TemporaryDirectory()
+  private var path: String { temporary.path + "/corpus" }
+
+  private func code(_ body: () throws -> Void) -> CorpusError.Code? {
+    do {
+      try body()
+      return nil
+    } catch {
+      return (error as? CorpusError)?.code
+    }
+  }
+
+  private func write(_ text: String, to name: String) throws {
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(path)/\(name)"))
+  }
+
+  @Test func `opens what it made`() throws {
+    let made = try CorpusDirectory(openingOrCreating: path + "/deep/er/", manifest: TestCorpus.manifest())
+    let opened = try CorpusDirectory(opening: path + "/deep/er")
+    #expect(opened.manifest == made.manifest)
+    #expect(opened.path == path + "/deep/er")
+    #expect(try opened.shardFiles() == [])
+  }
+
+  @Test func `goes on with a corpus of the same recipe, whatever its codec`() throws {
+    _ = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest(codec: .zstd))
+    let again = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest(codec: .delta))
+    #expect(again.manifest.codec == .zstd)
+  }
+
+  @Test func `refuses other runs`() throws {
+    _ = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    func opening(_ manifest: Manifest) -> CorpusError.Code? {
+      code { _ = try CorpusDirectory(openingOrCreating: path, manifest: manifest) }
+    }
+    #expect(opening(TestCorpus.manifest(task: "other")) == .differentTask)
+    #expect(opening(TestCorpus.manifest(learningRate: 0.2)) == .differentRecipe)
+    var newer = TestCorpus.manifest()
+    newer.generatorVersion = 2
+    #expect(opening(newer) == .differentRecipe)
+  }
+
+  @Test func `says how recipes differ`() throws {
+    _ = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    #expect {
+      try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest(learningRate: 0.2))
+    } throws: {
+      "\($0)".contains("learning_rate 0.1, not 0.2")
+    }
+  }
+
+  @Test func `refuses a directory that is no corpus`() throws {
+    #expect(code { _ = try CorpusDirectory(opening: path) } == .notACorpus)
+    try write("hello", to: "notes.txt")
+    #expect(code { _ = try CorpusDirectory(opening: path) } == .notACorpus)
+    #expect(
+      code { _ = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest()) }
+        == .alreadyExists)
+  }
+
+  @Test(arguments: [
+    ("", CorpusError.Code.notACorpus), ("{", .notACorpus), ("{}", .notACorpus), ("[1]", .notACorpus),
+    (#"{"format": "checkpoint-corpus"}"#, .unsupportedVersion),
+    (#"{"format": "checkpoint-corpus", "version": 2}"#, .unsupportedVersion),
+    (#"{"format": "checkpoint-corpus", "version": 1}"#, .notACorpus),
+    ("\u{0}\u{1}\u{2}", .notACorpus),
+  ])
+  func `refuses a bad manifest`(text: String, expected: CorpusError.Code) throws {
+    try write(text, to: "corpus.json")
+    #expect(code { _ = try CorpusDirectory(opening: path) } == expected)
+  }
+
+  @Test func `refuses metrics that are no columns`() throws {
+    for name in ["run", "drop table", "a-b", "", "Loss"] {
+      var manifest = TestCorpus.manifest()
+      manifest.metrics = [Metric(name, goal: .minimize)]
+      try write(try CanonicalJSON.string(manifest), to: "corpus.json")
+      #expect(code { _ = try CorpusDirectory(opening: path) } == .notACorpus)
+    }
+  }
+
+  @Test func `lists shards and nothing else`() throws {
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    for name in [
+      "runs/000002.h5", "runs/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5", "shards/notes.txt",
+    ] { try write("", to: name) }
+    #expect(try corpus.shardFiles() == ["shards/000004-000009.h5", "runs/000001.h5", "runs/000002.h5"])
+    #expect(corpus.runFile(seed: 12) == "runs/000012.h5")
+    #expect(corpus.runFile(seed: 12_345_678) == "runs/12345678.h5")
+  }
+
+  @Test func `gives a claim to one owner at a time`() throws {
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    let a = try Claims(directory: corpus.path)
+    var b: Claims? = try Claims(directory: corpus.path)
+    #expect(try a.take(5) && b?.take(5) == false && b?.take(6) == true)
+    #expect(a.isTaken(6) && b?.isTaken(5) == true && !a.isTaken(7) && !a.isTaken(5))
+    b = nil
+    #expect(!a.isTaken(6))
+    a.release(5)
+    #expect(try Claims(directory: corpus.path).take(5))
+  }
+
+  @Test func `keeps the old file where the new one cannot be written`() throws {
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    let directory = path + "/missing"
+    #expect(code { try Files.write(Data("new".utf8), to: directory + "/file") } == .inputOutput)
+    try Files.write(Data("old".utf8), to: path + "/file")
+    try Files.write(Data("newer".utf8), to: path + "/file")
+    #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "newer")
+    #expect(try Files.names(in: corpus.path).filter { $0.hasSuffix(".tmp") } == [])
+  }
+}
