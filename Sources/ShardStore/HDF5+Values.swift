@@ -1,0 +1,191 @@
+import CHDF5
+import Corpus
+
+/// The element types of our datasets: the type on disk, always little endian, and the one in memory.
+enum HDF5Element {
+  case float32, float64, int32, int64, uint8
+
+  var stored: hid_t {
+    switch self {
+    case .float32: ch5_float32()
+    case .float64: ch5_float64()
+    case .int32: ch5_int32()
+    case .int64: ch5_int64()
+    case .uint8: ch5_uint8()
+    }
+  }
+
+  var native: hid_t {
+    switch self {
+    case .float32: ch5_native_float()
+    case .float64: ch5_native_double()
+    case .int32: ch5_native_int32()
+    case .int64: ch5_native_int64()
+    case .uint8: ch5_native_uint8()
+    }
+  }
+
+  var size: Int {
+    switch self {
+    case .float32, .int32: 4
+    case .float64, .int64: 8
+    case .uint8: 1
+    }
+  }
+}
+
+/// Whole datasets and attributes of an open file, by name.
+struct HDF5Values {
+  /// The open file's identifier; its owner outlives this value.
+  let file: hid_t
+  let path: String
+
+  /// Below this a dataset lies in its object header, whose checksum then covers it.
+  private static let compactLimit = 32 << 10
+
+  // MARK: Writing
+
+  /// Makes a dataset and writes all of it.
+  func write<Value: BitwiseCopyable>(
+    _ values: [Value], as element: HDF5Element, shape: [Int], to name: String
+  ) throws(CorpusError) {
+    let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
+    let isSmall = values.count * element.size <= Self.compactLimit
+    try HDF5.writing(
+      H5Pset_layout(properties.id, isSmall ? H5D_COMPACT : H5D_CONTIGUOUS), name, of: path)
+    let dataset = try create(name, element, shape, properties: properties.id)
+    try HDF5.writing(
+      H5Dwrite(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, values), name, of: path)
+  }
+
+  func create(
+    _ name: String, _ element: HDF5Element, _ shape: [Int], properties: hid_t
+  ) throws(CorpusError) -> HDF5Object {
+    let space = HDF5Object(
+      try HDF5.writing(H5Screate_simple(Int32(shape.count), shape.map(UInt64.init), nil), name, of: path),
+      release: H5Sclose)
+    return HDF5Object(
+      try HDF5.writing(
+        H5Dcreate2(file, name, element.stored, space.id, HDF5.standard, properties, HDF5.standard),
+        name, of: path), release: H5Dclose)
+  }
+
+  func createGroup(_ name: String) throws(CorpusError) {
+    let id = H5Gcreate2(file, name, HDF5.standard, HDF5.standard, HDF5.standard)
+    try HDF5.writing(id, name, of: path)
+    H5Gclose(id)
+  }
+
+  /// A fixed-length UTF-8 string: variable-length ones lie in HDF5's global heap, which has no checksum.
+  func setAttribute(_ name: String, _ text: String) throws(CorpusError) {
+    let type = HDF5Object(H5Tcopy(ch5_c_string()), release: H5Tclose)
+    H5Tset_size(type.id, max(text.utf8.count, 1))
+    H5Tset_cset(type.id, H5T_CSET_UTF8)
+    H5Tset_strpad(type.id, H5T_STR_NULLPAD)
+    try setAttribute(name, type: type.id, memoryType: type.id, value: Array(text.utf8) + [0])
+  }
+
+  func setAttribute(_ name: String, _ number: Int) throws(CorpusError) {
+    try setAttribute(name, type: ch5_int64(), memoryType: ch5_native_int64(), value: [Int64(number)])
+  }
+
+  private func setAttribute(
+    _ name: String, type: hid_t, memoryType: hid_t, value: [some BitwiseCopyable]
+  ) throws(CorpusError) {
+    let space = HDF5Object(H5Screate(H5S_SCALAR), release: H5Sclose)
+    let attribute = HDF5Object(
+      try HDF5.writing(
+        H5Acreate2(file, name, type, space.id, HDF5.standard, HDF5.standard), name, of: path),
+      release: H5Aclose)
+    try HDF5.writing(H5Awrite(attribute.id, memoryType, value), name, of: path)
+  }
+
+  // MARK: Reading
+
+  func open(dataset name: String) throws(CorpusError) -> HDF5Object {
+    HDF5Object(
+      try HDF5.reading(H5Dopen2(file, name, HDF5.standard), "dataset \(name)", of: path),
+      release: H5Dclose)
+  }
+
+  /// The lengths of an open dataset along its dimensions, of which there must be `rank`.
+  func shape(_ dataset: borrowing HDF5Object, rank: Int, _ name: String) throws(CorpusError) -> [Int] {
+    let space = HDF5Object(
+      try HDF5.reading(H5Dget_space(dataset.id), "dataset \(name)", of: path), release: H5Sclose)
+    guard H5Sget_simple_extent_ndims(space.id) == Int32(rank) else {
+      throw HDF5.damaged(path, "its dataset \(name) has not \(rank) dimensions")
+    }
+    var lengths = [UInt64](repeating: 0, count: rank)
+    _ = try HDF5.reading(
+      H5Sget_simple_extent_dims(space.id, &lengths, nil), "dataset \(name)", of: path)
+    return try lengths.map { (length) throws(CorpusError) in
+      guard length <= 1 << 40 else { throw HDF5.damaged(path, "its dataset \(name) is impossibly large") }
+      return Int(length)
+    }
+  }
+
+  /// Reads a dataset, which must have this element type and shape.
+  func read<Value: BitwiseCopyable>(
+    _ name: String, as element: HDF5Element, shape expected: [Int], fill: Value
+  ) throws(CorpusError) -> [Value] {
+    let dataset = try open(dataset: name)
+    guard try shape(dataset, rank: expected.count, name) == expected else {
+      throw HDF5.damaged(path, "its dataset \(name) has not the shape \(expected)")
+    }
+    try require(element, dataset, name)
+    let count = expected.reduce(1, *)
+    // Storage that is not there would be made up from fill values, in any amount that a header claims.
+    guard count == 0 || H5Dget_storage_size(dataset.id) == UInt64(count * element.size) else {
+      throw HDF5.damaged(path, "its dataset \(name) is not fully stored")
+    }
+    var values = [Value](repeating: fill, count: count)
+    _ = try HDF5.reading(
+      H5Dread(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, &values),
+      "dataset \(name)", of: path)
+    return values
+  }
+
+  func require(
+    _ element: HDF5Element, _ dataset: borrowing HDF5Object, _ name: String
+  ) throws(CorpusError) {
+    let type = HDF5Object(
+      try HDF5.reading(H5Dget_type(dataset.id), "dataset \(name)", of: path), release: H5Tclose)
+    guard H5Tequal(type.id, element.stored) > 0 else {
+      throw HDF5.damaged(path, "its dataset \(name) is not of type \(element)")
+    }
+  }
+
+  func hasAttribute(_ name: String) -> Bool { H5Aexists(file, name) > 0 }
+
+  func text(attribute name: String) throws(CorpusError) -> String {
+    let attribute = try open(attribute: name)
+    let type = HDF5Object(
+      try HDF5.reading(H5Aget_type(attribute.id), "attribute \(name)", of: path), release: H5Tclose)
+    let size = H5Tget_size(type.id)
+    guard H5Tget_class(type.id) == H5T_STRING, H5Tis_variable_str(type.id) == 0, size <= 64 << 10,
+      isScalar(attribute)
+    else { throw HDF5.damaged(path, "its attribute \(name) is not a string") }
+    var bytes = [UInt8](repeating: 0, count: size)
+    _ = try HDF5.reading(H5Aread(attribute.id, type.id, &bytes), "attribute \(name)", of: path)
+    return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  }
+
+  func number(attribute name: String) throws(CorpusError) -> Int {
+    let attribute = try open(attribute: name)
+    guard isScalar(attribute) else { throw HDF5.damaged(path, "its attribute \(name) is not a number") }
+    var value: Int64 = 0
+    _ = try HDF5.reading(H5Aread(attribute.id, ch5_native_int64(), &value), "attribute \(name)", of: path)
+    return Int(value)
+  }
+
+  private func open(attribute name: String) throws(CorpusError) -> HDF5Object {
+    HDF5Object(
+      try HDF5.reading(H5Aopen(file, name, HDF5.standard), "attribute \(name)", of: path),
+      release: H5Aclose)
+  }
+
+  private func isScalar(_ attribute: borrowing HDF5Object) -> Bool {
+    let space = HDF5Object(H5Aget_space(attribute.id), release: H5Sclose)
+    return H5Sget_simple_extent_npoints(space.id) == 1
+  }
+}

@@ -1,0 +1,96 @@
+import CDeltaCodec
+import CHDF5
+import Corpus
+
+/// One HDF5 identifier, closed with its owner.
+struct HDF5Object: ~Copyable {
+  let id: hid_t
+  private let release: @convention(c) (hid_t) -> herr_t
+
+  /// - Parameter release: the function that closes this kind of identifier, such as `H5Fclose`.
+  init(_ id: hid_t, release: @escaping @convention(c) (hid_t) -> herr_t) {
+    self.id = id
+    self.release = release
+  }
+
+  /// Closes it, and tells whether that went well; for files, where closing writes.
+  consuming func close() -> Bool {
+    let closed = release(id) >= 0
+    discard self
+    return closed
+  }
+
+  deinit { _ = release(id) }
+}
+
+/// HDF5's state for this process, and its failures as errors.
+enum HDF5 {
+  /// HDF5's `H5P_DEFAULT`, `H5S_ALL` and `H5E_DEFAULT`.
+  static let standard: hid_t = 0
+
+  private static let isReady: Bool = {
+    // At exit HDF5 would flush files that a full disk has already made impossible to flush, and hang.
+    H5dont_atexit()
+    guard H5open() >= 0 else { return false }
+    return H5Zregister(cdelta_hdf5_filter()) >= 0 && H5Zregister(cdelta_hdf5_zstd_filter()) >= 0
+  }()
+
+  /// Opens the library, with our filters, and keeps its error stack from being printed on this thread.
+  static func prepare() throws(CorpusError) {
+    guard isReady else {
+      throw CorpusError(.resource, "the HDF5 library does not start", remedy: "install libhdf5 again")
+    }
+    H5Eset_auto2(standard, nil, nil)
+  }
+
+  /// The innermost message of this thread's error stack.
+  static func lastMessage() -> String? {
+    var messages: [String] = []
+    withUnsafeMutablePointer(to: &messages) { pointer in
+      _ = H5Ewalk2(
+        standard, H5E_WALK_UPWARD,
+        { _, entry, context in
+          if let text = entry?.pointee.desc, let context {
+            context.assumingMemoryBound(to: [String].self).pointee.append(String(cString: text))
+          }
+          return 0
+        }, pointer)
+    }
+    H5Eclear2(standard)
+    return messages.first
+  }
+
+  /// Passes a code or identifier on if it is not negative, as all of HDF5's failures are.
+  static func reading<Code: SignedInteger>(
+    _ code: Code, _ what: String, of path: String
+  ) throws(CorpusError) -> Code {
+    guard code >= 0 else { throw damaged(path, "its \(what) cannot be read", cause: lastMessage()) }
+    return code
+  }
+
+  @discardableResult
+  static func writing<Code: SignedInteger>(
+    _ code: Code, _ what: String, of path: String
+  ) throws(CorpusError) -> Code {
+    guard code >= 0 else { throw writeFailure(what, path) }
+    return code
+  }
+
+  static func writeFailure(_ what: String, _ path: String) -> CorpusError {
+    let cause = lastMessage()
+    // HDF5 keeps no errno, but its messages quote it: 28 is ENOSPC, 122 EDQUOT and 27 EFBIG.
+    for full in ["errno = 28,", "errno = 122,", "errno = 27,"] where cause?.contains(full) == true {
+      return CorpusError(
+        .diskFull, "cannot write the \(what) of \(path): the disk is full",
+        remedy: "free some space and run the same command again; nothing stored was lost", cause: cause)
+    }
+    return CorpusError(
+      .inputOutput, "cannot write the \(what) of \(path)", remedy: "check the disk", cause: cause)
+  }
+
+  static func damaged(_ path: String, _ what: String, cause: String? = nil) -> CorpusError {
+    CorpusError(
+      .damagedShard, "\(path) is damaged: \(what)",
+      remedy: "restore the file from a copy, or delete it and generate its runs again", cause: cause)
+  }
+}

@@ -1,0 +1,62 @@
+public import Corpus
+
+/// Stores the shards of a corpus in another codec, each under the name that it had; no value changes.
+public struct Repacking {
+  private let directory: CorpusDirectory
+  private let codec: Codec
+
+  public init(directory: CorpusDirectory, codec: Codec) {
+    self.directory = directory
+    self.codec = codec
+  }
+
+  /// Rewrites every shard that is in another codec; the rest, as after an interruption, is left as it is.
+  ///
+  /// - Parameters:
+  ///   - progress: called after each run with the number of runs rewritten and the shard's file.
+  ///   - indexing: called with each file that was rewritten.
+  /// - Returns: the files that were rewritten.
+  public func run(
+    cancellation: Cancellation = Cancellation(), progress: (Int, String) -> Void = { _, _ in },
+    indexing: (String) throws(CorpusError) -> Void
+  ) throws(CorpusError) -> [String] {
+    let claims = try Claims(directory: directory.path)
+    guard try claims.take(Claims.compaction) else {
+      throw CorpusError(
+        .alreadyExists, "another process is compacting or repacking \(directory.path)",
+        remedy: "wait until it has ended")
+    }
+    defer { claims.release(Claims.compaction) }
+    var rewritten: [String] = []
+    var runs = 0
+    for file in try directory.shardFiles() {
+      let shard = try ShardReader(opening: directory.absolute(file))
+      try shard.header.requireMember(of: directory.manifest, path: shard.path)
+      if shard.header.codec == codec { continue }
+      try rewrite(shard) { () throws(CorpusError) in
+        runs += 1
+        progress(runs, file)
+        try cancellation.check()
+      }
+      rewritten.append(file)
+      try indexing(file)
+    }
+    return rewritten
+  }
+
+  private func rewrite(_ shard: ShardReader, each: () throws(CorpusError) -> Void) throws(CorpusError) {
+    let checkpoints = shard.runs.map(\.count).max() ?? 1
+    let header = shard.header.replacing(codec: codec, checkpoints: checkpoints)
+    var decoder = try RunDecoder(header: shard.header)
+    var encoder = try RunEncoder(header: header)
+    // Neither codec ever takes much more than the values themselves.
+    let raw = shard.runs.reduce(0) { $0 + 4 * header.parameterCount * header.rowCount(checkpoints: $1.count) }
+    let writer = try ShardWriter(
+      path: shard.path, header: header, counts: shard.runs.map(\.count), bytes: raw)
+    for index in shard.runs.indices {
+      try writer.append(encoder.encode(decoder.run(at: index, in: shard)))
+      try each()
+    }
+    try writer.finish()
+  }
+}

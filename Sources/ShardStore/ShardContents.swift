@@ -1,0 +1,157 @@
+import CHDF5
+import Corpus
+import Foundation
+
+/// Everything in a shard but the checkpoints, read through HDF5 and checked to fit together.
+struct ShardContents {
+  let header: ShardHeader
+  let runs: [StoredRun]
+  let iterations: [Int32]
+  let metrics: [[Float]]
+
+  /// - Parameter fileBytes: the file's length, which no chunk may reach beyond.
+  init(_ values: HDF5Values, fileBytes: Int64) throws(CorpusError) {
+    let path = values.path
+    let parameters = try Self.openParameters(values)
+    header = try Self.readHeader(values, rowsPerChunk: parameters.rowsPerChunk)
+    let rows = parameters.rows
+    guard header.parameterCount == parameters.columns else {
+      throw HDF5.damaged(path, "its parameters do not have the length of its architecture")
+    }
+    try Self.requireFilters(parameters.dataset, header, path: path)
+    iterations = try values.read("iteration", as: .int32, shape: [rows], fill: 0)
+    var columns: [[Float]] = []
+    for metric in header.metrics {
+      columns.append(try values.read("metrics/\(metric.name)", as: .float32, shape: [rows], fill: 0))
+    }
+    metrics = columns
+    runs = try Self.readRuns(values, parameters.dataset, header, rows: rows, fileBytes: fileBytes)
+  }
+
+  private static func openParameters(
+    _ values: HDF5Values
+  ) throws(CorpusError) -> ParameterDataset {
+    guard values.hasAttribute("format"), try values.text(attribute: "format") == ShardHeader.format else {
+      throw CorpusError(
+        .foreignShard, "\(values.path) is an HDF5 file, but no shard of a checkpoint corpus",
+        remedy: "move it out of the corpus")
+    }
+    let version = try values.number(attribute: "version")
+    guard version == ShardHeader.version else {
+      throw CorpusError(
+        .unsupportedVersion,
+        "\(values.path) has shard format version \(version), and this program reads version "
+          + "\(ShardHeader.version)", remedy: "use the release of checkpoint-corpus that wrote it")
+    }
+    let dataset = try values.open(dataset: "parameters")
+    try values.require(.float32, dataset, "parameters")
+    let shape = try values.shape(dataset, rank: 2, "parameters")
+    let properties = HDF5Object(
+      try HDF5.reading(H5Dget_create_plist(dataset.id), "parameters", of: values.path),
+      release: H5Pclose)
+    var chunk: [UInt64] = [0, 0]
+    guard H5Pget_layout(properties.id) == H5D_CHUNKED, H5Pget_chunk(properties.id, 2, &chunk) == 2,
+      chunk[1] == UInt64(shape[1]), (1...65_536).contains(chunk[0]), (1...(1 << 28)).contains(chunk[1]),
+      chunk[0] * chunk[1] <= 1 << 29
+    else { throw HDF5.damaged(values.path, "its parameters are not in chunks of whole checkpoints") }
+    return ParameterDataset(
+      dataset: dataset, rows: shape[0], columns: shape[1], rowsPerChunk: Int(chunk[0]))
+  }
+
+  private static func readHeader(_ values: HDF5Values, rowsPerChunk: Int) throws(CorpusError) -> ShardHeader {
+    func json<Value: Decodable>(_ type: Value.Type, _ name: String) throws(CorpusError) -> Value {
+      let text = try values.text(attribute: name)
+      do {
+        return try CanonicalJSON.decode(type, from: Data(text.utf8))
+      } catch {
+        throw HDF5.damaged(values.path, "its attribute \(name) is not what it should be", cause: "\(error)")
+      }
+    }
+    guard let codec = Codec(rawValue: try values.text(attribute: "codec")) else {
+      throw HDF5.damaged(values.path, "its codec is unknown")
+    }
+    return ShardHeader(
+      task: try values.text(attribute: "task"), architecture: try json(Architecture.self, "architecture"),
+      metrics: try json([Metric].self, "metrics"), recipe: try json(JSONValue.self, "recipe"),
+      generatorVersion: try values.number(attribute: "generator_version"), codec: codec,
+      rowsPerChunk: rowsPerChunk)
+  }
+
+  /// Chunks are decoded without HDF5, so the filters must be those of the codec and no others.
+  private static func requireFilters(
+    _ dataset: borrowing HDF5Object, _ header: ShardHeader, path: String
+  ) throws(CorpusError) {
+    let properties = HDF5Object(
+      try HDF5.reading(H5Dget_create_plist(dataset.id), "parameters", of: path), release: H5Pclose)
+    var ids: [Int32] = []
+    for position in 0..<max(H5Pget_nfilters(properties.id), 0) {
+      var count = 0
+      ids.append(H5Pget_filter2(properties.id, UInt32(position), nil, &count, nil, 0, nil, nil))
+    }
+    let shuffleFilter: Int32 = 2
+    let expected = (header.codec == .zstd ? [shuffleFilter] : []) + [HDF5Filter(header).id]
+    guard ids == expected else {
+      throw HDF5.damaged(path, "its filters \(ids) are not those of codec \(header.codec.rawValue)")
+    }
+  }
+
+  private static func readRuns(
+    _ values: HDF5Values, _ dataset: borrowing HDF5Object, _ header: ShardHeader, rows: Int, fileBytes: Int64
+  ) throws(CorpusError) -> [StoredRun] {
+    let path = values.path
+    let seedShape = try values.shape(values.open(dataset: "runs/seed"), rank: 1, "runs/seed")
+    let n = seedShape[0]
+    let seeds: [Int64] = try values.read("runs/seed", as: .int64, shape: [n], fill: 0)
+    let firstRows: [Int64] = try values.read("runs/first_row", as: .int64, shape: [n], fill: 0)
+    let counts: [Int64] = try values.read("runs/count", as: .int64, shape: [n], fill: 0)
+    let statuses: [UInt8] = try values.read("runs/status", as: .uint8, shape: [n], fill: 0)
+    let sums: [Double] = try values.read("runs/sum", as: .float64, shape: [n], fill: 0)
+    let squares: [Double] = try values.read("runs/sum_of_squares", as: .float64, shape: [n], fill: 0)
+    let hashes: [UInt8] = try values.read("runs/content_hash", as: .uint8, shape: [n, 32], fill: 0)
+    var runs: [StoredRun] = []
+    var nextRow = 0
+    for i in 0..<n {
+      guard let status = RunStatus(code: statuses[i]), (1...Int64(rows)).contains(counts[i]),
+        firstRows[i] == Int64(nextRow), seeds[i] >= 0
+      else { throw HDF5.damaged(path, "its table of runs makes no sense at run \(seeds[i])") }
+      let count = Int(counts[i])
+      var chunks: [StoredRun.Chunk] = []
+      for number in 0..<header.chunkCount(checkpoints: count) {
+        let row = nextRow + number * header.rowsPerChunk
+        chunks.append(try chunk(at: row, of: dataset, path: path, fileBytes: fileBytes))
+      }
+      runs.append(
+        StoredRun(
+          seed: seeds[i], firstRow: nextRow, count: count, status: status, sum: sums[i], sumOfSquares: squares[i],
+          contentHash: ContentHash(bytes: Array(hashes[(32 * i)..<(32 * i + 32)])), chunks: chunks))
+      nextRow += header.rowCount(checkpoints: count)
+    }
+    guard nextRow == rows, Set(seeds).count == n else {
+      throw HDF5.damaged(path, "its table of runs does not cover its rows")
+    }
+    return runs
+  }
+
+  private static func chunk(
+    at row: Int, of dataset: borrowing HDF5Object, path: String, fileBytes: Int64
+  ) throws(CorpusError) -> StoredRun.Chunk {
+    var mask: UInt32 = 0
+    var address: haddr_t = 0
+    var size: hsize_t = 0
+    let offset = [UInt64(row), 0]
+    _ = try HDF5.reading(
+      H5Dget_chunk_info_by_coord(dataset.id, offset, &mask, &address, &size), "chunk of row \(row)", of: path)
+    guard address != ch5_undefined_address(), mask == 0, size > 0, address <= fileBytes,
+      size <= UInt64(fileBytes) - UInt64(address)
+    else { throw HDF5.damaged(path, "the chunk of row \(row) is missing or lies beyond its end") }
+    return StoredRun.Chunk(offset: Int64(address), bytes: Int(size))
+  }
+}
+
+/// The open dataset `/parameters` and its shape.
+private struct ParameterDataset: ~Copyable {
+  let dataset: HDF5Object
+  let rows: Int
+  let columns: Int
+  let rowsPerChunk: Int
+}

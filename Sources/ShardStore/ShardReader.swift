@@ -1,0 +1,145 @@
+import CHDF5
+public import Corpus
+
+/// A run's place in a shard, and what the shard says of it.
+public struct StoredRun: Hashable, Sendable {
+  /// A chunk's place in the file.
+  public struct Chunk: Hashable, Sendable {
+    /// In bytes from the beginning of the file.
+    public let offset: Int64
+    public let bytes: Int
+  }
+
+  public let seed: Int64
+  /// The row of its first checkpoint; all its rows follow each other.
+  public let firstRow: Int
+  /// The number of checkpoints.
+  public let count: Int
+  public let status: RunStatus
+  public let sum: Double
+  public let sumOfSquares: Double
+  public let contentHash: ContentHash
+  public let chunks: [Chunk]
+}
+
+/// An open shard: all it says of its runs, and their checkpoints on demand.
+///
+/// Everything but the checkpoints is read when it is opened; those are then read at their places in the file
+/// and decoded without HDF5, and so outside its lock.
+public final class ShardReader: Sendable {
+  public let path: String
+  public let header: ShardHeader
+  public let runs: [StoredRun]
+  /// For each row its iteration, -1 where the row belongs to no checkpoint.
+  let iterations: [Int32]
+  /// For each metric, one value a row.
+  let metrics: [[Float]]
+  private let file: Descriptor
+
+  /// Opens a shard and checks that its parts fit together.
+  public init(opening path: String) throws(CorpusError) {
+    try HDF5.prepare()
+    self.path = path
+    // Opened first by us: errno then tells why it cannot be read.
+    file = try Descriptor(opening: path, 0)
+    let size = try Files.status(path).bytes
+    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
+    H5Pset_file_locking(access.id, false, true)
+    let id = H5Fopen(path, ch5_read_only(), access.id)
+    guard id >= 0 else {
+      throw CorpusError(
+        .damagedShard, "\(path) is \(size == 0 ? "empty" : "no HDF5 file, or a damaged one")",
+        remedy: "move it away, or delete it and generate its runs again", cause: HDF5.lastMessage())
+    }
+    let hdf5 = HDF5Object(id, release: H5Fclose)
+    let values = HDF5Values(file: hdf5.id, path: path)
+    let contents = try ShardContents(values, fileBytes: size)
+    (header, runs, iterations, metrics) = (contents.header, contents.runs, contents.iterations, contents.metrics)
+  }
+
+  /// The bytes of a run's chunks and all else that a shard says of it, to be stored elsewhere as it is.
+  public func encodedRun(at index: Int) throws(CorpusError) -> EncodedRun {
+    let run = runs[index]
+    var chunks: [[UInt8]] = []
+    for chunk in run.chunks { chunks.append(try bytes(of: chunk)) }
+    return EncodedRun(
+      seed: run.seed, status: run.status, iterations: iterations(of: run), metrics: metrics(of: run),
+      sum: run.sum, sumOfSquares: run.sumOfSquares, contentHash: run.contentHash, chunks: chunks)
+  }
+
+  /// The iteration of each of a run's checkpoints.
+  public func iterations(of run: StoredRun) -> [Int32] {
+    Array(iterations[run.firstRow..<(run.firstRow + run.count)])
+  }
+
+  /// For each metric, its values at a run's checkpoints.
+  public func metrics(of run: StoredRun) -> [[Float]] {
+    metrics.map { Array($0[run.firstRow..<(run.firstRow + run.count)]) }
+  }
+
+  func bytes(of chunk: StoredRun.Chunk) throws(CorpusError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: chunk.bytes)
+    try bytes.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+      try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: chunk.offset)
+    }
+    return bytes
+  }
+}
+
+/// Decodes checkpoints out of shards of one kind. Serves one thread.
+public struct RunDecoder: ~Copyable {
+  private let header: ShardHeader
+  private var codec: ChunkCodec
+
+  public init(header: ShardHeader) throws(CorpusError) {
+    self.header = header
+    codec = try ChunkCodec(header: header)
+  }
+
+  /// Reads some successive checkpoints of a run.
+  ///
+  /// - Returns: steps.count × P, in order.
+  /// - Precondition: the steps are the run's, and the shard's header is this decoder's.
+  public mutating func parameters(
+    of run: StoredRun, steps: Range<Int>, in shard: ShardReader
+  ) throws(CorpusError) -> [Float] {
+    precondition(shard.header == header && steps.lowerBound >= 0 && steps.upperBound <= run.count)
+    let length = header.parameterCount
+    var values = [Float](repeating: 0, count: steps.count * length)
+    try values.withUnsafeMutableBufferPointer { (output) throws(CorpusError) in
+      var step = steps.lowerBound
+      while step < steps.upperBound {
+        let number = step / header.rowsPerChunk
+        let chunkStart = number * header.rowsPerChunk
+        let end = min(chunkStart + header.rowsPerChunk, steps.upperBound)
+        let bytes = try shard.bytes(of: run.chunks[number])
+        let target = UnsafeMutableBufferPointer(
+          rebasing: output[((step - steps.lowerBound) * length)..<((end - steps.lowerBound) * length)])
+        try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
+          try codec.decode(
+            UnsafeRawBufferPointer(buffer), rows: (step - chunkStart)..<(end - chunkStart), into: target,
+            source: "run \(run.seed) in \(shard.path)")
+        }
+        step = end
+      }
+    }
+    return values
+  }
+
+  /// Reads a whole run, and proves it against its content hash, its sums and its status.
+  public mutating func run(at index: Int, in shard: ShardReader) throws(CorpusError) -> Run {
+    let stored = shard.runs[index]
+    let run = Run(
+      seed: stored.seed, iterations: shard.iterations(of: stored), metrics: shard.metrics(of: stored),
+      parameters: try parameters(of: stored, steps: 0..<stored.count, in: shard))
+    let sums = ParameterSums(run.parameters)
+    guard try ContentHash(of: run) == stored.contentHash, run.status == stored.status,
+      sums == ParameterSums(sum: stored.sum, sumOfSquares: stored.sumOfSquares)
+    else {
+      throw CorpusError(
+        .damagedShard, "run \(stored.seed) in \(shard.path) is damaged: its contents do not have the "
+          + "recorded hash", remedy: "restore the file from a copy, or delete it and generate its runs again")
+    }
+    return run
+  }
+}

@@ -1,0 +1,170 @@
+import CHDF5
+public import Corpus
+
+/// Writes one shard: whole runs only, and the file gets its name when all of them are in it.
+///
+/// A writer that is dropped before ``finish()`` leaves nothing behind.
+public final class ShardWriter {
+  private let path: String
+  private let temporary: String
+  private let header: ShardHeader
+  private let rows: Int
+  private let descriptor: Descriptor
+  private var file: HDF5Object?
+  private var parameters: HDF5Object?
+  private let fileID: hid_t
+  private let parametersID: hid_t
+
+  private var nextRow = 0
+  private var iterations: [Int32]
+  private var metrics: [[Float]]
+  private var seeds: [Int64] = []
+  private var firstRows: [Int64] = []
+  private var counts: [Int64] = []
+  private var statuses: [UInt8] = []
+  private var sums: [Double] = []
+  private var sumsOfSquares: [Double] = []
+  private var hashes: [UInt8] = []
+
+  /// Begins a shard.
+  ///
+  /// - Parameters:
+  ///   - counts: the number of checkpoints of each run that will be appended, in order.
+  ///   - bytes: about how many bytes their chunks take; the disk space is taken at once.
+  public init(path: String, header: ShardHeader, counts: [Int], bytes: Int) throws(CorpusError) {
+    try HDF5.prepare()
+    self.path = path
+    self.header = header
+    temporary = Files.temporaryPath(for: path)
+    rows = counts.reduce(0) { $0 + header.rowCount(checkpoints: $1) }
+    iterations = [Int32](repeating: -1, count: rows)
+    metrics = header.metrics.map { [rows] _ in [Float](repeating: .nan, count: rows) }
+
+    // Opened first by us: errno then tells why it cannot be made.
+    descriptor = try Descriptor(opening: temporary, 0o1 | 0o100 | 0o1000)
+    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
+    // The newest layout that HDF5 1.10 reads puts a checksum on every piece of metadata.
+    H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
+    // Each temporary file has one writer by its claim; locks of HDF5's own fail on some cluster file systems.
+    H5Pset_file_locking(access.id, false, true)
+    let file = HDF5Object(
+      try HDF5.writing(
+        H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id), "header", of: path),
+      release: H5Fclose)
+    let values = HDF5Values(file: file.id, path: path)
+    try descriptor.reserve(bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)))
+    try Self.writeAttributes(header, to: values)
+    try values.createGroup("metrics")
+    try values.createGroup("runs")
+    let properties = try Self.parameterProperties(header, path: path)
+    let parameters = try values.create(
+      "parameters", .float32, [rows, header.parameterCount], properties: properties.id)
+    (fileID, parametersID) = (file.id, parameters.id)
+    self.file = consume file
+    self.parameters = consume parameters
+  }
+
+  deinit {
+    // Where the file has got its name, this finds nothing.
+    try? Files.remove(temporary)
+  }
+
+  private static func writeAttributes(_ header: ShardHeader, to values: HDF5Values) throws(CorpusError) {
+    try values.setAttribute("format", ShardHeader.format)
+    try values.setAttribute("version", ShardHeader.version)
+    try values.setAttribute("task", header.task)
+    try values.setAttribute("architecture", CanonicalJSON.string(header.architecture))
+    try values.setAttribute("metrics", CanonicalJSON.string(header.metrics))
+    try values.setAttribute("recipe", CanonicalJSON.string(header.recipe))
+    try values.setAttribute("generator_version", header.generatorVersion)
+    try values.setAttribute("codec", header.codec.rawValue)
+  }
+
+  private static func parameterProperties(_ header: ShardHeader, path: String) throws(CorpusError) -> HDF5Object {
+    let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
+    let chunk = [UInt64(header.rowsPerChunk), UInt64(header.parameterCount)]
+    try HDF5.writing(H5Pset_chunk(properties.id, 2, chunk), "chunk shape", of: path)
+    if header.codec == .zstd { try HDF5.writing(H5Pset_shuffle(properties.id), "shuffle filter", of: path) }
+    let filter = HDF5Filter(header)
+    try HDF5.writing(
+      H5Pset_filter(properties.id, filter.id, 0, filter.values.count, filter.values), "filter", of: path)
+    return properties
+  }
+
+  /// Adds a run.
+  ///
+  /// - Precondition: it has the number of checkpoints announced for it.
+  public func append(_ run: EncodedRun) throws(CorpusError) {
+    precondition(run.chunks.count == header.chunkCount(checkpoints: run.count))
+    try HDF5.prepare()
+    for (number, chunk) in run.chunks.enumerated() {
+      let offset = [UInt64(nextRow + number * header.rowsPerChunk), 0]
+      try HDF5.writing(
+        H5Dwrite_chunk(parametersID, HDF5.standard, 0, offset, chunk.count, chunk), "parameters", of: path)
+    }
+    for step in 0..<run.count {
+      iterations[nextRow + step] = run.iterations[step]
+      for metric in metrics.indices { metrics[metric][nextRow + step] = run.metrics[metric][step] }
+    }
+    seeds.append(run.seed)
+    firstRows.append(Int64(nextRow))
+    counts.append(Int64(run.count))
+    statuses.append(run.status.code)
+    sums.append(run.sum)
+    sumsOfSquares.append(run.sumOfSquares)
+    hashes.append(contentsOf: run.contentHash.bytes)
+    nextRow += header.rowCount(checkpoints: run.count)
+  }
+
+  /// Writes what belongs to all runs and gives the file its name.
+  public func finish() throws(CorpusError) {
+    precondition(nextRow == rows)
+    try HDF5.prepare()
+    let values = HDF5Values(file: fileID, path: path)
+    try values.write(iterations, as: .int32, shape: [rows], to: "iteration")
+    for (metric, column) in zip(header.metrics, metrics) {
+      try values.write(column, as: .float32, shape: [rows], to: "metrics/\(metric.name)")
+    }
+    let runs = seeds.count
+    try values.write(seeds, as: .int64, shape: [runs], to: "runs/seed")
+    try values.write(firstRows, as: .int64, shape: [runs], to: "runs/first_row")
+    try values.write(counts, as: .int64, shape: [runs], to: "runs/count")
+    try values.write(statuses, as: .uint8, shape: [runs], to: "runs/status")
+    try values.write(sums, as: .float64, shape: [runs], to: "runs/sum")
+    try values.write(sumsOfSquares, as: .float64, shape: [runs], to: "runs/sum_of_squares")
+    try values.write(hashes, as: .uint8, shape: [runs, 32], to: "runs/content_hash")
+    _ = parameters.take()?.close()
+    guard file.take()?.close() == true else { throw HDF5.writeFailure("metadata", path) }
+    try descriptor.releaseReserve()
+    try Files.publish(temporary, as: path)
+  }
+}
+
+/// The compressing filter of a codec, as HDF5's property lists name it.
+struct HDF5Filter: Equatable {
+  let id: Int32
+  let values: [UInt32]
+
+  init(_ header: ShardHeader) {
+    switch header.codec {
+    case .delta: (id, values) = (52225, [1, UInt32(header.parameterCount)])
+    case .zstd: (id, values) = (32015, [3])
+    }
+  }
+}
+
+extension RunStatus {
+  /// The number that stands for it in `/runs/status`.
+  var code: UInt8 {
+    switch self {
+    case .ok: 0
+    case .nonfinite: 1
+    case .outOfRange: 2
+    }
+  }
+
+  init?(code: UInt8) {
+    guard let status = Self.allCases.first(where: { $0.code == code }) else { return nil }
+    self = status
+  }
+}

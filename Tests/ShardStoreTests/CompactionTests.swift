@@ -1,0 +1,118 @@
+import Corpus
+import Foundation
+import ShardStore
+import TestSupport
+import Testing
+
+@Suite struct CompactionTests {
+  @Test func `seals single runs without touching their chunks`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([7, 2, 30])
+    let single = try ShardReader(opening: fixture.corpus.absolute("runs/000007.h5")).encodedRun(at: 0)
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.runs == 3 && report.problems.isEmpty)
+    #expect(try fixture.corpus.shardFiles() == ["shards/000002-000030.h5"])
+    #expect(same(try fixture.read("shards/000002-000030.h5"), [2, 7, 30].map { TestCorpus.run($0) }))
+    let sealed = try ShardReader(opening: fixture.corpus.absolute("shards/000002-000030.h5")).encodedRun(at: 1)
+    #expect(sealed.chunks == single.chunks && sealed.contentHash == single.contentHash)
+  }
+
+  @Test func `begins a new shard before one grows too large`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly(0..<6)
+    let bytes = try ShardReader(opening: fixture.corpus.absolute("runs/000000.h5")).encodedRun(at: 0)
+      .compressedBytes
+    let report = try Compaction(directory: fixture.corpus, bytesPerShard: bytes * 5 / 2).run { _ in }
+    #expect(report.sealedFiles.count >= 3)
+    #expect(try report.sealedFiles.flatMap(fixture.read).map(\.seed) == Array(0..<6))
+  }
+
+  @Test func `keeps codecs apart`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    try fixture.store([TestCorpus.run(2)], as: "runs/000002.h5", codec: .zstd)
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.sealedFiles == ["shards/000000-000001.h5", "shards/000002-000002.h5"])
+  }
+
+  @Test func `leaves a damaged run where it is and names it`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1, 2])
+    try fixture.write(fixture.bytes("runs/000001.h5").dropLast(100), to: "runs/000001.h5")
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.runs == 2 && report.problems.count == 1)
+    #expect("\(report.problems[0])".contains("runs/000001.h5"))
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000002.h5", "runs/000001.h5"])
+  }
+
+  @Test func `removes single runs only after the sealed one is indexed`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    struct Refusal: Error {}
+    #expect(throws: CorpusError.self) {
+      _ = try Compaction(directory: fixture.corpus).run { (_) throws(CorpusError) in
+        throw CorpusError(.diskFull, "no room", remedy: "make some")
+      }
+    }
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000000.h5", "runs/000001.h5"])
+    // Once more, and it goes through: the sealed shard is written again.
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5"])
+  }
+
+  @Test func `loses nothing when it is stopped`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly(0..<5)
+    let cancellation = Cancellation()
+    #expect { try Compaction(directory: fixture.corpus).run(
+      cancellation: cancellation, progress: { done, _ in if done == 3 { cancellation.cancel() } }
+    ) { _ in } } throws: { ($0 as? CorpusError)?.code == .interrupted }
+    #expect(try fixture.corpus.shardFiles().count == 5)
+    #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
+  }
+
+  @Test func `removes what killed jobs left, and not what living ones write`() throws {
+    let fixture = try ShardFixture()
+    try fixture.write(Data("half".utf8), to: "runs/.000001.h5.tmp")
+    try fixture.write(Data("half".utf8), to: "runs/.000002.h5.tmp")
+    try fixture.write(Data("half".utf8), to: "shards/.000000-000009.h5.tmp")
+    let living = try Claims(directory: fixture.corpus.path)
+    #expect(try living.take(2))
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp"])
+    #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
+  }
+
+  @Test func `lets one process compact at a time`() throws {
+    let fixture = try ShardFixture()
+    let other = try Claims(directory: fixture.corpus.path)
+    #expect(try other.take(Claims.compaction))
+    #expect(throws: CorpusError.self) { try Compaction(directory: fixture.corpus).run { _ in } }
+    #expect(throws: CorpusError.self) { try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in } }
+  }
+
+  @Test func `repacks there and back to the same hashes`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    try fixture.store([5, 6, 7].map { TestCorpus.run($0) }, as: "shards/000005-000007.h5")
+    func hashes() throws -> [ContentHash] {
+      try fixture.corpus.shardFiles().flatMap {
+        try ShardReader(opening: fixture.corpus.absolute($0)).runs.map(\.contentHash)
+      }
+    }
+    func codecs() throws -> Set<Codec> {
+      Set(
+        try fixture.corpus.shardFiles().map {
+          try ShardReader(opening: fixture.corpus.absolute($0)).header.codec
+        })
+    }
+    let before = try hashes()
+    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in } == [])
+    #expect(try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }.count == 3)
+    #expect(try hashes() == before && codecs() == [.zstd])
+    #expect(same(try fixture.read("runs/000001.h5"), [TestCorpus.run(1)]))
+    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.count == 3)
+    #expect(try hashes() == before && codecs() == [.delta])
+    #expect(same(try fixture.read("shards/000005-000007.h5"), [5, 6, 7].map { TestCorpus.run($0) }))
+  }
+}
