@@ -1,0 +1,60 @@
+-- index.sqlite, version 1 (PRAGMA user_version): where everything in a corpus is.
+--
+-- The index is derived. `corpus index --rebuild` makes it again from the shards alone, so it may be deleted.
+-- For every metric of the corpus, in the order of corpus.json, `checkpoints` has one more column,
+--     ALTER TABLE checkpoints ADD COLUMN train_return REAL;
+-- and an index on it,
+--     CREATE INDEX checkpoints_train_return ON checkpoints (train_return);
+-- A metric that is not a number is NULL.
+
+-- What corpus.json says: task, architecture, metrics, recipe, generator_version (all but task as JSON).
+CREATE TABLE corpus (
+  name TEXT PRIMARY KEY NOT NULL,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The HDF5 files. `modified` is the time of the last change in nanoseconds since 1970: where it or `bytes`
+-- differs from the file, the index is older than the shard.
+CREATE TABLE shards (
+  shard INTEGER PRIMARY KEY,
+  path TEXT NOT NULL UNIQUE,         -- relative to the corpus directory
+  bytes INTEGER NOT NULL,
+  modified INTEGER NOT NULL,
+  runs INTEGER NOT NULL,
+  codec TEXT NOT NULL,               -- delta, zstd
+  rows_per_chunk INTEGER NOT NULL    -- checkpoints in an HDF5 chunk
+);
+
+-- The runs, named by their seeds.
+CREATE TABLE runs (
+  run INTEGER PRIMARY KEY,
+  seed INTEGER NOT NULL,
+  shard INTEGER NOT NULL REFERENCES shards (shard),
+  split TEXT NOT NULL,               -- train, test
+  status TEXT NOT NULL,              -- ok, nonfinite, out_of_range
+  checkpoints INTEGER NOT NULL,
+  first_row INTEGER NOT NULL,        -- of /parameters in the shard
+  sum REAL,                          -- of all parameters of all checkpoints; NULL where not finite
+  sum_of_squares REAL,
+  content_hash TEXT NOT NULL         -- SHA-256, as in Schemas/shard.md
+);
+CREATE INDEX runs_split ON runs (split, run);
+CREATE INDEX runs_shard ON runs (shard);
+
+-- The checkpoints; `step` counts them from 0 within their run, `iteration` is that of the training.
+CREATE TABLE checkpoints (
+  run INTEGER NOT NULL,
+  step INTEGER NOT NULL,
+  iteration INTEGER NOT NULL,
+  epoch INTEGER,                     -- NULL where the task has none
+  PRIMARY KEY (run, step)
+) WITHOUT ROWID;
+
+-- The chunks of a run: `bytes` bytes of the shard from `offset` on hold the steps from `first_step` on.
+CREATE TABLE chunks (
+  run INTEGER NOT NULL,
+  first_step INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (run, first_step)
+) WITHOUT ROWID;

@@ -1,0 +1,98 @@
+public import Corpus
+import ShardStore
+import Synchronization
+
+/// Proves all that a corpus stores: each shard against its own checksums and hashes, the index against the
+/// shards, and that no run is lost or there in two versions.
+public struct CorpusVerification: Sendable {
+  public struct Result: Sendable {
+    public var shards = 0
+    public var runs = 0
+    public var checkpoints = 0
+    /// Bytes of float32 that were decoded and found right.
+    public var parameterBytes = 0
+    public var problems: [CorpusError] = []
+    /// The first place where each run was found.
+    fileprivate var places: [Int64: (hash: ContentHash, file: String)] = [:]
+  }
+
+  private let directory: CorpusDirectory
+  private let workers: Int
+
+  public init(_ directory: CorpusDirectory, workers: Int) {
+    self.directory = directory
+    self.workers = workers
+  }
+
+  /// - Parameter progress: called after each shard with what was found so far and the number of shards.
+  public func run(
+    cancellation: Cancellation, progress: @escaping @Sendable (Result, Int) -> Void
+  ) throws(CorpusError) -> Result {
+    let files = try directory.shardFiles()
+    let queue = WorkQueue(files)
+    let result = Mutex(Result())
+    let index = openIndex { problem in result.withLock { $0.problems.append(problem) } }
+    try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in
+      while let file = queue.next() {
+        let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
+        let disagreements = shard.problems.isEmpty ? try audit(file, index) : []
+        let state = result.withLock { result in
+          result.add(shard)
+          result.problems += disagreements
+          return result
+        }
+        progress(state, files.count)
+      }
+    }
+    return result.withLock { $0 }
+  }
+
+  /// The index, where it can be compared with the shards.
+  private func openIndex(report: (CorpusError) -> Void) -> IndexReader? {
+    do throws(CorpusError) {
+      let index = try IndexReader(opening: directory, allowStale: true)
+      try Self.checkDatabase(index)
+      _ = try IndexReader(opening: directory)
+      return index
+    } catch {
+      report(error)
+      return nil
+    }
+  }
+
+  private static func checkDatabase(_ index: IndexReader) throws(CorpusError) {
+    guard let answer = try index.rows("PRAGMA quick_check(1)").first?.first, answer != .text("ok")
+    else { return }
+    throw CorpusError(
+      .indexCorrupt, "\(index.directory.indexPath) is corrupt", remedy: "make it again with `corpus index "
+        + "--rebuild`", cause: "\(answer)")
+  }
+
+  private func audit(_ file: String, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {
+    guard let index else { return [] }
+    do throws(CorpusError) {
+      return try index.audit(ShardReader(opening: directory.absolute(file)))
+    } catch {
+      return [error]
+    }
+  }
+}
+
+extension CorpusVerification.Result {
+  fileprivate mutating func add(_ shard: ShardVerification) {
+    shards += 1
+    runs += shard.runs
+    checkpoints += shard.checkpoints
+    parameterBytes += shard.parameterBytes
+    problems += shard.problems
+    for (run, hash) in shard.hashes {
+      if let other = places[run], other.hash != hash {
+        problems.append(
+          CorpusError(
+            .conflictingRuns, "\(other.file) and \(shard.file) hold different runs \(run)",
+            remedy: "keep the one that you trust and move the other out of the corpus"))
+      }
+      places[run] = places[run] ?? (hash, shard.file)
+    }
+  }
+}

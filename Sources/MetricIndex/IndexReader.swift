@@ -1,0 +1,110 @@
+public import Corpus
+import Foundation
+import GRDB
+
+/// A value of a SQL result.
+public enum SQLValue: Hashable, Sendable {
+  case null
+  case integer(Int64)
+  case real(Double)
+  case text(String)
+  case blob([UInt8])
+}
+
+/// The read-only index of a corpus. A query may be interrupted from any thread.
+public final class IndexReader: Sendable {
+  public let directory: CorpusDirectory
+  private let queue: DatabaseQueue
+
+  /// Opens the index of a corpus.
+  ///
+  /// - Parameter allowStale: whether to answer from an index that is older than the shards.
+  /// - Throws: `indexMissing`, `indexStale` or `indexCorrupt`.
+  public init(opening directory: CorpusDirectory, allowStale: Bool = false) throws(CorpusError) {
+    self.directory = directory
+    let path = directory.indexPath
+    guard Files.exists(path) else {
+      throw CorpusError(
+        .indexMissing, "\(directory.path) has no index.sqlite", remedy: "make it with `corpus index "
+          + "\(directory.path)`")
+    }
+    do {
+      var configuration = Configuration()
+      configuration.readonly = true
+      configuration.busyMode = .timeout(60)
+      queue = try DatabaseQueue(path: path, configuration: configuration)
+      try queue.read { database in
+        try IndexSchema.check(database, manifest: directory.manifest, path: path)
+        if allowStale { return }
+        let difference = try IndexDifference(database, directory: directory).ignoringClaimed(directory)
+        guard difference.isEmpty else { throw difference.staleError(directory) }
+      }
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_ERROR {
+      throw CorpusError(
+        .indexCorrupt, "\(path) is not an index of this program", remedy: "make it again with "
+          + "`corpus index --rebuild`", cause: error.message)
+    } catch {
+      throw indexError(error, path: path)
+    }
+  }
+
+  /// Stops the query that is running, if any; it then throws `interrupted`.
+  public func interrupt() { queue.interrupt() }
+
+  /// Runs one SQL statement that only reads.
+  ///
+  /// - Parameters:
+  ///   - columns: called once with the names of the columns.
+  ///   - row: called with the values of each row, as they come.
+  /// - Throws: `invalidSQL` for SQL that fails or writes, `interrupted`.
+  public func query(
+    _ sql: String, columns: ([String]) throws -> Void, row: ([SQLValue]) throws -> Void
+  ) throws(CorpusError) {
+    do {
+      try queue.read { database in
+        let statement = try database.makeStatement(sql: sql)
+        try columns(statement.columnNames)
+        let cursor = try Row.fetchCursor(statement)
+        while let next = try cursor.next() { try row(next.databaseValues.map(SQLValue.init)) }
+      }
+    } catch let error as DatabaseError {
+      throw Self.queryError(error, path: directory.indexPath)
+    } catch {
+      throw indexError(error, path: directory.indexPath)
+    }
+  }
+
+  /// All rows of a statement that only reads.
+  public func rows(_ sql: String) throws(CorpusError) -> [[SQLValue]] {
+    var rows: [[SQLValue]] = []
+    try query(sql, columns: { _ in }, row: { rows.append($0) })
+    return rows
+  }
+
+  private static func queryError(_ error: DatabaseError, path: String) -> CorpusError {
+    let message = error.message ?? "no message"
+    switch error.resultCode {
+    case .SQLITE_READONLY:
+      return CorpusError(
+        .invalidSQL, "the SQL would write, and `corpus query` only reads", remedy: "ask with SELECT; to keep "
+          + "tables of your own, ATTACH the index in a database of yours", cause: message)
+    case .SQLITE_ERROR, .SQLITE_MISUSE, .SQLITE_RANGE, .SQLITE_TOOBIG, .SQLITE_MISMATCH:
+      return CorpusError(
+        .invalidSQL, "SQLite does not accept the SQL: \(message)", remedy: "Schemas/index.sql lists the tables "
+          + "and columns")
+    default: return indexError(error, path: path)
+    }
+  }
+}
+
+extension SQLValue {
+  fileprivate init(_ value: DatabaseValue) {
+    switch value.storage {
+    case .null: self = .null
+    case .int64(let value): self = .integer(value)
+    case .double(let value): self = .real(value)
+    case .string(let value): self = .text(value)
+    case .blob(let value): self = .blob(Array(value))
+    }
+  }
+}
