@@ -1,0 +1,55 @@
+import ArgumentParser
+import Corpus
+import MetricIndex
+import ShardStore
+
+struct Compact: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Seal the files of single runs into shards of many.",
+    discussion: """
+      The compressed chunks are copied as they are; each run is proven against its hash before its file goes.
+
+      EXAMPLE
+        corpus compact corpora/cartpole
+      """)
+
+  @OptionGroup var corpus: CorpusArgument
+
+  @Option(help: "The size that a sealed shard may reach, in MB.")
+  var shardSize = 512
+
+  @Flag(help: "Show no progress.")
+  var quiet = false
+
+  mutating func validate() throws {
+    if shardSize < 1 { throw ValidationError("--shard-size must be at least 1") }
+  }
+
+  func run() throws {
+    let directory = try corpus.open()
+    let cancellation = Cancellation()
+    let signals = Console.onInterrupt { cancellation.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    let display = ProgressDisplay("compact", quiet: quiet)
+    let index = try MetricIndex(openingOrCreating: directory)
+    let report: Compaction.Report
+    do throws(CorpusError) {
+      report = try Compaction(directory: directory, bytesPerShard: shardSize * 1_000_000).run(
+        cancellation: cancellation,
+        progress: { done, total in display.update(done, of: total, unit: "runs") { [] } },
+        indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
+      _ = try index.synchronize()
+    } catch {
+      display.finish()
+      throw error
+    }
+    display.finish()
+    for problem in report.problems { Console.complain(problem) }
+    if !quiet {
+      Console.print(
+        "\(Format.count(report.runs)) runs sealed into \(Format.count(report.sealedFiles.count)) shards in "
+          + Format.duration(display.elapsed))
+    }
+    if !report.problems.isEmpty { throw ExitCode.failure }
+  }
+}

@@ -1,0 +1,53 @@
+import Corpus
+import Dispatch
+import Glibc
+
+/// What the commands write to the terminal, and what they hear from it.
+enum Console {
+  static func write(_ text: String) { put(text, to: STDOUT_FILENO) }
+
+  static func print(_ line: String) { write(line + "\n") }
+
+  /// A line beside the results: on standard error, so that results can be piped.
+  static func note(_ line: String) { put(line + "\n", to: STDERR_FILENO) }
+
+  static func noteWithoutNewline(_ text: String) { put(text, to: STDERR_FILENO) }
+
+  static func complain(_ error: CorpusError) { note("corpus: \(error)") }
+
+  private static func put(_ text: String, to fd: Int32) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
+      if count < 0 && errno != EINTR { return }
+      bytes = bytes.dropFirst(max(count, 0))
+    }
+  }
+
+  /// Calls `stop` at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+  ///
+  /// - Returns: what must be kept alive for as long as signals are to be heard.
+  static func onInterrupt(_ stop: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
+    [SIGINT, SIGTERM].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      let count = Counter()
+      source.setEventHandler {
+        if count.increment() > 1 { _exit(130) }
+        stop()
+      }
+      source.resume()
+      return source
+    }
+  }
+
+  private final class Counter: @unchecked Sendable {
+    // Used by one dispatch source only, whose handler never runs twice at once.
+    private var value = 0
+
+    func increment() -> Int {
+      value += 1
+      return value
+    }
+  }
+}

@@ -1,0 +1,42 @@
+public import ArgumentParser
+public import Corpus
+import Glibc
+
+/// The executable `corpus`.
+@main
+struct CorpusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "corpus",
+    abstract: "Make, store, index and query corpora of neural-network checkpoints.",
+    discussion: """
+      EXAMPLE
+        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+        corpus query corpora/cartpole "SELECT run, max(train_return) FROM checkpoints GROUP BY run"
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Generate.self, Status.self, Query.self, Show.self, Verify.self, Index.self, Compact.self, Repack.self,
+    ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error as CorpusError {
+      Console.complain(error)
+      Glibc.exit(error.code == .interrupted ? 130 : 1)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
+
+/// The corpus that a command works on.
+struct CorpusArgument: ParsableArguments {
+  @Argument(help: ArgumentHelp("The corpus's directory.", valueName: "dir"), completion: .directory)
+  var path: String
+
+  func open() throws(CorpusError) -> CorpusDirectory { try CorpusDirectory(opening: path) }
+}
+
+extension Codec: ExpressibleByArgument {}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Corpus
+import Generators
+
+/// `corpus generate`: one subcommand a task.
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train networks and store their checkpoints.",
+    discussion: """
+      Runs that are stored already are not made again, so the same command goes on where it was stopped, and
+      several processes may share one range.
+
+      EXAMPLE
+        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+      """,
+    subcommands: [GenerateCartpole.self])
+}
+
+/// The flags that the tasks share.
+struct GenerateOptions: ParsableArguments {
+  @Option(help: "The runs to make, named by their seeds: 0..<500, 0...499 or 7.")
+  var runs: String
+
+  @Option(help: "The corpus's directory; made where it is missing.", completion: .directory)
+  var out: String
+
+  @Option(help: "How many runs to train at a time (default: one a core).")
+  var workers: Int?
+
+  @Option(help: "How new shards are stored: delta or zstd (default: as the corpus does, delta in a new one).")
+  var codec: Codec?
+
+  @Flag(help: "Leave the index to a later `corpus index`, as on many machines with one network directory.")
+  var noIndex = false
+
+  @Flag(help: "Show no progress.")
+  var quiet = false
+
+  mutating func validate() throws {
+    if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
+  }
+
+  func run(_ generator: any Generator, testLimit: Int) throws {
+    let range = try SeedRange(parsing: runs)
+    let manifest = Manifest(
+      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
+      recipe: generator.recipe, generatorVersion: generatorVersion, split: SplitRule(testLimit: testLimit),
+      codec: codec ?? .delta)
+    let directory = try CorpusDirectory(openingOrCreating: out, manifest: manifest)
+    let job = GenerationJob(
+      generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
+      codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)
+    let cancellation = Cancellation()
+    let signals = Console.onInterrupt { cancellation.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    let display = ProgressDisplay(generator.task, quiet: quiet)
+    let result: GenerationJob.Progress
+    do throws(CorpusError) {
+      result = try job.run(cancellation: cancellation) { show($0, on: display) }
+    } catch {
+      display.finish()
+      throw error
+    }
+    display.finish()
+    if !quiet { Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path)) }
+  }
+
+  private func show(_ progress: GenerationJob.Progress, on display: ProgressDisplay) {
+    display.update(progress.stored, of: progress.total, unit: "runs") {
+      var details: [String] = []
+      if progress.made > 0 {
+        details.append("\(Format.count(Int(Double(progress.checkpoints) / display.elapsed))) checkpoints/s")
+        details.append(
+          "\(Format.bytes(progress.compressedBytes)) "
+            + "(\(Format.ratio(raw: progress.rawBytes, stored: progress.compressedBytes)))")
+      }
+      if progress.awaited > 0 { details.append("waiting for \(progress.awaited) that another process makes") }
+      return details
+    }
+  }
+
+  private static func summary(_ result: GenerationJob.Progress, seconds: Double, path: String) -> String {
+    var parts = ["\(Format.count(result.total)) runs are in \(path)"]
+    if result.made > 0 {
+      parts.append(
+        "\(Format.count(result.made)) made now in \(Format.duration(seconds)) "
+          + "(\(Format.count(result.checkpoints)) checkpoints, \(Format.bytes(result.compressedBytes)), "
+          + "\(Format.ratio(raw: result.rawBytes, stored: result.compressedBytes)) smaller than raw)")
+    }
+    if result.found > 0 { parts.append("\(Format.count(result.found)) were there") }
+    if result.madeElsewhere > 0 {
+      parts.append("\(Format.count(result.madeElsewhere)) came from another process meanwhile")
+    }
+    return parts.joined(separator: "; ")
+  }
+}

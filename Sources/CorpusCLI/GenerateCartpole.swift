@@ -1,0 +1,33 @@
+import ArgumentParser
+import Generators
+
+struct GenerateCartpole: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cartpole",
+    abstract: "Train Cartpole policies by PPO.",
+    discussion: """
+      The defaults are the published recipe: 500 iterations, 200 checkpoints of 1,250 parameters a run.
+
+      EXAMPLE
+        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+      """)
+
+  @OptionGroup var options: GenerateOptions
+
+  @Option(help: "PPO iterations of a run.")
+  var iterations: Int?
+
+  @Option(help: "Checkpoints of a run, at most one more than its iterations.")
+  var checkpoints: Int?
+
+  @Option(help: "Environments that run in parallel.")
+  var environments: Int?
+
+  func run() throws {
+    var recipe = CartpoleRecipe()
+    if let iterations { recipe.iterations = iterations }
+    if let checkpoints { recipe.checkpoints = checkpoints }
+    if let environments { recipe.environments = environments }
+    try options.run(CartpoleGenerator(recipe: recipe), testLimit: 2_050)
+  }
+}

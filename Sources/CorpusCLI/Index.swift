@@ -1,0 +1,44 @@
+import ArgumentParser
+import Corpus
+import MetricIndex
+
+struct Index: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Bring the index up to date with the shards.",
+    discussion: """
+      EXAMPLE
+        corpus index corpora/cartpole
+        corpus index --rebuild corpora/cartpole
+      """)
+
+  @OptionGroup var corpus: CorpusArgument
+
+  @Flag(help: "Make the index again from the shards alone.")
+  var rebuild = false
+
+  @Flag(help: "Show no progress.")
+  var quiet = false
+
+  func run() throws {
+    let directory = try corpus.open()
+    let cancellation = Cancellation()
+    let signals = Console.onInterrupt { cancellation.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    let display = ProgressDisplay("index", quiet: quiet)
+    let progress = { (done: Int, total: Int) in
+      display.update(done, of: total, unit: "shards") { [] }
+    }
+    let report =
+      try rebuild
+      ? MetricIndex.rebuild(directory, cancellation: cancellation, progress: progress)
+      : MetricIndex(openingOrCreating: directory).synchronize(cancellation: cancellation, progress: progress)
+    display.finish()
+    for problem in report.problems { Console.complain(problem) }
+    if !quiet {
+      Console.print(
+        "\(Format.count(report.ingested)) shards taken up, \(Format.count(report.forgotten)) forgotten in "
+          + Format.duration(display.elapsed))
+    }
+    if !report.problems.isEmpty { throw ExitCode.failure }
+  }
+}

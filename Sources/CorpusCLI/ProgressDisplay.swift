@@ -1,0 +1,71 @@
+import Glibc
+import Foundation
+import Synchronization
+
+/// How far long work has come, on standard error: a bar that redraws itself on a terminal, now and then a plain
+/// line elsewhere, nothing if quiet.
+final class ProgressDisplay: Sendable {
+  private struct State {
+    var lastDrawn = Date.distantPast
+    var isLineOpen = false
+    var firstDone: Int?
+  }
+
+  private let title: String
+  private let isQuiet: Bool
+  private let isTerminal: Bool
+  private let began = Date()
+  private let state = Mutex(State())
+
+  init(_ title: String, quiet: Bool) {
+    self.title = title
+    isQuiet = quiet
+    isTerminal = isatty(STDERR_FILENO) == 1
+  }
+
+  var elapsed: Double { max(Date().timeIntervalSince(began), 1e-3) }
+
+  /// Shows that `done` of `total` units are done.
+  ///
+  /// - Parameters:
+  ///   - details: what else there is to say, such as a rate; called only when it is shown.
+  ///   - force: show it even if something was shown just now.
+  func update(_ done: Int, of total: Int, unit: String, force: Bool = false, details: () -> [String]) {
+    if isQuiet { return }
+    state.withLock { state in
+      let first = state.firstDone ?? done
+      state.firstDone = first
+      let interval = isTerminal ? 0.1 : 10
+      guard force || done == total || Date().timeIntervalSince(state.lastDrawn) >= interval else { return }
+      state.lastDrawn = Date()
+      var parts = ["\(Format.count(done))/\(Format.count(total)) \(unit)"] + details()
+      if done > first && done < total {
+        let left = elapsed / Double(done - first) * Double(total - done)
+        parts.append("\(Format.duration(left)) left")
+      }
+      let text = parts.joined(separator: "  ")
+      if isTerminal {
+        Console.noteWithoutNewline("\r\u{1B}[K\(title) \(bar(done, total)) \(text)")
+        state.isLineOpen = true
+      } else {
+        Console.note("\(title): \(text)")
+      }
+    }
+  }
+
+  /// Ends the bar's line, so that what follows stands below it.
+  func finish() {
+    state.withLock { state in
+      if state.isLineOpen { Console.note("") }
+      state.isLineOpen = false
+    }
+  }
+
+  private func bar(_ done: Int, _ total: Int) -> String {
+    let width = 24
+    let eighths = total == 0 ? 8 * width : 8 * width * done / total
+    let full = String(repeating: "█", count: eighths / 8)
+    let part = eighths % 8 == 0 ? "" : String(["▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8 - 1])
+    return "▕" + (full + part).padding(toLength: width, withPad: " ", startingAt: 0) + "▏"
+  }
+}

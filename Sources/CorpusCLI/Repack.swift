@@ -1,0 +1,50 @@
+import ArgumentParser
+import Corpus
+import MetricIndex
+import ShardStore
+
+struct Repack: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Store a corpus in another codec, bit for bit the same values.",
+    discussion: """
+      New runs of the corpus are then stored in that codec, too.
+
+      EXAMPLE
+        corpus repack --codec zstd corpora/cartpole
+      """)
+
+  @OptionGroup var corpus: CorpusArgument
+
+  @Option(help: "delta (smallest) or zstd (read by h5py with hdf5plugin).")
+  var codec: Codec
+
+  @Flag(help: "Show no progress.")
+  var quiet = false
+
+  func run() throws {
+    let directory = try corpus.open().replacing(codec: codec)
+    let cancellation = Cancellation()
+    let signals = Console.onInterrupt { cancellation.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    let display = ProgressDisplay("repack", quiet: quiet)
+    let index = try MetricIndex(openingOrCreating: directory)
+    _ = try index.synchronize(cancellation: cancellation)
+    let total = try IndexReader(opening: directory, allowStale: true)
+      .rows("SELECT sum(runs) FROM shards WHERE codec <> '\(codec.rawValue)'")[0][0].whole
+    let files: [String]
+    do throws(CorpusError) {
+      files = try Repacking(directory: directory, codec: codec).run(
+        cancellation: cancellation,
+        progress: { done, file in display.update(done, of: total, unit: "runs") { [file] } },
+        indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
+    } catch {
+      display.finish()
+      throw error
+    }
+    display.finish()
+    if !quiet {
+      Console.print(
+        "\(Format.count(files.count)) shards stored as \(codec.rawValue) in \(Format.duration(display.elapsed))")
+    }
+  }
+}
