@@ -1,0 +1,16 @@
+#if defined(__x86_64__)
+
+#include "paths.h"
+
+#define CK_NAME "avx512"
+#define CK_TABLE ck_avx512
+// 8 rows of 2 registers and their operands: 18 of the 32 registers, and chains enough to hide the latency.
+#define CK_ROWS 8
+#define CK_COLUMNS 4
+
+// Without the minimum, the compiler would split every vector into halves on processors that it tunes that way.
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), apply_to = function)
+#include "body.h"
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,35 @@
+// All kernels of one path and their table. Each path's file includes this once, under its instruction set.
+//
+// Contraction would fuse products differently from path to path; what is to be fused says so.
+#pragma STDC FP_CONTRACT OFF
+
+// Vectors pass only between inlined functions, so how an ABI would pass them does not matter.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#include "body_vector.h"
+#include "body_math.h"
+#include "body_random.h"
+#include "body_mlp.h"
+#include "body_ppo.h"
+#include "body_cartpole.h"
+
+const ck_kernels CK_TABLE = {
+    .name = CK_NAME,
+    .random_words = random_words,
+    .random_uniform = random_uniform,
+    .random_normal = random_normal,
+    .exp = exp_array,
+    .log = log_array,
+    .sin = sin_array,
+    .cos = cos_array,
+    .mlp_pack = mlp_pack,
+    .mlp_forward = mlp_forward,
+    .policy_sample = policy_sample,
+    .advantages = advantages,
+    .normalize = normalize,
+    .policy_gradient = policy_gradient,
+    .value_gradient = value_gradient,
+    .adam_step = adam_step,
+    .cartpole_step = cartpole_step,
+    .cartpole_observe = cartpole_observe,
+};

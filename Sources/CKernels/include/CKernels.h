@@ -1,0 +1,154 @@
+/* CKernels: the vector kernels of the generators, in C.
+ *
+ * There is one table of functions for each instruction set ("path"): `avx512` (x86-64-v4), `avx2`
+ * (x86-64-v3) and `portable` (plain C, any processor). Every function gives the same bits on every path.
+ * All arithmetic is float32 in vectors of 16 lanes, products are fused where the source says so and nowhere
+ * else, sums run in one fixed order, and exp, log, sin and cos are polynomials of our own.
+ *
+ * Conventions
+ *   - Nothing allocates, locks, fails or keeps state; every function may run on many threads at once.
+ *   - Arrays are row-major float32. Those marked (64) start at a multiple of 64 bytes.
+ *   - A count marked (16) is a multiple of CK_LANES.
+ *   - Input and output arrays do not overlap unless it says that they may be the same.
+ */
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma clang assume_nonnull begin
+
+/* The floats of a vector. */
+#define CK_LANES 16
+
+/* The network of both the policy and the value function: 4 inputs, two hidden layers of 32 units with SELU,
+ * one linear output. Its CK_MLP_PARAMETERS parameters are, in PyTorch's order,
+ * weight (32,4), bias (32), weight (32,32), bias (32), weight (1,32), bias (1). */
+#define CK_MLP_INPUTS 4
+#define CK_MLP_HIDDEN 32
+#define CK_MLP_PARAMETERS 1249
+
+/* The policy's parameters: log_std (1), then its network. */
+#define CK_POLICY_PARAMETERS (1 + CK_MLP_PARAMETERS)
+
+/* A network's weights in the order in which the kernels read them: CK_MLP_BYTES bytes, (64), that mlp_pack
+ * writes. */
+typedef struct ck_mlp ck_mlp;
+#define CK_MLP_BYTES 9344
+
+/* The bytes of working memory, (64), that mlp_forward and the gradients need: activations of a block of samples
+ * and the accumulators of the gradient. One per thread. */
+#define CK_SCRATCH_BYTES 24576
+
+/* What Adam and the clipping of the gradient's norm take; the names are those of torch.optim.Adam. */
+typedef struct ck_adam {
+  float learning_rate;
+  float beta1, beta2, epsilon;
+  float norm_limit;                /* torch.nn.utils.clip_grad_norm_'s max_norm */
+  double beta1_power, beta2_power; /* beta1^t and beta2^t after the last step; start with 1 and 1 */
+} ck_adam;
+
+/* A cart on a rail with a hinged pole; kg, m, s, rad, N. */
+typedef struct ck_cartpole {
+  float cart_mass, pole_mass;
+  float arm;     /* from the hinge to the pole's centre of mass */
+  float inertia; /* of the pole about the hinge */
+  float gravity;
+  float force;   /* on the cart for an action of 1 */
+  float substep; /* the time that one of the substeps takes */
+  int32_t substeps;
+  float cart_speed_limit, pole_speed_limit;
+  float position_limit, angle_limit; /* beyond these the pole has fallen */
+  float cart_speed_penalty, pole_speed_penalty, fall_reward;
+  int32_t episode_steps; /* an episode of this many steps ends */
+} ck_cartpole;
+
+/* The kernels of one path. */
+typedef struct ck_kernels {
+  /* "avx512", "avx2" or "portable". */
+  const char *name;
+
+  /* Random numbers by Philox 4x32-10. Word i of a stream is word i mod 4 of the block at the counter
+   * (low, high half of i / 4; low, high half of stream), its key the (low, high half of seed). The arrays get
+   * what belongs to the `count` words from word 4 * block on. */
+
+  /* The words themselves. */
+  void (*random_words)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, uint32_t *out);
+  /* Uniform in [0, 1): multiples of 2^-24. */
+  void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, float *out);
+  /* Standard normal, by Box and Muller: words 2i and 2i+1 make the normals 2i and 2i+1; at most 5.77. */
+  void (*random_normal)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, float *out);
+
+  /* Elementwise functions; x and y may be the same array, count is any. */
+
+  /* Within 1.5 ulp; 0 below -87.3, infinity above 88.7. */
+  void (*exp)(size_t count, const float *x, float *y);
+  /* Within 1.5 ulp of the natural logarithm for normal numbers; -infinity at 0 and subnormals, NaN below. */
+  void (*log)(size_t count, const float *x, float *y);
+  /* Within 1.5 ulp for |x| <= 1000, save next to zeros other than 0, where the error is below 1e-9. */
+  void (*sin)(size_t count, const float *x, float *y);
+  void (*cos)(size_t count, const float *x, float *y);
+
+  /* The network. */
+
+  /* Brings `parameters` (CK_MLP_PARAMETERS) into the order of ck_mlp. */
+  void (*mlp_pack)(const float *parameters, ck_mlp *packed);
+  /* output (count) of inputs (count,4), both (64); count (16). */
+  void (*mlp_forward)(const ck_mlp *mlp, size_t count, const float *inputs, float *outputs, void *scratch);
+
+  /* Proximal policy optimisation (Schulman et al., arXiv 1707.06347). The policy is normal with the network's
+   * output as its mean and exp(log_std)^2 as its standard deviation. All arrays (64), all counts (16). */
+
+  /* actions = means + deviation * noise, and the logarithm of each one's probability density; (count) each. */
+  void (*policy_sample)(size_t count, float log_std, const float *means, const float *noise, float *actions,
+                        float *log_probabilities);
+  /* Generalised advantage estimation over `steps` steps of `environments` (16) environments. rewards and dones
+   * (steps, environments), dones 1 where an episode ended with the step, else 0; values (steps + 1,
+   * environments), the last row those of the states reached. Gives advantages and returns = advantages +
+   * values, (steps, environments). */
+  void (*advantages)(size_t steps, size_t environments, float gamma, float lambda, const float *rewards,
+                     const float *dones, const float *values, float *advantages, float *returns);
+  /* (x - mean) / (standard deviation + 1e-8) in place, the deviation with count - 1. */
+  void (*normalize)(size_t count, float *x);
+  /* The gradient of mean(max(-A r, -A clip(r, 1 - clip, 1 + clip))), r the ratio of the new to the old
+   * probability: gradient (CK_POLICY_PARAMETERS), log_std first. observations (count,4), the others (count). */
+  void (*policy_gradient)(const ck_mlp *mlp, float log_std, float clip, size_t count,
+                          const float *observations, const float *actions, const float *log_probabilities,
+                          const float *advantages, float *gradient, void *scratch);
+  /* The gradient of coefficient * mean((returns - value)^2): gradient (CK_MLP_PARAMETERS). */
+  void (*value_gradient)(const ck_mlp *mlp, float coefficient, size_t count, const float *observations,
+                         const float *returns, float *gradient, void *scratch);
+  /* Scales the gradient down to the norm limit, as clip_grad_norm_ does, and takes a step of Adam. All arrays
+   * (count) and (64), count (16): pad with zeros. */
+  void (*adam_step)(ck_adam *adam, size_t count, const float *gradient, float *parameters, float *moments1,
+                    float *moments2);
+
+  /* The environment: `count` (16) carts at once. state (4,count): cart position and velocity, pole angle from
+   * upright and angular velocity. All arrays (64). */
+
+  /* One step under actions (count), clipped to [-1, 1]: a semi-implicit Euler step per substep. Advances state,
+   * steps (of the episode) and returns (sum of its rewards so far); gives rewards and dones, (count) each. */
+  void (*cartpole_step)(const ck_cartpole *cartpole, size_t count, const float *actions, float *state,
+                        int32_t *steps, float *returns, float *rewards, float *dones);
+  /* observations (count,4): the state, each number clipped to [-limit, limit]. */
+  void (*cartpole_observe)(size_t count, float limit, const float *state, float *observations);
+} ck_kernels;
+
+/* The table of this name; NULL for an unknown name and for a path that this processor lacks. */
+const ck_kernels *_Nullable ck_kernels_named(const char *name);
+
+/* The fastest table that this processor runs. */
+const ck_kernels *ck_kernels_best(void);
+
+#pragma clang assume_nonnull end
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+internal import CKernels
+public import Corpus
+
+/// Trains Gaussian policies that balance a pole on a cart: proximal policy optimisation of a 4-32-32-1 network
+/// (reference-system.md, section 3).
+public struct CartpoleGenerator: Generator {
+  public let task = "cartpole"
+  /// The tensors of the policy; the value function is not stored.
+  public let architecture = Architecture(
+    name: "gaussian-mlp-4-32-32-1",
+    tensors: [
+      .init("log_std", [1]),
+      .init("actor.0.weight", [32, 4]), .init("actor.0.bias", [32]),
+      .init("actor.2.weight", [32, 32]), .init("actor.2.bias", [32]),
+      .init("actor.4.weight", [1, 32]), .init("actor.4.bias", [1]),
+    ])
+  public let metrics = [Metric.trainReturn]
+  public let recipe: JSONValue
+  /// ``recipe``, typed.
+  public let settings: CartpoleRecipe
+  private let kernels: Kernels
+
+  /// A generator of runs after a recipe.
+  ///
+  /// - Throws: `invalidRecipe` if no run can be made after it; `resource` if the environment variable
+  ///   `CORPUS_KERNELS` names kernels that this processor lacks.
+  public init(_ settings: CartpoleRecipe = CartpoleRecipe()) throws(CorpusError) {
+    try self.init(settings, kernels: Kernels())
+  }
+
+  /// A generator that computes with the given kernels.
+  package init(_ settings: CartpoleRecipe, kernels: Kernels) throws(CorpusError) {
+    try settings.validate()
+    self.settings = settings
+    self.kernels = kernels
+    recipe = try CanonicalJSON.value(settings)
+  }
+
+  public var checkpointsPerRun: Int { settings.checkpoints }
+
+  public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
+    let key = UInt64(bitPattern: seed)
+    var random = PhiloxGenerator(seed: key, stream: CartpoleStream.schedule.rawValue)
+    let schedule = CheckpointSchedule.iterations(
+      count: settings.checkpoints, last: settings.iterations, random: &random)
+
+    var trainer = CartpoleTrainer(recipe: settings, kernels: kernels, seed: key)
+    var parameters: [Float] = []
+    parameters.reserveCapacity(schedule.count * architecture.parameterCount)
+    var returns: [Float] = []
+    for iteration in schedule {
+      while trainer.iteration < iteration {
+        if isCancelled() { return nil }
+        trainer.iterate()
+      }
+      parameters.append(contentsOf: trainer.parameters)
+      returns.append(trainer.trainReturn)
+    }
+    return Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
+  }
+}

@@ -1,0 +1,27 @@
+public import Corpus
+
+/// The version of all generators: it changes when a recipe and a seed come to mean other bits.
+public let generatorVersion = 1
+
+/// A task that can make training runs: a run is a pure function of the recipe and the seed, whatever the
+/// processor and however many runs are made at once.
+public protocol Generator: Sendable {
+  /// The task's name, such as `cartpole`.
+  var task: String { get }
+  /// The parameter vector of its checkpoints.
+  var architecture: Architecture { get }
+  /// What is logged with every checkpoint, in the order of ``Run/metrics``.
+  var metrics: [Metric] { get }
+  /// Everything that determines a run but its seed.
+  var recipe: JSONValue { get }
+  /// The number of checkpoints of each run.
+  var checkpointsPerRun: Int { get }
+
+  /// Trains one run on the calling thread.
+  ///
+  /// - Parameters:
+  ///   - seed: The run's name and the seed of all its random numbers.
+  ///   - isCancelled: Asked many times a second; true ends the work.
+  /// - Returns: The run, or nil if it was cancelled.
+  func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run?
+}
