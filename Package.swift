@@ -59,8 +59,11 @@ let package = Package(
       name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus", "TestSupport"],
       swiftSettings: swift),
     .testTarget(
-      name: "GeneratorsTests", dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport"],
+      name: "GeneratorsTests",
+      dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport"],
       swiftSettings: swift),
-    .testTarget(name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"], swiftSettings: swift),
+    .testTarget(
+      name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
+      swiftSettings: swift),
   ]
 )

@@ -29,7 +29,8 @@ public enum CanonicalJSON {
   public static func value(_ value: some Encodable) throws(CorpusError) -> JSONValue {
     let data = try data(value, pretty: false)
     guard let result = try? decode(JSONValue.self, from: data) else {
-      throw CorpusError(.invalidRecipe, "a value cannot be read back from JSON", remedy: "report this as a bug")
+      throw CorpusError(
+        .invalidRecipe, "a value cannot be read back from JSON", remedy: "report this as a bug")
     }
     return result
   }

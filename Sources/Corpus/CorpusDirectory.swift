@@ -17,7 +17,8 @@ public struct CorpusDirectory: Sendable {
     let manifestPath = "\(path)/corpus.json"
     guard Files.exists(path) else {
       throw CorpusError(
-        .notACorpus, "there is no directory \(path)", remedy: "check the path, or make a corpus there with "
+        .notACorpus, "there is no directory \(path)",
+        remedy: "check the path, or make a corpus there with "
           + "`corpus generate`")
     }
     guard Files.exists(manifestPath) else {
@@ -42,7 +43,8 @@ public struct CorpusDirectory: Sendable {
       let others = try Files.names(in: path).filter { !$0.hasPrefix(".") }
       guard others.isEmpty || Set(others).isSubset(of: ["shards", "runs"]) else {
         throw CorpusError(
-          .alreadyExists, "\(path) is no corpus, and it is not empty (\(others.prefix(3).joined(separator: ", ")))",
+          .alreadyExists,
+          "\(path) is no corpus, and it is not empty (\(others.prefix(3).joined(separator: ", ")))",
           remedy: "choose an empty or a new --out directory")
       }
       self.path = path
@@ -84,7 +86,8 @@ public struct CorpusDirectory: Sendable {
   public func shardFiles() throws(CorpusError) -> [String] {
     var files: [String] = []
     for folder in ["shards", "runs"] {
-      for name in try Files.names(in: "\(path)/\(folder)") where name.hasSuffix(".h5") && !name.hasPrefix(".") {
+      for name in try Files.names(in: "\(path)/\(folder)") where name.hasSuffix(".h5") && !name.hasPrefix(".")
+      {
         files.append("\(folder)/\(name)")
       }
     }

@@ -130,7 +130,9 @@ package final class Descriptor: Sendable {
   package func writeAll(_ data: Data) throws(CorpusError) {
     var written = 0
     while written < data.count {
-      let count = data.withUnsafeBytes { Glibc.write(fd, $0.baseAddress.map { $0 + written }, $0.count - written) }
+      let count = data.withUnsafeBytes {
+        Glibc.write(fd, $0.baseAddress.map { $0 + written }, $0.count - written)
+      }
       guard count >= 0 || errno == EINTR else { throw Files.error("write", path) }
       written += max(count, 0)
     }

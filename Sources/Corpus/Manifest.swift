@@ -88,7 +88,8 @@ public struct Manifest: Hashable, Sendable, Codable {
       self = try CanonicalJSON.decode(Manifest.self, from: data)
     } catch {
       throw CorpusError(
-        .notACorpus, "\(path) is damaged", remedy: "restore it from a copy of this corpus, or of another "
+        .notACorpus, "\(path) is damaged",
+        remedy: "restore it from a copy of this corpus, or of another "
           + "one of the same recipe", cause: "\(error)")
     }
     guard architecture.parameterCount > 0, metrics.allSatisfy(\.isColumnName) else {

@@ -34,7 +34,8 @@ struct CorpusSummary {
     }
     add("shards", kinds.joined(separator: ", "))
     add(
-      "on disk", "\(Format.bytes(stored)), \(Format.ratio(raw: raw, stored: stored)) smaller than "
+      "on disk",
+      "\(Format.bytes(stored)), \(Format.ratio(raw: raw, stored: stored)) smaller than "
         + "\(Format.bytes(raw)) of float32")
     for metric in manifest.metrics { try add(metric, index) }
   }

@@ -44,7 +44,8 @@ struct Repack: ParsableCommand {
     display.finish()
     if !quiet {
       Console.print(
-        "\(Format.count(files.count)) shards stored as \(codec.rawValue) in \(Format.duration(display.elapsed))")
+        "\(Format.count(files.count)) shards stored as \(codec.rawValue) in \(Format.duration(display.elapsed))"
+      )
     }
   }
 }

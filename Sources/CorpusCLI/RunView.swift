@@ -1,5 +1,4 @@
 import Corpus
-import Foundation
 import MetricIndex
 
 /// What `corpus show` says of a run.
@@ -10,7 +9,8 @@ struct RunView {
 
   init(run: Int64, metric name: String?, index: IndexReader) throws(CorpusError) {
     let manifest = index.directory.manifest
-    guard let metric = name.map({ n in manifest.metrics.first { $0.name == n } }) ?? manifest.metrics.last else {
+    guard let metric = name.map({ n in manifest.metrics.first { $0.name == n } }) ?? manifest.metrics.last
+    else {
       throw CorpusError(
         .invalidRecipe, "\(index.directory.path) has no metric \(name ?? "")",
         remedy: "choose one of " + manifest.metrics.map(\.name).joined(separator: ", "))
@@ -43,12 +43,10 @@ struct RunView {
     return "\(Format.short(first)) at first, \(Format.short(best)) at best, \(Format.short(last)) at last"
   }
 
+  /// The recipe's numbers by name, several a line.
   private static func recipe(_ recipe: JSONValue) -> String {
-    guard case .object(let members) = recipe else { return recipe.description }
-    let indent = "\n" + String(repeating: " ", count: 14)
     var lines: [String] = [""]
-    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-      let item = "\(name) \(value)"
+    for item in items(recipe, prefix: "") {
       if lines[lines.count - 1].isEmpty {
         lines[lines.count - 1] = item
       } else if lines[lines.count - 1].count + item.count < 86 {
@@ -58,13 +56,21 @@ struct RunView {
         lines.append(item)
       }
     }
-    return lines.joined(separator: indent)
+    return lines.joined(separator: "\n" + Format.fact("", ""))
+  }
+
+  private static func items(_ value: JSONValue, prefix: String) -> [String] {
+    guard case .object(let members) = value else { return ["\(prefix) \(value)"] }
+    return members.sorted { $0.key < $1.key }.flatMap { name, value in
+      items(value, prefix: prefix.isEmpty ? name : "\(prefix).\(name)")
+    }
   }
 
   private static func unknown(_ run: Int64, _ index: IndexReader) throws(CorpusError) -> CorpusError {
     let range = try index.rows("SELECT count(*), min(run), max(run) FROM runs")[0]
     let holds =
-      range[0] == .integer(0) ? "no runs yet" : "\(range[0].short) runs between \(range[1].short) and \(range[2].short)"
+      range[0] == .integer(0)
+      ? "no runs yet" : "\(range[0].short) runs between \(range[1].short) and \(range[2].short)"
     return CorpusError(
       .unknownRun, "there is no run \(run) in \(index.directory.path), which holds \(holds)",
       remedy: "list them with `corpus query \(index.directory.path) \"SELECT run FROM runs\"`")

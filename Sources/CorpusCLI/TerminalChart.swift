@@ -10,7 +10,8 @@ struct TerminalChart {
   private static let dots: [[UInt32]] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]]
 
   init(points: [(x: Double, y: Double)], xLabel: String, yLabel: String) {
-    guard let xMin = points.map(\.x).min(), let xMax = points.map(\.x).max(), let yMin = points.map(\.y).min(),
+    guard let xMin = points.map(\.x).min(), let xMax = points.map(\.x).max(),
+      let yMin = points.map(\.y).min(),
       let yMax = points.map(\.y).max()
     else {
       text = "(\(yLabel) has no finite values to draw)\n"
@@ -46,7 +47,8 @@ struct TerminalChart {
     let (left, right) = (Format.short(xMin), Format.short(xMax))
     let middle = max(1, Self.columns - left.count - right.count - xLabel.count)
     let space = String(repeating: " ", count: middle / 2)
-    text += padded("") + "  " + left + space + xLabel + space + (middle.isMultiple(of: 2) ? "" : " ") + right + "\n"
+    text +=
+      padded("") + "  " + left + space + xLabel + space + (middle.isMultiple(of: 2) ? "" : " ") + right + "\n"
     self.text = text
   }
 }

@@ -40,7 +40,8 @@ struct Verify: ParsableCommand {
     }
     display.finish()
     for problem in result.problems { Console.complain(problem) }
-    let found = "\(Format.count(result.runs)) runs, \(Format.count(result.checkpoints)) checkpoints in "
+    let found =
+      "\(Format.count(result.runs)) runs, \(Format.count(result.checkpoints)) checkpoints in "
       + "\(Format.count(result.shards)) shards"
     guard result.problems.isEmpty else {
       Console.note("corpus: \(found) checked: \(result.problems.count) problems, named above")

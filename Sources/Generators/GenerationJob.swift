@@ -110,7 +110,8 @@ public struct GenerationJob: Sendable {
 
   /// Trains, stores and indexes one run, unless another process is at it or has just done it.
   private func make(
-    _ seed: Int64, with encoder: inout RunEncoder, _ job: SharedState, _ claims: Claims, _ index: MetricIndex?,
+    _ seed: Int64, with encoder: inout RunEncoder, _ job: SharedState, _ claims: Claims,
+    _ index: MetricIndex?,
     _ cancellation: Cancellation
   ) throws(CorpusError) -> Bool {
     guard try claims.take(seed) else {

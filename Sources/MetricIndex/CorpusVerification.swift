@@ -64,7 +64,8 @@ public struct CorpusVerification: Sendable {
     guard let answer = try index.rows("PRAGMA quick_check(1)").first?.first, answer != .text("ok")
     else { return }
     throw CorpusError(
-      .indexCorrupt, "\(index.directory.indexPath) is corrupt", remedy: "make it again with `corpus index "
+      .indexCorrupt, "\(index.directory.indexPath) is corrupt",
+      remedy: "make it again with `corpus index "
         + "--rebuild`", cause: "\(answer)")
   }
 

@@ -25,7 +25,8 @@ public final class IndexReader: Sendable {
     let path = directory.indexPath
     guard Files.exists(path) else {
       throw CorpusError(
-        .indexMissing, "\(directory.path) has no index.sqlite", remedy: "make it with `corpus index "
+        .indexMissing, "\(directory.path) has no index.sqlite",
+        remedy: "make it with `corpus index "
           + "\(directory.path)`")
     }
     do {
@@ -41,7 +42,8 @@ public final class IndexReader: Sendable {
       }
     } catch let error as DatabaseError where error.resultCode == .SQLITE_ERROR {
       throw CorpusError(
-        .indexCorrupt, "\(path) is not an index of this program", remedy: "make it again with "
+        .indexCorrupt, "\(path) is not an index of this program",
+        remedy: "make it again with "
           + "`corpus index --rebuild`", cause: error.message)
     } catch {
       throw indexError(error, path: path)
@@ -86,11 +88,13 @@ public final class IndexReader: Sendable {
     switch error.resultCode {
     case .SQLITE_READONLY:
       return CorpusError(
-        .invalidSQL, "the SQL would write, and `corpus query` only reads", remedy: "ask with SELECT; to keep "
+        .invalidSQL, "the SQL would write, and `corpus query` only reads",
+        remedy: "ask with SELECT; to keep "
           + "tables of your own, ATTACH the index in a database of yours", cause: message)
     case .SQLITE_ERROR, .SQLITE_MISUSE, .SQLITE_RANGE, .SQLITE_TOOBIG, .SQLITE_MISMATCH:
       return CorpusError(
-        .invalidSQL, "SQLite does not accept the SQL: \(message)", remedy: "Schemas/index.sql lists the tables "
+        .invalidSQL, "SQLite does not accept the SQL: \(message)",
+        remedy: "Schemas/index.sql lists the tables "
           + "and columns")
     default: return indexError(error, path: path)
     }

@@ -70,15 +70,18 @@ func indexError(_ error: any Error, path: String) -> CorpusError {
   switch error.resultCode {
   case .SQLITE_NOTADB, .SQLITE_CORRUPT:
     return CorpusError(
-      .indexCorrupt, "\(path) is corrupt", remedy: "make it again with `corpus index --rebuild`; the shards "
+      .indexCorrupt, "\(path) is corrupt",
+      remedy: "make it again with `corpus index --rebuild`; the shards "
         + "hold all it says", cause: cause)
   case .SQLITE_FULL:
     return CorpusError(
-      .diskFull, "cannot write \(path): the disk is full", remedy: "free some space and run the same command "
+      .diskFull, "cannot write \(path): the disk is full",
+      remedy: "free some space and run the same command "
         + "again; nothing stored was lost", cause: cause)
   case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
     return CorpusError(
-      .readOnly, "cannot write \(path): no permission", remedy: "make the directory writable for you, or "
+      .readOnly, "cannot write \(path): no permission",
+      remedy: "make the directory writable for you, or "
         + "choose another", cause: cause)
   case .SQLITE_BUSY, .SQLITE_LOCKED:
     return CorpusError(
@@ -87,7 +90,8 @@ func indexError(_ error: any Error, path: String) -> CorpusError {
     return CorpusError(.interrupted, "the query was interrupted", remedy: "ask for less, or wait longer")
   default:
     return CorpusError(
-      .inputOutput, "cannot use \(path)", remedy: "check the disk, or make it again with "
+      .inputOutput, "cannot use \(path)",
+      remedy: "check the disk, or make it again with "
         + "`corpus index --rebuild`", cause: cause)
   }
 }

@@ -96,7 +96,8 @@ struct Ingest {
     let isElsewhere = knownShard != shard && Files.exists(directory.absolute(knownFile))
     guard knownHash == run.contentHash.description || !isElsewhere else {
       throw CorpusError(
-        .conflictingRuns, "\(reader.path) and \(directory.absolute(knownFile)) hold different runs \(run.seed)",
+        .conflictingRuns,
+        "\(reader.path) and \(directory.absolute(knownFile)) hold different runs \(run.seed)",
         remedy: "keep the one that you trust and move the other out of the corpus")
     }
     // Of two equal copies the sealed one counts; the other goes at the next compaction.
@@ -107,7 +108,8 @@ struct Ingest {
       return
     }
     try database.execute(
-      sql: "UPDATE runs SET shard = ?, first_row = ? WHERE run = ?", arguments: [shard, run.firstRow, run.seed])
+      sql: "UPDATE runs SET shard = ?, first_row = ? WHERE run = ?",
+      arguments: [shard, run.firstRow, run.seed])
     try database.execute(sql: "DELETE FROM chunks WHERE run = ?", arguments: [run.seed])
     try addChunks(of: run, reader)
   }

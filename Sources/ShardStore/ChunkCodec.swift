@@ -26,7 +26,8 @@ struct ChunkCodec: ~Copyable {
     codec = header.codec
     rows = header.rowsPerChunk
     parameters = header.parameterCount
-    guard let delta = cdelta_create(), let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx()
+    guard let delta = cdelta_create(), let compressor = ZSTD_createCCtx(),
+      let decompressor = ZSTD_createDCtx()
     else {
       throw CorpusError(.resource, "there is no memory for a codec", remedy: "use fewer --workers")
     }
@@ -116,7 +117,8 @@ struct ChunkCodec: ~Copyable {
     for i in 0..<output.count {
       let j = first + i
       output[i] = Float(
-        bitPattern: UInt32(scratch[j]) | UInt32(scratch[count + j]) << 8 | UInt32(scratch[2 * count + j]) << 16
+        bitPattern: UInt32(scratch[j]) | UInt32(scratch[count + j]) << 8 | UInt32(scratch[2 * count + j])
+          << 16
           | UInt32(scratch[3 * count + j]) << 24)
     }
   }

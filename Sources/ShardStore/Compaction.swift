@@ -120,7 +120,8 @@ public struct Compaction {
     for name in try Files.names(in: directory.shardsPath) where name.hasPrefix(".") {
       try Files.remove("\(directory.shardsPath)/\(name)")
     }
-    for name in try Files.names(in: directory.runsPath) where name.hasPrefix(".") && name.hasSuffix(".h5.tmp") {
+    for name in try Files.names(in: directory.runsPath) where name.hasPrefix(".") && name.hasSuffix(".h5.tmp")
+    {
       guard let seed = Int64(name.dropFirst().dropLast(7)), try claims.take(seed) else { continue }
       try Files.remove("\(directory.runsPath)/\(name)")
       claims.release(seed)

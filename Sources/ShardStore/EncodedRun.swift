@@ -68,6 +68,9 @@ struct ParameterSums: Equatable {
       sum += value
       sumOfSquares += value * value
     }
+    // Which of several NaNs a sum becomes is up to the compiler.
+    if sum.isNaN { sum = .nan }
+    if sumOfSquares.isNaN { sumOfSquares = .nan }
   }
 
   init(sum: Double, sumOfSquares: Double) {

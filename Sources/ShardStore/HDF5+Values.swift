@@ -55,7 +55,8 @@ struct HDF5Values {
       H5Pset_layout(properties.id, isSmall ? H5D_COMPACT : H5D_CONTIGUOUS), name, of: path)
     let dataset = try create(name, element, shape, properties: properties.id)
     try HDF5.writing(
-      H5Dwrite(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, values), name, of: path)
+      H5Dwrite(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, values), name,
+      of: path)
   }
 
   func create(

@@ -122,7 +122,8 @@ struct ShardContents {
       }
       runs.append(
         StoredRun(
-          seed: seeds[i], firstRow: nextRow, count: count, status: status, sum: sums[i], sumOfSquares: squares[i],
+          seed: seeds[i], firstRow: nextRow, count: count, status: status, sum: sums[i],
+          sumOfSquares: squares[i],
           contentHash: ContentHash(bytes: Array(hashes[(32 * i)..<(32 * i + 32)])), chunks: chunks))
       nextRow += header.rowCount(checkpoints: count)
     }

@@ -64,7 +64,8 @@ public struct ShardHeader: Hashable, Sendable {
       && metrics == manifest.metrics && generatorVersion == manifest.generatorVersion
     guard isMember else {
       throw CorpusError(
-        .foreignShard, "\(path) belongs to another corpus: its task, recipe or architecture is not that of "
+        .foreignShard,
+        "\(path) belongs to another corpus: its task, recipe or architecture is not that of "
           + "corpus.json", remedy: "move it to its own corpus")
     }
   }

@@ -54,7 +54,9 @@ public final class ShardReader: Sendable {
     let hdf5 = HDF5Object(id, release: H5Fclose)
     let values = HDF5Values(file: hdf5.id, path: path)
     let contents = try ShardContents(values, fileBytes: size)
-    (header, runs, iterations, metrics) = (contents.header, contents.runs, contents.iterations, contents.metrics)
+    (header, runs, iterations, metrics) = (
+      contents.header, contents.runs, contents.iterations, contents.metrics
+    )
   }
 
   /// The bytes of a run's chunks and all else that a shard says of it, to be stored elsewhere as it is.
@@ -137,7 +139,8 @@ public struct RunDecoder: ~Copyable {
       sums == ParameterSums(sum: stored.sum, sumOfSquares: stored.sumOfSquares)
     else {
       throw CorpusError(
-        .damagedShard, "run \(stored.seed) in \(shard.path) is damaged: its contents do not have the "
+        .damagedShard,
+        "run \(stored.seed) in \(shard.path) is damaged: its contents do not have the "
           + "recorded hash", remedy: "restore the file from a copy, or delete it and generate its runs again")
     }
     return run

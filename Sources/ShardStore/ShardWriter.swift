@@ -80,7 +80,9 @@ public final class ShardWriter {
     try values.setAttribute("codec", header.codec.rawValue)
   }
 
-  private static func parameterProperties(_ header: ShardHeader, path: String) throws(CorpusError) -> HDF5Object {
+  private static func parameterProperties(_ header: ShardHeader, path: String) throws(CorpusError)
+    -> HDF5Object
+  {
     let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
     let chunk = [UInt64(header.rowsPerChunk), UInt64(header.parameterCount)]
     try HDF5.writing(H5Pset_chunk(properties.id, 2, chunk), "chunk shape", of: path)

@@ -89,7 +89,8 @@ import Testing
   @Test func `lists shards and nothing else`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     for name in [
-      "runs/000002.h5", "runs/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5", "shards/notes.txt",
+      "runs/000002.h5", "runs/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5",
+      "shards/notes.txt",
     ] { try write("", to: name) }
     #expect(try corpus.shardFiles() == ["shards/000004-000009.h5", "runs/000001.h5", "runs/000002.h5"])
     #expect(corpus.runFile(seed: 12) == "runs/000012.h5")

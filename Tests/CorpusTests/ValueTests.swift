@@ -22,10 +22,11 @@ import Testing
     #expect(RunStatus(of: parameters) == expected)
   }
 
-  @Test(arguments: [
-    ("0..<500", 0..<500), ("7", 7..<8), ("3...5", 3..<6), ("0...0", 0..<1),
-    ("9223372036854775806", 9_223_372_036_854_775_806..<9_223_372_036_854_775_807),
-  ] as [(String, Range<Int64>)])
+  @Test(
+    arguments: [
+      ("0..<500", 0..<500), ("7", 7..<8), ("3...5", 3..<6), ("0...0", 0..<1),
+      ("9223372036854775806", 9_223_372_036_854_775_806..<9_223_372_036_854_775_807),
+    ] as [(String, Range<Int64>)])
   func `reads ranges of runs`(text: String, expected: Range<Int64>) throws {
     #expect(try SeedRange(parsing: text).seeds == expected)
   }

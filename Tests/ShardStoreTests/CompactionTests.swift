@@ -13,7 +13,8 @@ import Testing
     #expect(report.runs == 3 && report.problems.isEmpty)
     #expect(try fixture.corpus.shardFiles() == ["shards/000002-000030.h5"])
     #expect(same(try fixture.read("shards/000002-000030.h5"), [2, 7, 30].map { TestCorpus.run($0) }))
-    let sealed = try ShardReader(opening: fixture.corpus.absolute("shards/000002-000030.h5")).encodedRun(at: 1)
+    let sealed = try ShardReader(opening: fixture.corpus.absolute("shards/000002-000030.h5")).encodedRun(
+      at: 1)
     #expect(sealed.chunks == single.chunks && sealed.contentHash == single.contentHash)
   }
 
@@ -54,7 +55,8 @@ import Testing
         throw CorpusError(.diskFull, "no room", remedy: "make some")
       }
     }
-    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000000.h5", "runs/000001.h5"])
+    #expect(
+      try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000000.h5", "runs/000001.h5"])
     // Once more, and it goes through: the sealed shard is written again.
     _ = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5"])
@@ -64,9 +66,11 @@ import Testing
     let fixture = try ShardFixture()
     try fixture.storeSingly(0..<5)
     let cancellation = Cancellation()
-    #expect { try Compaction(directory: fixture.corpus).run(
-      cancellation: cancellation, progress: { done, _ in if done == 3 { cancellation.cancel() } }
-    ) { _ in } } throws: { ($0 as? CorpusError)?.code == .interrupted }
+    #expect {
+      try Compaction(directory: fixture.corpus).run(
+        cancellation: cancellation, progress: { done, _ in if done == 3 { cancellation.cancel() } }
+      ) { _ in }
+    } throws: { ($0 as? CorpusError)?.code == .interrupted }
     #expect(try fixture.corpus.shardFiles().count == 5)
     #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
   }

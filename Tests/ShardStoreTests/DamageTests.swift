@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct DamageTests {
   /// How many random bits to flip; CORPUS_BIT_FLIPS=100000 for a long night.
-  private static let flips = ProcessInfo.processInfo.environment["CORPUS_BIT_FLIPS"].flatMap(Int.init) ?? 1_000
+  private static let flips =
+    ProcessInfo.processInfo.environment["CORPUS_BIT_FLIPS"].flatMap(Int.init) ?? 1_000
 
   private func problems(_ file: String, in fixture: ShardFixture) throws -> [CorpusError] {
     try ShardVerification(checking: file, in: fixture.corpus).problems

@@ -38,7 +38,9 @@ struct ShardFixture {
     return try shard.runs.indices.map { try decoder.run(at: $0, in: shard) }
   }
 
-  func bytes(_ file: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: corpus.absolute(file))) }
+  func bytes(_ file: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: corpus.absolute(file)))
+  }
 
   func write(_ bytes: Data, to file: String) throws {
     try bytes.write(to: URL(fileURLWithPath: corpus.absolute(file)))
@@ -80,7 +82,8 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
       .nan, Float(bitPattern: 0x7FA0_0001), Float(bitPattern: 0xFFC1_2345), .infinity, -.infinity, -0.0, 0,
       .leastNonzeroMagnitude, -.leastNormalMagnitude, .greatestFiniteMagnitude, 1, -1, .pi, 10.5,
     ]
-    let run = Run(seed: 0, iterations: [0, 1], metrics: [[.nan, .infinity], [-0.0, 1]], parameters: special)
+    let run = Run(
+      seed: 0, iterations: [0, 1], metrics: [[.nan, .infinity], [-0.0, 1]], parameters: special)
     try fixture.store([run], as: "runs/000000.h5", codec: codec, checkpoints: 2)
     #expect(same(try fixture.read("runs/000000.h5"), [run]))
     #expect(run.status == .nonfinite)
@@ -90,7 +93,8 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
   func `reads any part of a run`(codec: Codec) throws {
     let fixture = try ShardFixture()
     let run = TestCorpus.run(1, checkpoints: 45)
-    try fixture.store([TestCorpus.run(0, checkpoints: 45), run], as: "shards/a.h5", codec: codec, checkpoints: 45)
+    try fixture.store(
+      [TestCorpus.run(0, checkpoints: 45), run], as: "shards/a.h5", codec: codec, checkpoints: 45)
     let shard = try ShardReader(opening: fixture.corpus.absolute("shards/a.h5"))
     var decoder = try RunDecoder(header: shard.header)
     for first in 0...45 {
@@ -109,8 +113,9 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
     #expect(shard.header == expected)
     #expect(shard.runs.map(\.seed) == [5])
     try shard.header.requireMember(of: fixture.corpus.manifest, path: shard.path)
-    #expect { try shard.header.requireMember(of: TestCorpus.manifest(learningRate: 0.3), path: shard.path) }
-    throws: { ($0 as? CorpusError)?.code == .foreignShard }
+    #expect {
+      try shard.header.requireMember(of: TestCorpus.manifest(learningRate: 0.3), path: shard.path)
+    } throws: { ($0 as? CorpusError)?.code == .foreignShard }
   }
 
   @Test func `leaves nothing behind when dropped half-way`() throws {
@@ -145,7 +150,9 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
   }
 
   /// Makes the golden files; run with CORPUS_WRITE_GOLDEN=1 when a new version of the format begins.
-  @Test(.enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: Codec.allCases)
+  @Test(
+    .enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: Codec.allCases
+  )
   func `writes the golden shards`(codec: Codec) throws {
     let fixture = try ShardFixture()
     try fixture.store(Golden.runs, as: "shards/a.h5", codec: codec)
