@@ -20,6 +20,8 @@ struct CorpusCommand: ParsableCommand {
 
   static func main() {
     do {
+      // A limit on file sizes is then an error like a full disk, and not the end of the process.
+      signal(SIGXFSZ, SIG_IGN)
       var command = try parseAsRoot()
       try command.run()
     } catch let error as CorpusError {

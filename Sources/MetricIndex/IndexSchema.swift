@@ -73,9 +73,11 @@ func indexError(_ error: any Error, path: String) -> CorpusError {
       .indexCorrupt, "\(path) is corrupt",
       remedy: "make it again with `corpus index --rebuild`; the shards "
         + "hold all it says", cause: cause)
-  case .SQLITE_FULL:
+  case .SQLITE_FULL, .SQLITE_IOERR:
+    // Of what is wrong with a disk SQLite tells apart only ENOSPC; a quota is an I/O error to it.
+    let state = error.resultCode == .SQLITE_FULL ? "full" : "full or faulty"
     return CorpusError(
-      .diskFull, "cannot write \(path): the disk is full",
+      .diskFull, "cannot write \(path): the disk is \(state)",
       remedy: "free some space and run the same command "
         + "again; nothing stored was lost", cause: cause)
   case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:

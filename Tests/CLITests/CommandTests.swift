@@ -1,0 +1,95 @@
+import Corpus
+import Foundation
+import Testing
+
+@Suite struct CommandTests {
+  private let fixture = CommandFixture()
+
+  @Test func `goes from the first gradient to a SQL answer`() throws {
+    let made = try fixture.generated("0..<5")
+    #expect(made.status == 0 && made.output.contains("5 made now") && made.error.contains("5/5 runs"))
+
+    let status = try Command.run("status", fixture.path)
+    #expect(status.status == 0 && status.output.contains("5 single-run delta"))
+    #expect(status.output.contains("checkpoints   20"))
+
+    let csv = try Command.run(
+      "query", fixture.path, "SELECT run, count(*) AS n, 'a,\"b' AS t FROM checkpoints GROUP BY run LIMIT 2",
+      "--format", "csv")
+    #expect(csv.output == "run,n,t\n0,4,\"a,\"\"b\"\n1,4,\"a,\"\"b\"\n")
+    let json = try Command.run(
+      "query", fixture.path, "SELECT run, NULL AS x, 1.5 AS y FROM runs ORDER BY run LIMIT 1", "--format",
+      "json")
+    #expect(json.output == "[\n  {\"run\": 0, \"x\": null, \"y\": 1.5}\n]\n")
+    let table = try Command.run(
+      "query", fixture.path, "SELECT run, 'text' AS t FROM runs ORDER BY run LIMIT 2")
+    #expect(table.output == "run  t\n───  ────\n  0  text\n  1  text\n")
+    let empty = try Command.run("query", fixture.path, "SELECT run FROM runs WHERE 0", "--format", "json")
+    #expect(empty.output == "[]\n")
+
+    let shown = try Command.run("show", fixture.path, "3")
+    #expect(
+      shown.status == 0 && shown.output.contains("train_return") && shown.output.contains("learning_rate"))
+
+    #expect(
+      try Command.run("verify", fixture.path).output
+        == "5 runs, 20 checkpoints in 5 shards: all as recorded\n")
+    #expect(try Command.run("compact", fixture.path).status == 0)
+    #expect(
+      try Command.run("verify", fixture.path).output
+        == "5 runs, 20 checkpoints in 1 shards: all as recorded\n")
+    let before = try fixture.hashes()
+    #expect(try Command.run("repack", fixture.path, "--codec", "zstd").status == 0)
+    #expect(try Command.run("status", fixture.path).output.contains("1 sealed zstd"))
+    #expect(try Command.run("index", "--rebuild", fixture.path).status == 0)
+    #expect(try fixture.hashes() == before && before.count > 5 * 64)
+    #expect(try Command.run("verify", fixture.path).status == 0)
+  }
+
+  @Test func `makes only what is missing`() throws {
+    try fixture.generated("0..<3")
+    let more = try fixture.generated("1..<5")
+    #expect(more.output.contains("2 made now") && more.output.contains("2 were there"))
+    _ = try Command.run("compact", fixture.path)
+    let again = try fixture.generated("0...4")
+    #expect(again.status == 0 && !again.output.contains("made now"))
+    #expect(try fixture.query("SELECT count(*) FROM runs") == "count(*)\n5\n")
+  }
+
+  @Test func `gives the same runs with any number of workers and on every path`() throws {
+    var hashes: Set<String> = []
+    for (workers, kernels) in [("1", "avx2"), ("2", "avx2"), ("3", "portable")] {
+      let fixture = CommandFixture()
+      let command = fixture.generate("0..<4", CommandFixture.tiny, ["--workers", workers])
+      command.process.environment = ProcessInfo.processInfo.environment.merging(
+        ["CORPUS_KERNELS": kernels], uniquingKeysWith: { $1 })
+      try command.start()
+      #expect(command.finish().status == 0)
+      hashes.insert(try fixture.hashes())
+    }
+    #expect(hashes.count == 1)
+  }
+
+  @Test func `stays quiet when asked`() throws {
+    let result = try fixture.generated("0..<2", CommandFixture.tiny, ["--quiet"])
+    #expect(result.status == 0 && result.output.isEmpty && result.error.isEmpty)
+    for command in [["verify", "--quiet"], ["index", "--quiet"], ["compact", "--quiet"]] {
+      let result = Command(command + [fixture.path])
+      try result.start()
+      let finished = result.finish()
+      #expect(finished.status == 0 && finished.output.isEmpty && finished.error.isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    ["generate"], ["generate", "cartpole"], ["status"], ["query"], ["show"], ["verify"], ["index"],
+    ["compact"],
+    ["repack"], [],
+  ])
+  func `explains itself with an example`(command: [String]) throws {
+    let help = Command(command + ["--help"])
+    try help.start()
+    let result = help.finish()
+    #expect(result.status == 0 && result.output.contains("EXAMPLE") && result.output.contains("corpus "))
+  }
+}

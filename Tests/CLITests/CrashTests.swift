@@ -1,0 +1,66 @@
+import Corpus
+import Foundation
+import Testing
+
+@Suite struct CrashTests {
+  @Test func `goes on after every kill, to the same runs`() throws {
+    let undisturbed = CommandFixture()
+    try undisturbed.generated("0..<8", CommandFixture.short)
+    let killed = CommandFixture()
+    var random = PhiloxGenerator(seed: 1)
+    for _ in 0..<8 {
+      let command = killed.generate("0..<8", CommandFixture.short)
+      try command.start()
+      Thread.sleep(forTimeInterval: 0.02 + 0.3 * Double(random.uniform()))
+      kill(command.process.processIdentifier, SIGKILL)
+      _ = command.finish()
+    }
+    #expect(try killed.generated("0..<8", CommandFixture.short).status == 0)
+    #expect(try killed.hashes() == undisturbed.hashes())
+    #expect(try Command.run("verify", killed.path).status == 0)
+    #expect(try Command.run("compact", killed.path).status == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: killed.path + "/runs") == [])
+  }
+
+  @Test func `stops cleanly on Ctrl-C and goes on where it was`() throws {
+    let fixture = CommandFixture()
+    let command = fixture.generate("0..<200", CommandFixture.short)
+    try command.start()
+    Thread.sleep(forTimeInterval: 1)
+    command.process.interrupt()
+    let result = command.finish()
+    #expect(result.status == 130 && result.error.contains("same command"))
+    #expect(try Command.run("verify", fixture.path).status == 0)
+    let made =
+      try fixture.query("SELECT count(*) FROM runs").split(separator: "\n").last.flatMap { Int($0) } ?? 0
+    #expect((1..<200).contains(made))
+    let again = try fixture.generated("0..<\(made + 1)", CommandFixture.short)
+    #expect(again.output.contains("1 made now") && again.output.contains("\(made) were there"))
+  }
+
+  @Test func `shares a range between two processes`() throws {
+    let fixture = CommandFixture()
+    let commands = (0..<2).map { _ in fixture.generate("0..<10", CommandFixture.short, ["--workers", "1"]) }
+    for command in commands { try command.start() }
+    let results = commands.map { $0.finish() }
+    #expect(results.allSatisfy { $0.status == 0 }, "\(results)")
+    #expect(try fixture.query("SELECT count(*), count(DISTINCT run) FROM runs").hasSuffix("10,10\n"))
+    #expect(try Command.run("verify", fixture.path).status == 0)
+    let made = results.flatMap { $0.output.matches(of: /(\d+) made now/).compactMap { Int($0.1) } }
+    #expect(made.reduce(0, +) == 10, "each run is made once")
+  }
+
+  @Test func `takes over the runs of a process that dies`() throws {
+    let fixture = CommandFixture()
+    let first = fixture.generate("0..<4", CommandFixture.short, ["--workers", "2"])
+    try first.start()
+    Thread.sleep(forTimeInterval: 0.15)
+    let second = fixture.generate("0..<4", CommandFixture.short, ["--workers", "2"])
+    try second.start()
+    Thread.sleep(forTimeInterval: 0.1)
+    kill(first.process.processIdentifier, SIGKILL)
+    _ = first.finish()
+    #expect(second.finish().status == 0)
+    #expect(try fixture.query("SELECT count(*) FROM runs").hasSuffix("4\n"))
+  }
+}
