@@ -20,7 +20,7 @@ LEARNING_RATE, GRADIENT_NORM_LIMIT, WINDOW = 3e-4, 2.0, 200
 
 
 class CartPole:
-    """All environments at once; the state's columns are cart position and velocity, pole angle and velocity."""
+    """All environments at once; the state is cart position and velocity, pole angle and velocity."""
 
     cart, pole, length, width, arm, gravity = 1.0, 1.0, 1.0, 0.06, 0.47, 9.81
     substeps, dt, force, last_step = 2, 0.0083, 400.0, 499

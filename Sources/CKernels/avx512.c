@@ -4,12 +4,14 @@
 
 #define CK_NAME "avx512"
 #define CK_TABLE ck_avx512
-// 8 rows of 2 registers and their operands: 18 of the 32 registers, and chains enough to hide the latency.
+// 8 rows of 2 registers and their operands: 18 of the 32 registers, and enough chains to hide the latency.
 #define CK_ROWS 8
 #define CK_COLUMNS 4
 
-// Without the minimum, the compiler would split every vector into halves on processors that it tunes that way.
-#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), apply_to = function)
+// Without the minimum width, the compiler splits every vector into halves, as it does for processors that
+// slow down under full ones.
+#pragma clang attribute push(__attribute__((target("arch=x86-64-v4"), min_vector_width(512))), \
+                             apply_to = function)
 #include "body.h"
 #pragma clang attribute pop
 

@@ -12,7 +12,8 @@ static void cartpole_step(const ck_cartpole *c, size_t count, const float *actio
   vf dt = splat(c->substep), inertia = splat(c->inertia);
   vf cart_limit = splat(c->cart_speed_limit), pole_limit = splat(c->pole_speed_limit);
   for (size_t i = 0; i < count; i += CK_LANES) {
-    vf position = load(positions + i), speed = load(speeds + i), angle = load(angles + i), spin = load(spins + i);
+    vf position = load(positions + i), speed = load(speeds + i);
+    vf angle = load(angles + i), spin = load(spins + i);
     vf force = at_least(at_most(load(actions + i), splat(1)), splat(-1)) * c->force;
     for (int n = 0; n < c->substeps; n++) {
       vf sine, cosine;

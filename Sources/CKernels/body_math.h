@@ -1,4 +1,5 @@
-// exp, log, sin and cos: polynomials fitted for the least largest relative error (Lawson's iteration), 16 lanes.
+// exp, log, sin and cos of 16 lanes: polynomials fitted for the least largest relative error (by Lawson's
+// iteration).
 
 // exp(r) - 1 = r + r^2 p(r), where x = n log 2 + r and |r| <= log(2) / 2.
 INLINE vf expm1_reduced(vf x, vi *n) {
@@ -63,7 +64,9 @@ INLINE vf cos_reduced(vf r) {
   vf p = splat(0x1.99e7f0p-16f);
   p = fma_(p, z, splat(-0x1.6c0c28p-10f));
   p = fma_(p, z, splat(0x1.55554ap-5f));
-  return fma_(p, z * z, fma_(z, splat(-0.5f), splat(1)));
+  // What rounding 1 - z / 2 loses is added to the small terms.
+  vf half = z * 0.5f, most = 1 - half;
+  return most + fma_(p, z * z, (1 - most) - half);
 }
 
 // Both, of quadrant * pi / 2 + r.

@@ -1,5 +1,5 @@
-// The 4-32-32-1 network: lanes are hidden units, rows are samples. A block of samples goes through forward and
-// backward while its activations lie in the first-level cache.
+// The 4-32-32-1 network: lanes are hidden units, rows are samples. A block of samples goes through forward
+// and backward while its activations lie in the first-level cache.
 
 #define INPUTS CK_MLP_INPUTS
 #define HIDDEN CK_MLP_HIDDEN
@@ -53,7 +53,8 @@ static void mlp_pack(const float *parameters, ck_mlp *packed) {
     for (int i = 0; i < HIDDEN; i++)
       packed->hidden_weight_forward[i * HIDDEN + j] = parameters[HIDDEN_WEIGHT + j * HIDDEN + i];
   }
-  __builtin_memcpy(packed->hidden_weight_backward, parameters + HIDDEN_WEIGHT, sizeof packed->hidden_weight_backward);
+  __builtin_memcpy(packed->hidden_weight_backward, parameters + HIDDEN_WEIGHT,
+                   sizeof packed->hidden_weight_backward);
   __builtin_memcpy(packed->input_bias, parameters + INPUT_BIAS, sizeof packed->input_bias);
   __builtin_memcpy(packed->hidden_bias, parameters + HIDDEN_BIAS, sizeof packed->hidden_bias);
   __builtin_memcpy(packed->output_weight, parameters + OUTPUT_WEIGHT, sizeof packed->output_weight);

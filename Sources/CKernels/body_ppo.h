@@ -91,10 +91,11 @@ static void value_gradient(const ck_mlp *mlp, float coefficient, size_t count, c
   unpack_gradient(s, gradient);
 }
 
-static void adam_step(ck_adam *adam, size_t count, const float *gradient, float *parameters, float *moments1,
-                      float *moments2) {
+static void adam_step(ck_adam *adam, size_t count, const float *gradient, float *parameters,
+                      float *moments1, float *moments2) {
   vf squares = splat(0);
-  for (size_t i = 0; i < count; i += CK_LANES) squares = fma_(load(gradient + i), load(gradient + i), squares);
+  for (size_t i = 0; i < count; i += CK_LANES)
+    squares = fma_(load(gradient + i), load(gradient + i), squares);
   float norm = __builtin_elementwise_sqrt(sum(squares));
   float ratio = adam->norm_limit / (norm + 1e-6f);
   vf factor = splat(ratio < 1 ? ratio : 1);

@@ -1,7 +1,7 @@
 internal import CKernels
 internal import Corpus
 
-/// All environments of a run, stepped together. An environment whose episode ends starts the next one at once.
+/// All environments of a run, stepped together. An environment whose episode ends starts the next at once.
 struct CartpoleEnvironment: ~Copyable {
   let count: Int
   private let kernels: Kernels

@@ -1,8 +1,8 @@
 internal import CKernels
 public import Corpus
 
-/// Trains Gaussian policies that balance a pole on a cart: proximal policy optimisation of a 4-32-32-1 network
-/// (reference-system.md, section 3).
+/// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
+/// network (reference-system.md, section 3).
 public struct CartpoleGenerator: Generator {
   public let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.

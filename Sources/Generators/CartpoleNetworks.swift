@@ -60,10 +60,12 @@ struct CartpoleNetworks: ~Copyable {
     let start = range.lowerBound
     let observations = rollout.observations.base + 4 * start
     kernels.functions.policy_gradient(
-      OpaquePointer(policyPacked.base), logStd, Float(recipe.clip), range.count, observations, rollout.actions.base + start,
+      OpaquePointer(policyPacked.base), logStd, Float(recipe.clip), range.count, observations,
+      rollout.actions.base + start,
       rollout.logProbabilities.base + start, rollout.advantages.base + start, gradient.base, scratch.base)
     kernels.functions.value_gradient(
-      OpaquePointer(valuePacked.base), Float(recipe.valueCoefficient), range.count, observations, rollout.returns.base + start,
+      OpaquePointer(valuePacked.base), Float(recipe.valueCoefficient), range.count, observations,
+      rollout.returns.base + start,
       gradient.base + Self.policyCount, scratch.base)
     adam.learning_rate = Float(learningRate)
     kernels.functions.adam_step(

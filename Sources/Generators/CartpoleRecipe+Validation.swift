@@ -69,7 +69,8 @@ extension CartpolePhysics {
     try require(angleLimit <= 1000, Key.angleLimit, "\(angleLimit)", "at most 1000")
     try require(fallReward.magnitude <= 1e6, Key.fallReward, "\(fallReward)", "from -1e6 to 1e6")
     try require((1...1024).contains(substeps), Key.substeps, "\(substeps)", "from 1 to 1024")
-    try require((1...1_000_000).contains(episodeSteps), Key.episodeSteps, "\(episodeSteps)", "from 1 to 1000000")
+    try require(
+      (1...1_000_000).contains(episodeSteps), Key.episodeSteps, "\(episodeSteps)", "from 1 to 1000000")
   }
 }
 

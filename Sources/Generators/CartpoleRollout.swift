@@ -55,18 +55,21 @@ struct CartpoleRollout: ~Copyable {
       kernels.functions.random_normal(
         seed, stream.rawValue, UInt64((noiseStart + t) * (environments / 4)), environments, noise.base)
       kernels.functions.policy_sample(
-        environments, networks.logStd, means.base, noise.base, actions.base + row, logProbabilities.base + row)
+        environments, networks.logStd, means.base, noise.base, actions.base + row, logProbabilities.base + row
+      )
       environment.step(
         actions: actions.base + row, rewards: rewards.base + row, dones: dones.base + row, onEnd: onEnd)
       environment.observe(into: observations.base + 4 * (row + environments))
     }
   }
 
-  /// Judges the steps: advantages, normalised over the rollout, and the returns that the values should have been.
+  /// Judges the steps: advantages, normalized over the rollout, and the returns that the value function
+  /// should have foretold.
   func estimate(networks: inout CartpoleNetworks, gamma: Double, lambda: Double, kernels: Kernels) {
     networks.values(count: count + environments, observations: observations.base, into: values.base)
     kernels.functions.advantages(
-      steps, environments, Float(gamma), Float(lambda), rewards.base, dones.base, values.base, advantages.base,
+      steps, environments, Float(gamma), Float(lambda), rewards.base, dones.base, values.base,
+      advantages.base,
       returns.base)
     kernels.functions.normalize(count, advantages.base)
   }

@@ -1,4 +1,4 @@
-/// One run of proximal policy optimisation (Schulman et al., arXiv 1707.06347) as it goes.
+/// One run of proximal policy optimization (Schulman et al., arXiv 1707.06347) as it goes.
 struct CartpoleTrainer: ~Copyable {
   private let recipe: CartpoleRecipe
   private let kernels: Kernels

@@ -1,11 +1,11 @@
-internal import Corpus
+package import Corpus
 
 /// The iterations after which a run's checkpoints are taken.
-enum CheckpointSchedule {
+package enum CheckpointSchedule {
   /// Iteration 0, `count` - 2 distinct iterations drawn uniformly from 1..<last, and the last; ascending.
   ///
   /// - Precondition: 2 <= `count` <= `last` + 1.
-  static func iterations(count: Int, last: Int, random: inout PhiloxGenerator) -> [Int32] {
+  package static func iterations(count: Int, last: Int, random: inout PhiloxGenerator) -> [Int32] {
     precondition(count >= 2 && count <= last + 1)
     var chosen: [Int32] = [0]
     // Each iteration in turn is taken with the probability that leaves all subsets equally likely (Knuth's

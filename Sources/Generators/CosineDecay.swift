@@ -1,16 +1,21 @@
 /// The learning rate of each epoch: base * (1 + cos(pi * epoch / epochs)) / 2.
 ///
 /// The cosine is a series of our own, because C libraries differ in the last bit.
-struct CosineDecay {
-  let base: Double
-  let epochs: Int
+package struct CosineDecay {
+  package let base: Double
+  package let epochs: Int
 
-  func rate(epoch: Int) -> Double {
+  package init(base: Double, epochs: Int) {
+    self.base = base
+    self.epochs = epochs
+  }
+
+  package func rate(epoch: Int) -> Double {
     base * 0.5 * (1 + Self.cosineOfHalfTurns(Double(epoch) / Double(epochs)))
   }
 
   /// cos(pi * x) for x in 0...1, within 2e-16.
-  static func cosineOfHalfTurns(_ x: Double) -> Double {
+  package static func cosineOfHalfTurns(_ x: Double) -> Double {
     if x > 0.5 { return -cosineOfHalfTurns(1 - x) }
     let square = (Double.pi * x) * (Double.pi * x)
     var sum = 1.0

@@ -1,15 +1,15 @@
 /// The returns of the last finished episodes, of which `train_return` is the mean.
-struct EpisodeWindow {
-  let capacity: Int
+package struct EpisodeWindow {
+  package let capacity: Int
   private var returns: [Float] = []
   private var next = 0
 
-  init(capacity: Int) {
+  package init(capacity: Int) {
     self.capacity = capacity
     returns.reserveCapacity(capacity)
   }
 
-  mutating func append(_ value: Float) {
+  package mutating func append(_ value: Float) {
     if returns.count < capacity {
       returns.append(value)
     } else {
@@ -19,7 +19,7 @@ struct EpisodeWindow {
   }
 
   /// The mean over the window, or over all episodes while they are fewer than its capacity; 0 for none.
-  var mean: Float { Self.mean(returns) }
+  package var mean: Float { Self.mean(returns) }
 
   /// The mean of some returns, summed in Double; 0 for none.
   static func mean(_ returns: [Float]) -> Float {

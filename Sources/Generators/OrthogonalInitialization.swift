@@ -5,19 +5,19 @@ internal import Corpus
 ///
 /// Gram and Schmidt's process on normal vectors gives the uniform distribution, as a QR decomposition with a
 /// positive diagonal does. It needs no more than + - * / and sqrt, which are the same everywhere.
-struct OrthogonalInitialization {
+package struct OrthogonalInitialization {
   let kernels: Kernels
   let seed: UInt64
   private var block: UInt64 = 0
 
-  init(kernels: Kernels, seed: UInt64) {
+  package init(kernels: Kernels, seed: UInt64) {
     self.kernels = kernels
     self.seed = seed
   }
 
-  /// The next matrix (rows, columns), row-major: `gain` times rows that are orthonormal, or columns where there
-  /// are more rows.
-  mutating func matrix(rows: Int, columns: Int, gain: Double) -> [Float] {
+  /// The next matrix (rows, columns), row-major: `gain` times rows that are orthonormal, or columns where
+  /// there are more rows.
+  package mutating func matrix(rows: Int, columns: Int, gain: Double) -> [Float] {
     let length = max(rows, columns)
     var vectors: [[Double]] = []
     for _ in 0..<min(rows, columns) {
@@ -39,7 +39,7 @@ struct OrthogonalInitialization {
   }
 
   /// The parameters of a 4-32-32-1 network, in the order of `CK_MLP_PARAMETERS`.
-  mutating func network(hiddenGain: Double, outputGain: Double) -> [Float] {
+  package mutating func network(hiddenGain: Double, outputGain: Double) -> [Float] {
     let inputs = Int(CK_MLP_INPUTS)
     let hidden = Int(CK_MLP_HIDDEN)
     let biases = [Float](repeating: 0, count: hidden)

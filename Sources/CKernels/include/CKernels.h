@@ -41,8 +41,8 @@ extern "C" {
 typedef struct ck_mlp ck_mlp;
 #define CK_MLP_BYTES 9344
 
-/* The bytes of working memory, (64), that mlp_forward and the gradients need: activations of a block of samples
- * and the accumulators of the gradient. One per thread. */
+/* The bytes of working memory, (64), that mlp_forward and the gradients need: activations of a block of
+ * samples and the accumulators of the gradient. One per thread. */
 #define CK_SCRATCH_BYTES 24576
 
 /* What Adam and the clipping of the gradient's norm take; the names are those of torch.optim.Adam. */
@@ -90,7 +90,7 @@ typedef struct ck_kernels {
   void (*exp)(size_t count, const float *x, float *y);
   /* Within 1.5 ulp of the natural logarithm for normal numbers; -infinity at 0 and subnormals, NaN below. */
   void (*log)(size_t count, const float *x, float *y);
-  /* Within 1.5 ulp for |x| <= 1000, save next to zeros other than 0, where the error is below 1e-9. */
+  /* Within 2 ulp for |x| <= 1000. */
   void (*sin)(size_t count, const float *x, float *y);
   void (*cos)(size_t count, const float *x, float *y);
 
@@ -101,22 +101,22 @@ typedef struct ck_kernels {
   /* output (count) of inputs (count,4), both (64); count (16). */
   void (*mlp_forward)(const ck_mlp *mlp, size_t count, const float *inputs, float *outputs, void *scratch);
 
-  /* Proximal policy optimisation (Schulman et al., arXiv 1707.06347). The policy is normal with the network's
+  /* Proximal policy optimization (Schulman et al., arXiv 1707.06347). The policy is normal with the network's
    * output as its mean and exp(log_std)^2 as its standard deviation. All arrays (64), all counts (16). */
 
-  /* actions = means + deviation * noise, and the logarithm of each one's probability density; (count) each. */
+  /* actions = means + deviation * noise, and the logarithm of their probability densities; (count) each. */
   void (*policy_sample)(size_t count, float log_std, const float *means, const float *noise, float *actions,
                         float *log_probabilities);
-  /* Generalised advantage estimation over `steps` steps of `environments` (16) environments. rewards and dones
-   * (steps, environments), dones 1 where an episode ended with the step, else 0; values (steps + 1,
-   * environments), the last row those of the states reached. Gives advantages and returns = advantages +
-   * values, (steps, environments). */
+  /* Generalized advantage estimation (arXiv 1506.02438). rewards and dones (steps, environments), dones 1
+   * where an episode ended with the step, else 0; values (steps + 1, environments), the last row those of the
+   * states reached; environments (16). Gives advantages and returns = advantages + values, (steps,
+   * environments). */
   void (*advantages)(size_t steps, size_t environments, float gamma, float lambda, const float *rewards,
                      const float *dones, const float *values, float *advantages, float *returns);
   /* (x - mean) / (standard deviation + 1e-8) in place, the deviation with count - 1. */
   void (*normalize)(size_t count, float *x);
   /* The gradient of mean(max(-A r, -A clip(r, 1 - clip, 1 + clip))), r the ratio of the new to the old
-   * probability: gradient (CK_POLICY_PARAMETERS), log_std first. observations (count,4), the others (count). */
+   * probability: gradient (CK_POLICY_PARAMETERS), log_std first. observations (count,4), the rest (count). */
   void (*policy_gradient)(const ck_mlp *mlp, float log_std, float clip, size_t count,
                           const float *observations, const float *actions, const float *log_probabilities,
                           const float *advantages, float *gradient, void *scratch);
@@ -131,8 +131,9 @@ typedef struct ck_kernels {
   /* The environment: `count` (16) carts at once. state (4,count): cart position and velocity, pole angle from
    * upright and angular velocity. All arrays (64). */
 
-  /* One step under actions (count), clipped to [-1, 1]: a semi-implicit Euler step per substep. Advances state,
-   * steps (of the episode) and returns (sum of its rewards so far); gives rewards and dones, (count) each. */
+  /* One step under actions (count), clipped to [-1, 1]: a semi-implicit Euler step per substep. Advances
+   * state, steps (of the episode) and returns (sum of its rewards so far); gives rewards and dones, (count)
+   * each. */
   void (*cartpole_step)(const ck_cartpole *cartpole, size_t count, const float *actions, float *state,
                         int32_t *steps, float *returns, float *rewards, float *dones);
   /* observations (count,4): the state, each number clipped to [-limit, limit]. */
