@@ -41,7 +41,7 @@ int64_t cdelta_reserve(cdelta_context *context, uint32_t parameters) {
     size_t frame = (size_t)parameters * sizeof(float);
     size_t plane = parameters > MAX_BLOCK_VALUES ? parameters : MAX_BLOCK_VALUES;
     size_t aligned = (plane + MAGIC_BYTES + sizeof(float) - 1) / sizeof(float) * sizeof(float);
-    uint8_t *memory = malloc(aligned * (PLANES + 1) + 2 * frame);
+    uint8_t *memory = malloc(aligned * (PLANES + 1) + 3 * frame);
     if (memory == NULL) return CDELTA_ERROR_MEMORY;
     free(context->memory);
     context->memory = memory;
@@ -49,7 +49,8 @@ int64_t cdelta_reserve(cdelta_context *context, uint32_t parameters) {
     for (int p = 0; p < PLANES; p++) context->planes[p] = memory + aligned * (size_t)p;
     context->packed = memory + aligned * PLANES;
     context->zeros = memory + aligned * (PLANES + 1);
-    context->held = context->zeros + frame;
+    context->held[0] = context->zeros + frame;
+    context->held[1] = context->held[0] + frame;
     memset(context->zeros, 0, frame);
     memcpy(context->packed, ZSTD_MAGIC, MAGIC_BYTES);
     return 0;
