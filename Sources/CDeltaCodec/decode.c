@@ -29,8 +29,8 @@ static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint32_t
 }
 
 /* Reads one entry; returns what follows it, or NULL when it breaks the rules. */
-static const uint8_t *get_block(const uint8_t *at, const uint8_t *end, uint32_t remaining, uint32_t parameters,
-                                struct block *block) {
+static const uint8_t *get_block(const uint8_t *at, const uint8_t *end, uint32_t remaining,
+                                uint32_t parameters, struct block *block) {
     if (end - at < ENTRY_BYTES) return NULL;
     block->keyframe = at[0] & KEYFRAME;
     block->frames = at[0] & BLOCK_FRAMES;

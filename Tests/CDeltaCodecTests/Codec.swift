@@ -14,7 +14,8 @@ final class Codec {
     var chunk = [UInt8](repeating: 0xAA, count: cdelta_bound(UInt32(frames.count), parameters))
     let size = values.withUnsafeBytes { values in
       cdelta_encode(
-        context, values.assumingMemoryBound(to: Float.self).baseAddress, UInt32(frames.count), parameters, &chunk,
+        context, values.assumingMemoryBound(to: Float.self).baseAddress, UInt32(frames.count), parameters,
+        &chunk,
         chunk.count)
     }
     guard size > 0 else { throw Failure(code: size) }

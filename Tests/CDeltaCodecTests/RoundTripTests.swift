@@ -72,7 +72,9 @@ import Testing
       switch Int.random(in: 0..<5, using: &generator) {
       case 0: frames.append(.init(repeating: 0, count: parameters))
       case 1: frames.append(frames.last ?? .init(repeating: 0x8000_0000, count: parameters))
-      case 2: frames.append(.init(repeating: Self.specials.randomElement(using: &generator) ?? 0, count: parameters))
+      case 2:
+        let special = Self.specials.randomElement(using: &generator) ?? 0
+        frames.append(.init(repeating: special, count: parameters))
       case 3: frames += generator.noise(frames: 1, parameters: parameters)
       default: frames += generator.walk(frames: 2, parameters: parameters, step: 1e-4)
       }
