@@ -29,8 +29,8 @@ static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint32_t
 }
 
 /* Reads one entry; returns what follows it, or NULL when it breaks the rules. */
-static const uint8_t *get_block(const uint8_t *at, const uint8_t *end, uint32_t remaining, uint32_t parameters,
-                                struct block *block) {
+static const uint8_t *get_block(const uint8_t *at, const uint8_t *end, uint32_t remaining,
+                                uint32_t parameters, struct block *block) {
     if (end - at < ENTRY_BYTES) return NULL;
     block->keyframe = at[0] & KEYFRAME;
     block->frames = at[0] & BLOCK_FRAMES;
@@ -117,6 +117,7 @@ int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, u
     if (status == 0) status = read_directory(context, chunk, size, frames);
     if (status != 0) return status;
 
+    /* The wanted frames are built from the last keyframe that is not behind the first of them. */
     const struct block *block = context->blocks;
     uint32_t f = 0;
     for (uint32_t at = 0, b = 0; at <= first; at += context->blocks[b++].frames) {
@@ -132,7 +133,8 @@ int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, u
         if (status != 0) return status;
         if (block->keyframe) previous = context->zeros;
         for (uint32_t i = 0; i < block->frames && f < first + count; i++, f++) {
-            void *values = f < first ? (void *)context->held : out + (size_t)(f - first) * parameters;
+            void *values = context->held[f & 1];
+            if (f >= first) values = out + (size_t)(f - first) * parameters;
             cdelta_merge(planes, previous, values, parameters);
             for (int p = 0; p < PLANES; p++) planes[p] += step[p];
             previous = values;

@@ -2,8 +2,9 @@
 #include "planes.h"
 
 /*
- * Differences of short frames share a block: a Huffman table costs some 50 bytes, and 2 microseconds to set up
- * when decoding. Much longer blocks lose again, because the differences shrink as training goes on.
+ * Differences of short frames share a block: a Huffman table costs some 50 bytes, and 2 microseconds to set
+ * up when decoding. Much longer blocks lose again, because the differences shrink as training goes on, and
+ * because a frame alone costs the decoding of its block.
  */
 enum { BLOCK_VALUES = 16384 };
 
@@ -40,7 +41,8 @@ static int is_noise(const uint8_t *plane, uint32_t count) {
     for (; i < count; i++) histogram[0][plane[i]]++;
     uint64_t equal = 0;
     for (int byte = 0; byte < 256; byte++) {
-        uint64_t n = (uint64_t)histogram[0][byte] + histogram[1][byte] + histogram[2][byte] + histogram[3][byte];
+        uint64_t n = 0;
+        for (int lane = 0; lane < 4; lane++) n += histogram[lane][byte];
         equal += n * (n - (n > 0));
     }
     return equal * 233 <= (uint64_t)count * (count - 1);

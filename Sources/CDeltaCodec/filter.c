@@ -78,8 +78,8 @@ static size_t zstd_pack(int level, size_t size, size_t *buffer_size, void **buff
     return 0;
 }
 
-static size_t zstd_filter(unsigned flags, size_t count, const unsigned values[], size_t size, size_t *buffer_size,
-                          void **buffer) {
+static size_t zstd_filter(unsigned flags, size_t count, const unsigned values[], size_t size,
+                          size_t *buffer_size, void **buffer) {
     if (flags & H5Z_FLAG_REVERSE) return zstd_expand(size, buffer_size, buffer);
     return zstd_pack(count > 0 ? (int)values[0] : ZSTD_CLEVEL_DEFAULT, size, buffer_size, buffer);
 }

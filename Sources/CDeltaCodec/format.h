@@ -48,7 +48,7 @@ struct cdelta_context {
     uint8_t *planes[PLANES]; /* of the largest block */
     uint8_t *packed;         /* a compressed plane with its magic */
     uint8_t *zeros;          /* a frame of zeros: what keyframes are differences from */
-    uint8_t *held;           /* the latest frame before the wanted ones */
+    uint8_t *held[2];        /* the two latest frames before the wanted ones */
     struct block *blocks;
     uint32_t block_capacity;
 };

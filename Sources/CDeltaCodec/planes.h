@@ -4,9 +4,7 @@
 
 #include <stdint.h>
 
-/*
- * Floats arrive as float *, and as bytes from HDF5; their bits are all that matters here.
- */
+/* Floats arrive as float *, and as bytes from HDF5; here their bits are all that matters. */
 typedef uint32_t __attribute__((may_alias)) float_bits;
 
 /* The loops are plain and the compiler's vectoriser does well on them: one clone per width of vector. */
@@ -26,7 +24,12 @@ static inline uint32_t zigzag(uint32_t difference) {
 
 static inline uint32_t unzigzag(uint32_t coded) { return (coded >> 1) ^ (0u - (coded & 1)); }
 
-void cdelta_split(const float_bits *values, const float_bits *reference, uint8_t *const planes[4], uint32_t count);
-void cdelta_merge(const uint8_t *const planes[4], const float_bits *reference, float_bits *values, uint32_t count);
+/* The four byte planes of the coded differences `values` - `reference`. */
+void cdelta_split(const float_bits *values, const float_bits *reference, uint8_t *const planes[4],
+                  uint32_t count);
+
+/* `values` = `reference` + the differences in `planes`. Nothing overlaps. */
+void cdelta_merge(const uint8_t *const planes[4], const float_bits *reference, float_bits *values,
+                  uint32_t count);
 
 #endif

@@ -1,18 +1,21 @@
 /*
  * The `delta` codec: checkpoints of one training run, packed without loss.
  *
- * Consecutive checkpoints of a run are close together, but float32 hides it: sign, exponent and mantissa
- * share bytes, and the low mantissa bits are noise that no compressor can shrink. The codec maps each float to
- * an integer that orders as the float does, subtracts the same parameter of an earlier checkpoint, and stores
- * the four bytes of the differences apart, so that noise stays raw (and free to decode) and only what has
- * structure goes through Zstandard. Decoding gives back every bit: NaN payloads, -0, infinities, denormals.
+ * Consecutive checkpoints of a run are close together, but float32 hides it: sign, exponent and mantissa share
+ * bytes, and the low bits of the mantissa are noise that no compressor can shrink. The codec maps each float
+ * to an integer that orders as the float does, subtracts the same parameter of the checkpoint before, and
+ * stores the four bytes of the differences apart, so that noise stays raw (and free to decode) and only what
+ * has structure goes through Zstandard. Short frames share their planes with their neighbours in blocks of up
+ * to 16,384 values, since a compressor's tables cost more than a small frame has to save. Decoding gives back
+ * every bit: NaN payloads, -0, infinities, denormals.
  *
  * A chunk holds `frames` checkpoints (frames) of `parameters` floats each. The format is described, with a
  * small reader in Python, in Schemas/delta-codec.md; it is version 1 and will stay readable.
  *
  * Threads: the functions share nothing. One context serves one thread at a time.
  * Foreign bytes: cdelta_header and cdelta_decode accept anything. They never read outside the chunk, never
- * write outside the output, and allocate memory for the caller's `parameters` only, whatever the chunk says.
+ * write outside the output, and allocate in proportion to the caller's `parameters` and the chunk's real
+ * size, whatever the chunk says.
  */
 #ifndef CDELTA_CODEC_H
 #define CDELTA_CODEC_H
@@ -68,7 +71,7 @@ size_t cdelta_bound(uint32_t frames, uint32_t parameters);
  * out         the chunk; its bytes depend on `values` and the version of Zstandard alone.
  * capacity    the bytes at `out`: at least cdelta_bound(frames, parameters).
  *
- * Returns the size of the chunk in bytes. Frames of zeros (padding after the end of a run) take 6 bytes.
+ * Returns the size of the chunk in bytes. Frames of zeros (padding after the end of a run) take 4 to 6 bytes.
  */
 int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t frames, uint32_t parameters,
                       void *out, size_t capacity);
@@ -103,8 +106,8 @@ const char *cdelta_error(int64_t code);
 #define CDELTA_HDF5_ZSTD_FILTER 32015
 
 /**
- * The delta filter. Its client values are { CDELTA_VERSION, parameters }; a chunk of the dataset must be whole
- * checkpoints: (frames, parameters) little-endian float32.
+ * The delta filter. Its client values are { CDELTA_VERSION, parameters }; a chunk of the dataset must be
+ * whole checkpoints: (frames, parameters) little-endian float32.
  */
 const void *cdelta_hdf5_filter(void);
 

@@ -1,6 +1,6 @@
 /*
- * What HDF5 looks up in each library on HDF5_PLUGIN_PATH (its H5PLextern.h). A target of its own, so that only
- * the plugin, and no program that uses the codec, exports these names.
+ * What HDF5 looks up in each library on HDF5_PLUGIN_PATH (its H5PLextern.h). A target of its own, so that
+ * only the plugin, and no program that uses the codec, exports these names.
  */
 #ifndef CDELTA_PLUGIN_H
 #define CDELTA_PLUGIN_H
