@@ -19,7 +19,7 @@ let package = Package(
   products: [
     .executable(name: "corpus", targets: ["CorpusCLI"]),
     // What HDF5_PLUGIN_PATH points at: h5py, h5dump and the rest read `delta` shards through it.
-    .library(name: "H5ZCheckpointDelta", type: .dynamic, targets: ["CDeltaCodec"]),
+    .library(name: "H5ZCheckpointDelta", type: .dynamic, targets: ["CDeltaPlugin"]),
   ],
   dependencies: [
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -31,6 +31,10 @@ let package = Package(
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CKernels", cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
+    // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
+    .target(
+      name: "CDeltaPlugin", dependencies: ["CDeltaCodec"], cSettings: c,
+      linkerSettings: [.unsafeFlags(["-static-stdlib", "-nostartfiles"], .when(platforms: [.linux]))]),
     .target(name: "CLinux", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
     .target(
