@@ -54,6 +54,12 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
+    .executableTarget(
+      name: "Benchmarks",
+      dependencies: [
+        "Corpus", "ShardStore", "MetricIndex",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),

@@ -153,6 +153,16 @@ package final class Descriptor: Sendable {
     }
   }
 
+  /// Whether these bytes lie at this offset.
+  package func holds(_ bytes: [UInt8], at offset: Int64) throws(CorpusError) -> Bool {
+    guard try offset + Int64(bytes.count) <= Files.status(path).bytes else { return false }
+    var found = [UInt8](repeating: 0, count: bytes.count)
+    try found.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+      try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+    }
+    return found == bytes
+  }
+
   package func synchronize() throws(CorpusError) {
     // Directories on some network file systems cannot be synchronised, and need not be.
     guard fsync(fd) == 0 || errno == EINVAL else { throw Files.error("write", path) }

@@ -25,7 +25,7 @@ struct ShardContents {
       columns.append(try values.read("metrics/\(metric.name)", as: .float32, shape: [rows], fill: 0))
     }
     metrics = columns
-    runs = try Self.readRuns(values, parameters.dataset, header, rows: rows, fileBytes: fileBytes)
+    runs = try Self.readRuns(values, header, rows: rows, fileBytes: fileBytes)
   }
 
   private static func openParameters(
@@ -96,7 +96,7 @@ struct ShardContents {
   }
 
   private static func readRuns(
-    _ values: HDF5Values, _ dataset: borrowing HDF5Object, _ header: ShardHeader, rows: Int, fileBytes: Int64
+    _ values: HDF5Values, _ header: ShardHeader, rows: Int, fileBytes: Int64
   ) throws(CorpusError) -> [StoredRun] {
     let path = values.path
     let seedShape = try values.shape(values.open(dataset: "runs/seed"), rank: 1, "runs/seed")
@@ -108,23 +108,25 @@ struct ShardContents {
     let sums: [Double] = try values.read("runs/sum", as: .float64, shape: [n], fill: 0)
     let squares: [Double] = try values.read("runs/sum_of_squares", as: .float64, shape: [n], fill: 0)
     let hashes: [UInt8] = try values.read("runs/content_hash", as: .uint8, shape: [n, 32], fill: 0)
+    guard rows % header.rowsPerChunk == 0 else {
+      throw HDF5.damaged(path, "its rows are not whole chunks")
+    }
+    let chunks = try readChunks(values, count: rows / header.rowsPerChunk, fileBytes: fileBytes)
     var runs: [StoredRun] = []
     var nextRow = 0
     for i in 0..<n {
       guard let status = RunStatus(code: statuses[i]), (1...Int64(rows)).contains(counts[i]),
-        firstRows[i] == Int64(nextRow), seeds[i] >= 0
+        firstRows[i] == Int64(nextRow), seeds[i] >= 0,
+        nextRow + header.rowCount(checkpoints: Int(counts[i])) <= rows
       else { throw HDF5.damaged(path, "its table of runs makes no sense at run \(seeds[i])") }
       let count = Int(counts[i])
-      var chunks: [StoredRun.Chunk] = []
-      for number in 0..<header.chunkCount(checkpoints: count) {
-        let row = nextRow + number * header.rowsPerChunk
-        chunks.append(try chunk(at: row, of: dataset, path: path, fileBytes: fileBytes))
-      }
+      let firstChunk = nextRow / header.rowsPerChunk
+      let chunks = chunks[firstChunk..<(firstChunk + header.chunkCount(checkpoints: count))]
       runs.append(
         StoredRun(
           seed: seeds[i], firstRow: nextRow, count: count, status: status, sum: sums[i],
           sumOfSquares: squares[i],
-          contentHash: ContentHash(bytes: Array(hashes[(32 * i)..<(32 * i + 32)])), chunks: chunks))
+          contentHash: ContentHash(bytes: Array(hashes[(32 * i)..<(32 * i + 32)])), chunks: Array(chunks)))
       nextRow += header.rowCount(checkpoints: count)
     }
     guard nextRow == rows, Set(seeds).count == n else {
@@ -133,19 +135,20 @@ struct ShardContents {
     return runs
   }
 
-  private static func chunk(
-    at row: Int, of dataset: borrowing HDF5Object, path: String, fileBytes: Int64
-  ) throws(CorpusError) -> StoredRun.Chunk {
-    var mask: UInt32 = 0
-    var address: haddr_t = 0
-    var size: hsize_t = 0
-    let offset = [UInt64(row), 0]
-    _ = try HDF5.reading(
-      H5Dget_chunk_info_by_coord(dataset.id, offset, &mask, &address, &size), "chunk of row \(row)", of: path)
-    guard address != ch5_undefined_address(), mask == 0, size > 0, address <= fileBytes,
-      size <= UInt64(fileBytes) - UInt64(address)
-    else { throw HDF5.damaged(path, "the chunk of row \(row) is missing or lies beyond its end") }
-    return StoredRun.Chunk(offset: Int64(address), bytes: Int(size))
+  /// The place of every chunk, in order of their rows.
+  private static func readChunks(
+    _ values: HDF5Values, count: Int, fileBytes: Int64
+  ) throws(CorpusError) -> [StoredRun.Chunk] {
+    let offsets: [Int64] = try values.read("chunks/offset", as: .int64, shape: [count], fill: 0)
+    let bytes: [Int64] = try values.read("chunks/bytes", as: .int64, shape: [count], fill: 0)
+    var chunks: [StoredRun.Chunk] = []
+    for (offset, bytes) in zip(offsets, bytes) {
+      guard offset > 0, bytes > 0, bytes <= fileBytes, offset <= fileBytes - bytes else {
+        throw HDF5.damaged(values.path, "chunk \(chunks.count) lies beyond its end")
+      }
+      chunks.append(StoredRun.Chunk(offset: offset, bytes: Int(bytes)))
+    }
+    return chunks
   }
 }
 

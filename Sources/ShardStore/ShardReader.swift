@@ -79,6 +79,32 @@ public final class ShardReader: Sendable {
     metrics.map { Array($0[run.firstRow..<(run.firstRow + run.count)]) }
   }
 
+  /// Reads every chunk through HDF5's own index, as h5py would, and compares it with what ``StoredRun`` says.
+  func checkChunkTable() throws(CorpusError) {
+    try HDF5.prepare()
+    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
+    H5Pset_file_locking(access.id, false, true)
+    let hdf5 = HDF5Object(
+      try HDF5.reading(H5Fopen(path, ch5_read_only(), access.id), "header", of: path), release: H5Fclose)
+    let parameters = try HDF5Values(file: hdf5.id, path: path).open(dataset: "parameters")
+    for run in runs {
+      for (number, chunk) in run.chunks.enumerated() {
+        let corner = [UInt64(run.firstRow + number * header.rowsPerChunk), 0]
+        var size: hsize_t = 0
+        var mask: UInt32 = 0
+        var bytes = [UInt8](repeating: 0, count: chunk.bytes)
+        guard H5Dget_chunk_storage_size(parameters.id, corner, &size) >= 0, size == chunk.bytes,
+          H5Dread_chunk(parameters.id, HDF5.standard, corner, &mask, &bytes) >= 0, mask == 0,
+          try file.holds(bytes, at: chunk.offset)
+        else {
+          throw HDF5.damaged(
+            path, "HDF5 finds another chunk \(number) of run \(run.seed) than /chunks does",
+            cause: HDF5.lastMessage())
+        }
+      }
+    }
+  }
+
   func bytes(of chunk: StoredRun.Chunk) throws(CorpusError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: chunk.bytes)
     try bytes.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in

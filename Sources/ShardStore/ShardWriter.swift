@@ -1,5 +1,6 @@
 import CHDF5
 public import Corpus
+import Glibc
 
 /// Writes one shard: whole runs only, and the file gets its name when all of them are in it.
 ///
@@ -25,6 +26,8 @@ public final class ShardWriter {
   private var sums: [Double] = []
   private var sumsOfSquares: [Double] = []
   private var hashes: [UInt8] = []
+  private var chunkOffsets: [Int64] = []
+  private var chunkBytes: [Int64] = []
 
   /// Begins a shard.
   ///
@@ -41,7 +44,7 @@ public final class ShardWriter {
     metrics = header.metrics.map { [rows] _ in [Float](repeating: .nan, count: rows) }
 
     // Opened first by us: errno then tells why it cannot be made.
-    descriptor = try Descriptor(opening: temporary, 0o1 | 0o100 | 0o1000)
+    descriptor = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
     let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
     // The newest layout that HDF5 1.10 reads puts a checksum on every piece of metadata.
     H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
@@ -56,6 +59,7 @@ public final class ShardWriter {
     try Self.writeAttributes(header, to: values)
     try values.createGroup("metrics")
     try values.createGroup("runs")
+    try values.createGroup("chunks")
     let properties = try Self.parameterProperties(header, path: path)
     let parameters = try values.create(
       "parameters", .float32, [rows, header.parameterCount], properties: properties.id)
@@ -100,9 +104,11 @@ public final class ShardWriter {
     precondition(run.chunks.count == header.chunkCount(checkpoints: run.count))
     try HDF5.prepare()
     for (number, chunk) in run.chunks.enumerated() {
-      let offset = [UInt64(nextRow + number * header.rowsPerChunk), 0]
+      let corner = [UInt64(nextRow + number * header.rowsPerChunk), 0]
       try HDF5.writing(
-        H5Dwrite_chunk(parametersID, HDF5.standard, 0, offset, chunk.count, chunk), "parameters", of: path)
+        H5Dwrite_chunk(parametersID, HDF5.standard, 0, corner, chunk.count, chunk), "parameters", of: path)
+      chunkOffsets.append(try offset(of: chunk, at: corner))
+      chunkBytes.append(Int64(chunk.count))
     }
     for step in 0..<run.count {
       iterations[nextRow + step] = run.iterations[step]
@@ -116,6 +122,23 @@ public final class ShardWriter {
     sumsOfSquares.append(run.sumOfSquares)
     hashes.append(contentsOf: run.contentHash.bytes)
     nextRow += header.rowCount(checkpoints: run.count)
+  }
+
+  /// Where in the file HDF5 has put the chunk that was just written.
+  ///
+  /// HDF5 1.10 finds a chunk's address by going through all chunks, which takes minutes in a large shard. But it
+  /// puts them at the end of the file, so we look there first, and believe what we read back.
+  private func offset(of chunk: [UInt8], at corner: [UInt64]) throws(CorpusError) -> Int64 {
+    var end: haddr_t = 0
+    try HDF5.writing(H5Fget_eoa(fileID, &end), "parameters", of: path)
+    let start = Int64(end) - Int64(chunk.count)
+    if start > 0, try descriptor.holds(chunk, at: start) { return start }
+    var mask: UInt32 = 0
+    var address: haddr_t = 0
+    var size: hsize_t = 0
+    try HDF5.writing(
+      H5Dget_chunk_info_by_coord(parametersID, corner, &mask, &address, &size), "parameters", of: path)
+    return Int64(address)
   }
 
   /// Writes what belongs to all runs and gives the file its name.
@@ -135,6 +158,8 @@ public final class ShardWriter {
     try values.write(sums, as: .float64, shape: [runs], to: "runs/sum")
     try values.write(sumsOfSquares, as: .float64, shape: [runs], to: "runs/sum_of_squares")
     try values.write(hashes, as: .uint8, shape: [runs, 32], to: "runs/content_hash")
+    try values.write(chunkOffsets, as: .int64, shape: [chunkOffsets.count], to: "chunks/offset")
+    try values.write(chunkBytes, as: .int64, shape: [chunkBytes.count], to: "chunks/bytes")
     _ = parameters.take()?.close()
     guard file.take()?.close() == true else { throw HDF5.writeFailure("metadata", path) }
     try descriptor.releaseReserve()

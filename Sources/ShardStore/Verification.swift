@@ -33,6 +33,7 @@ public struct ShardVerification: Sendable {
       problems.append(
         HDF5.damaged(shard.path, "it should hold the one run that its name says"))
     }
+    try shard.checkChunkTable()
     var decoder = try RunDecoder(header: shard.header)
     for (index, stored) in shard.runs.enumerated() {
       try cancellation.check()
