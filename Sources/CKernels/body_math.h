@@ -1,18 +1,23 @@
 // exp, log, sin and cos of 16 lanes: polynomials fitted for the least largest relative error (by Lawson's
 // iteration).
 
-// exp(r) - 1 = r + r^2 p(r), where x = n log 2 + r and |r| <= log(2) / 2.
-INLINE vf expm1_reduced(vf x, vi *n) {
+// The multiple of log 2 nearest to x, as a float and as an integer.
+INLINE vf log2_multiples(vf x, vi *integer) {
   vf rounded = fma_(x, splat(0x1.715476p+0f), splat(ROUNDING));
-  vf count = rounded - ROUNDING;
-  vf r = fma_(count, splat(-0x1.62e430p-1f), x);
-  r = fma_(count, splat(0x1.05c610p-29f), r);
+  *integer = (vi)rounded - (vi)splat(ROUNDING);
+  return rounded - ROUNDING;
+}
+
+#define LOG2_HIGH 0x1.62e430p-1f
+#define LOG2_LOW -0x1.05c610p-29f
+
+// exp(r) - 1 = r + r^2 p(r) for |r| <= log(2) / 2.
+INLINE vf expm1_reduced(vf r) {
   vf p = splat(0x1.6a21acp-10f);
   p = fma_(p, r, splat(0x1.123b6ap-7f));
   p = fma_(p, r, splat(0x1.5558fap-5f));
   p = fma_(p, r, splat(0x1.555490p-3f));
   p = fma_(p, r, splat(0x1.fffffcp-2f));
-  *n = (vi)rounded - (vi)splat(ROUNDING);
   return fma_(r * r, p, r);
 }
 
@@ -20,7 +25,10 @@ INLINE vf power_of_two(vi n) { return (vf)((n + 127) << 23); }
 
 INLINE vf exp_(vf x) {
   vi n;
-  vf q = expm1_reduced(at_least(at_most(x, splat(88.8f)), splat(-87.4f)), &n);
+  vf bounded = at_least(at_most(x, splat(88.8f)), splat(-87.4f));
+  vf count = log2_multiples(bounded, &n);
+  vf r = fma_(count, splat(-LOG2_HIGH), bounded);
+  vf q = expm1_reduced(fma_(count, splat(-LOG2_LOW), r));
   // 2^128 is no float, and 2^-127 no normal one: half the exponent at a time.
   vf scale = power_of_two(n >> 1);
   vf y = fma_(scale, q, scale) * power_of_two(n - (n >> 1));
@@ -42,9 +50,9 @@ INLINE vf log_(vf x) {
   p = fma_(p, f, splat(-0x1.000006p-2f));
   p = fma_(p, f, splat(0x1.555548p-2f));
   vf square = f * f;
-  vf y = fma_(p, square * f, e * -0x1.05c610p-29f);
+  vf y = fma_(p, square * f, e * LOG2_LOW);
   y = fma_(square, splat(-0.5f), y);
-  y = fma_(e, splat(0x1.62e430p-1f), f + y);
+  y = fma_(e, splat(LOG2_HIGH), f + y);
   y = x < 0x1p-126f ? splat(-__builtin_inff()) : y;
   y = x < 0 ? splat(__builtin_nanf("")) : y;
   return x < __builtin_inff() ? y : x;

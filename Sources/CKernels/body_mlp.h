@@ -63,12 +63,14 @@ static void mlp_pack(const float *parameters, ck_mlp *packed) {
 
 // lambda x above 0, lambda alpha (exp(x) - 1) below.
 INLINE vf selu(vf x) {
+  // Below -20 the result is -lambda alpha to the last bit, and up to there log 2 needs no low part.
+  vf negative = at_least(at_most(x, splat(0)), splat(-20)), positive = at_least(x, splat(0));
   vi n;
-  // Below -20 the result is -lambda alpha to the last bit.
-  vf q = expm1_reduced(at_least(at_most(x, splat(0)), splat(-20)), &n);
+  vf q = expm1_reduced(fma_(log2_multiples(negative, &n), splat(-LOG2_HIGH), negative));
   vf scale = (vf)((vi)splat(SELU_LAMBDA_ALPHA) + (n << 23));
-  vf negative = fma_(scale, q, scale - SELU_LAMBDA_ALPHA);
-  return x > 0 ? x * SELU_LAMBDA : negative;
+  vf y = fma_(scale, q, scale - SELU_LAMBDA_ALPHA);
+  // One of the two is 0: adding costs less than choosing.
+  return fma_(positive, splat(SELU_LAMBDA), y);
 }
 
 // SELU's derivative, from its output.

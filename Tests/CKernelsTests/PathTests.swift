@@ -17,7 +17,9 @@ import Testing
   }
 
   @Test(arguments: Path.all) func elementaryFunctions(path: Path) {
-    let special: [Float] = [0, -0.0, 1, -1, 89, -89, .infinity, -.infinity, 1e-40, .leastNormalMagnitude]
+    let special: [Float] = [
+      0, -0.0, 1, -1, 89, -89, .infinity, -.infinity, .leastNonzeroMagnitude, .leastNormalMagnitude,
+    ]
     let x = Floats(random(4096, scale: 90, stream: 70).array + random(999, stream: 71).array + special)
     expectSame(path) { k in
       [k.exp, k.log, k.sin, k.cos].map { function in
