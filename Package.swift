@@ -41,7 +41,10 @@ let package = Package(
       name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
     .target(
       name: "MetricIndex",
-      dependencies: ["Corpus", "ShardStore", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        "Corpus", "ShardStore", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ],
       resources: [.embedInCode("index.sql")],
       swiftSettings: swift),
     .target(

@@ -126,7 +126,7 @@ public struct GenerationJob: Sendable {
       return true
     }
     let isStopped: @Sendable () -> Bool = { cancellation.isCancelled || job.stop.isCancelled }
-    guard let run = try generator.generate(seed: seed, isCancelled: isStopped) else {
+    guard let run = try generator.storedRun(seed: seed, isCancelled: isStopped) else {
       try cancellation.check()
       return false
     }

@@ -25,3 +25,17 @@ public protocol Generator: Sendable {
   /// - Returns: The run, or nil if it was cancelled.
   func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run?
 }
+
+extension Generator {
+  /// The run as it is stored: with one kind of NaN.
+  ///
+  /// Which NaN an operation gives depends on the order of its operands, and that on the compiler; a run that
+  /// diverges has to have the same bits everywhere, too.
+  func storedRun(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
+    guard let run = try generate(seed: seed, isCancelled: isCancelled) else { return nil }
+    func canonical(_ values: [Float]) -> [Float] { values.map { $0.isNaN ? .nan : $0 } }
+    return Run(
+      seed: run.seed, iterations: run.iterations, metrics: run.metrics.map(canonical),
+      parameters: run.status == .nonfinite ? canonical(run.parameters) : run.parameters)
+  }
+}
