@@ -34,7 +34,7 @@ public final class ShardReader: Sendable {
   let iterations: [Int32]
   /// For each metric, one value a row.
   let metrics: [[Float]]
-  private let file: Descriptor
+  fileprivate let file: Descriptor
 
   /// Opens a shard and checks that its parts fit together.
   public init(opening path: String) throws(CorpusError) {
@@ -118,6 +118,8 @@ public final class ShardReader: Sendable {
 public struct RunDecoder: ~Copyable {
   private let header: ShardHeader
   private var codec: ChunkCodec
+  /// A chunk's bytes, kept from one to the next.
+  private var buffer: [UInt8] = []
 
   public init(header: ShardHeader) throws(CorpusError) {
     self.header = header
@@ -131,27 +133,42 @@ public struct RunDecoder: ~Copyable {
   public mutating func parameters(
     of run: StoredRun, steps: Range<Int>, in shard: ShardReader
   ) throws(CorpusError) -> [Float] {
-    precondition(shard.header == header && steps.lowerBound >= 0 && steps.upperBound <= run.count)
-    let length = header.parameterCount
-    var values = [Float](repeating: 0, count: steps.count * length)
+    var values = [Float](repeating: 0, count: steps.count * header.parameterCount)
     try values.withUnsafeMutableBufferPointer { (output) throws(CorpusError) in
-      var step = steps.lowerBound
-      while step < steps.upperBound {
-        let number = step / header.rowsPerChunk
-        let chunkStart = number * header.rowsPerChunk
-        let end = min(chunkStart + header.rowsPerChunk, steps.upperBound)
-        let bytes = try shard.bytes(of: run.chunks[number])
-        let target = UnsafeMutableBufferPointer(
-          rebasing: output[((step - steps.lowerBound) * length)..<((end - steps.lowerBound) * length)])
-        try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
-          try codec.decode(
-            UnsafeRawBufferPointer(buffer), rows: (step - chunkStart)..<(end - chunkStart), into: target,
-            source: "run \(run.seed) in \(shard.path)")
-        }
-        step = end
-      }
+      try decode(run, steps: steps, in: shard, into: output)
     }
     return values
+  }
+
+  /// Reads some successive checkpoints of a run into memory that is there already.
+  ///
+  /// - Parameter output: steps.count × P, in order.
+  /// - Precondition: the steps are the run's, and the shard's header is this decoder's.
+  public mutating func decode(
+    _ run: StoredRun, steps: Range<Int>, in shard: ShardReader, into output: UnsafeMutableBufferPointer<Float>
+  ) throws(CorpusError) {
+    let length = header.parameterCount
+    precondition(shard.header == header && steps.lowerBound >= 0 && steps.upperBound <= run.count)
+    precondition(output.count == steps.count * length)
+    var step = steps.lowerBound
+    while step < steps.upperBound {
+      let number = step / header.rowsPerChunk
+      let chunkStart = number * header.rowsPerChunk
+      let end = min(chunkStart + header.rowsPerChunk, steps.upperBound)
+      let target = UnsafeMutableBufferPointer(
+        rebasing: output[((step - steps.lowerBound) * length)..<((end - steps.lowerBound) * length)])
+      let chunk = run.chunks[number]
+      if buffer.count < chunk.bytes { buffer = [UInt8](repeating: 0, count: chunk.bytes) }
+      try buffer.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+        let bytes = UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(buffer)[..<chunk.bytes])
+        try shard.file.read(into: bytes, at: chunk.offset)
+        try codec.decode(
+          UnsafeRawBufferPointer(bytes), rows: (step - chunkStart)..<(end - chunkStart), into: target,
+          source: "run \(run.seed) in \(shard.path)")
+      }
+      step = end
+    }
   }
 
   /// Reads a whole run, and proves it against its content hash, its sums and its status.
