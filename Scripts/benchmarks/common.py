@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / ".build" / "bin" / "corpus"
@@ -15,9 +16,12 @@ REAL = PLACE / "cartpole-100"
 
 
 def corpus(*arguments, **options):
-    """Runs the command and returns what it prints; raises where it fails."""
-    options = {"check": True, "capture_output": True, "text": True} | options
-    return subprocess.run([CORPUS, *map(str, arguments)], **options).stdout
+    """Runs the command and returns what it prints; ends the benchmark where it fails."""
+    options = {"capture_output": True, "text": True} | options
+    result = subprocess.run([CORPUS, *map(str, arguments)], **options)
+    if result.returncode != 0:
+        sys.exit(f"corpus {' '.join(map(str, arguments))} failed: {result.stderr or result.returncode}")
+    return result.stdout
 
 
 def query(path, sql):

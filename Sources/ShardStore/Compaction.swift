@@ -44,6 +44,8 @@ public struct Compaction {
         remedy: "wait until it has ended")
     }
     defer { claims.release(Claims.compaction) }
+    // Copies of a corpus may lack it, as some tools leave out empty directories.
+    try Files.createDirectory(directory.shardsPath)
     try removeLeftovers(claims)
     var report = Report()
     let sources = try plan(&report)
