@@ -15,6 +15,13 @@ enum Console {
 
   static func complain(_ error: CorpusError) { note("corpus: \(error)") }
 
+  /// The columns of the terminal that notes go to.
+  static var width: Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
   private static func put(_ text: String, to fd: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {

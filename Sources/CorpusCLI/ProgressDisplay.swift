@@ -45,7 +45,10 @@ final class ProgressDisplay: Sendable {
       }
       let text = parts.joined(separator: "  ")
       if isTerminal {
-        Console.noteWithoutNewline("\r\u{1B}[K\(title) \(bar(done, total)) \(text)")
+        // A line that wraps could not be drawn over; where the terminal is narrow, the bar gives way.
+        let room = Console.width - title.count - text.count - 5
+        let drawn = room < 4 ? "" : bar(done, total, width: min(room, 24)) + " "
+        Console.noteWithoutNewline("\r\u{1B}[K" + "\(title) \(drawn)\(text)".prefix(Console.width - 1))
         state.isLineOpen = true
       } else {
         Console.note("\(title): \(text)")
@@ -61,8 +64,7 @@ final class ProgressDisplay: Sendable {
     }
   }
 
-  private func bar(_ done: Int, _ total: Int) -> String {
-    let width = 24
+  private func bar(_ done: Int, _ total: Int, width: Int) -> String {
     let eighths = total == 0 ? 8 * width : 8 * width * done / total
     let full = String(repeating: "█", count: eighths / 8)
     let part = eighths % 8 == 0 ? "" : String(["▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8 - 1])
