@@ -8,7 +8,7 @@ public struct SeedRange: Hashable, Sendable {
   public init(parsing text: String) throws(CorpusError) {
     let malformed = CorpusError(
       .malformedRange, "\"\(text)\" is not a range of runs",
-      remedy: "write it as 0..<500 (500 left out), 0...499 or a single number, none below 0")
+      remedy: "write it as '0..<500' (in quotes, for the shell), 0...499 or a single number from 0 on")
     func seed(_ part: some StringProtocol) throws(CorpusError) -> Int64 {
       guard let value = Int64(part), value >= 0, value < Int64.max else { throw malformed }
       return value

@@ -10,7 +10,7 @@ struct CorpusCommand: ParsableCommand {
     abstract: "Make, store, index and query corpora of neural-network checkpoints.",
     discussion: """
       EXAMPLE
-        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+        corpus generate cartpole --runs '0..<48' --out corpora/cartpole
         corpus query corpora/cartpole "SELECT run, max(train_return) FROM checkpoints GROUP BY run"
       """,
     version: "0.1.0",

@@ -11,14 +11,14 @@ struct Generate: ParsableCommand {
       several processes may share one range.
 
       EXAMPLE
-        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+        corpus generate cartpole --runs '0..<48' --out corpora/cartpole
       """,
     subcommands: [GenerateCartpole.self])
 }
 
 /// The flags that the tasks share.
 struct GenerateOptions: ParsableArguments {
-  @Option(help: "The runs to make, named by their seeds: 0..<500, 0...499 or 7.")
+  @Option(help: "The runs to make, named by their seeds: '0..<500' (quoted, for the shell), 0...499 or 7.")
   var runs: String
 
   @Option(help: "The corpus's directory; made where it is missing.", completion: .directory)

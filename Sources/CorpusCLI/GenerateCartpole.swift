@@ -9,7 +9,7 @@ struct GenerateCartpole: ParsableCommand {
       The defaults are the published recipe: 500 iterations, 200 checkpoints of 1,250 parameters a run.
 
       EXAMPLE
-        corpus generate cartpole --runs 0..<48 --out corpora/cartpole
+        corpus generate cartpole --runs '0..<48' --out corpora/cartpole
       """)
 
   @OptionGroup var options: GenerateOptions
