@@ -13,13 +13,11 @@ CREATE TABLE corpus (
   value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- The HDF5 files. `modified` is the time of the last change in nanoseconds since 1970: where it or `bytes`
--- differs from the file, the index is older than the shard.
+-- The HDF5 files. Where `bytes` differs from the file's length, the index is older than the shard.
 CREATE TABLE shards (
   shard INTEGER PRIMARY KEY,
   path TEXT NOT NULL UNIQUE,         -- relative to the corpus directory
   bytes INTEGER NOT NULL,
-  modified INTEGER NOT NULL,
   runs INTEGER NOT NULL,
   codec TEXT NOT NULL,               -- delta, zstd
   rows_per_chunk INTEGER NOT NULL    -- checkpoints in an HDF5 chunk

@@ -67,7 +67,7 @@ struct MakeUp: ParsableCommand {
     var encoder = try RunEncoder(header: header)
     for first in stride(from: 0, to: runs, by: runsPerShard) {
       let seeds = first..<min(first + runsPerShard, runs)
-      let writer = try ShardWriter(
+      var writer = try ShardWriter(
         path: corpus.absolute(corpus.sealedFile(first: Int64(first), last: Int64(seeds.upperBound - 1))),
         header: header, counts: seeds.map { _ in checkpoints }, bytes: 0)
       for seed in seeds { try writer.append(encoder.encode(madeUpRun(Int64(seed)))) }

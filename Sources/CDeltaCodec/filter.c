@@ -25,7 +25,7 @@ static size_t replace(void **buffer, size_t *buffer_size, void *result, size_t c
 
 static size_t delta_filter(unsigned flags, size_t count, const unsigned values[], size_t size,
                            size_t *buffer_size, void **buffer) {
-    if (count < 2 || values[0] != CDELTA_VERSION) return 0;
+    if (count < 3 || values[0] != CDELTA_VERSION) return 0;
     uint32_t frames, width, parameters = values[1];
     int reading = (flags & H5Z_FLAG_REVERSE) != 0;
     size_t frame = (size_t)parameters * sizeof(float);
@@ -35,6 +35,8 @@ static size_t delta_filter(unsigned flags, size_t count, const unsigned values[]
         if (frame == 0 || size % frame != 0 || size / frame > CDELTA_MAX_FRAMES) return 0;
         frames = (uint32_t)(size / frame);
     }
+    /* HDF5 does not look at the length of what it gets, and would read past the end of a shorter chunk. */
+    if (frames != values[2]) return 0;
     size_t capacity = reading ? frames * frame : cdelta_bound(frames, parameters);
     cdelta_context *context = take_context();
     void *result = capacity == 0 ? NULL : malloc(capacity);

@@ -8,9 +8,9 @@ import Glibc
 /// a network file system with locking.
 package final class Claims: Sendable {
   /// Held by whoever moves runs between shards.
-  package static let compaction = Int64.max - 2
+  package static let compaction = SeedRange.limit
   /// Held by whoever replaces the index as a whole.
-  package static let rebuild = Int64.max - 3
+  package static let rebuild = SeedRange.limit + 1
 
   private let file: Descriptor
 

@@ -32,7 +32,6 @@ public struct CorpusDirectory: Sendable {
 
   /// Opens the corpus of these runs, or makes it where nothing is there yet.
   ///
-  /// - Parameter codec: how new shards are stored; nil for what the corpus says, and `delta` in a new one.
   /// - Throws: if the directory holds other runs, or other things.
   public init(openingOrCreating path: String, manifest: Manifest) throws(CorpusError) {
     let path = Self.normalized(path)
@@ -47,10 +46,15 @@ public struct CorpusDirectory: Sendable {
           "\(path) is no corpus, and it is not empty (\(others.prefix(3).joined(separator: ", ")))",
           remedy: "choose an empty or a new --out directory")
       }
-      self.path = path
-      self.manifest = manifest
       try Files.createDirectory(path)
-      try writeManifest()
+      do throws(CorpusError) {
+        try Files.write(
+          CanonicalJSON.data(manifest, pretty: true), to: "\(path)/corpus.json", replacing: false)
+      } catch  where error.code == .alreadyExists {
+        // Another process was faster; what it wrote counts.
+      }
+      self = try CorpusDirectory(opening: path)
+      try self.manifest.requireSameRuns(as: manifest, path: path)
     }
     try Files.createDirectory(shardsPath)
     try Files.createDirectory(runsPath)
@@ -65,13 +69,8 @@ public struct CorpusDirectory: Sendable {
   public func replacing(codec: Codec) throws(CorpusError) -> CorpusDirectory {
     var manifest = manifest
     manifest.codec = codec
-    let directory = CorpusDirectory(path: path, manifest: manifest)
-    try directory.writeManifest()
-    return directory
-  }
-
-  private func writeManifest() throws(CorpusError) {
     try Files.write(CanonicalJSON.data(manifest, pretty: true), to: "\(path)/corpus.json")
+    return CorpusDirectory(path: path, manifest: manifest)
   }
 
   /// Where the shard of a single run lies, relative to the corpus.
@@ -84,6 +83,15 @@ public struct CorpusDirectory: Sendable {
 
   /// All shards, relative to the corpus, sealed ones first, each group sorted by name.
   public func shardFiles() throws(CorpusError) -> [String] {
+    try hdf5Files().filter { Self.seed(ofRunFile: $0) != nil || Self.isSealed($0) }
+  }
+
+  /// HDF5 files beside the shards that have not the name of one, and so are none of the corpus.
+  public func strayFiles() throws(CorpusError) -> [String] {
+    try hdf5Files().filter { Self.seed(ofRunFile: $0) == nil && !Self.isSealed($0) }
+  }
+
+  private func hdf5Files() throws(CorpusError) -> [String] {
     var files: [String] = []
     for folder in ["shards", "runs"] {
       for name in try Files.names(in: "\(path)/\(folder)") where name.hasSuffix(".h5") && !name.hasPrefix(".")
@@ -92,6 +100,19 @@ public struct CorpusDirectory: Sendable {
       }
     }
     return files
+  }
+
+  /// The run that a file must hold by its name, or nil where it is no file of a single run.
+  public static func seed(ofRunFile file: String) -> Int64? {
+    guard file.hasPrefix("runs/"), file.hasSuffix(".h5") else { return nil }
+    let digits = file.dropFirst(5).dropLast(3)
+    guard let seed = Int64(digits), sixDigits(seed) == digits, seed < SeedRange.limit else { return nil }
+    return seed
+  }
+
+  /// Whether a file has the name of a sealed shard.
+  public static func isSealed(_ file: String) -> Bool {
+    file.wholeMatch(of: /shards\/[0-9]{6,}-[0-9]{6,}\.h5/) != nil
   }
 
   /// The absolute, or at least usable, path of a file of the corpus.
@@ -110,7 +131,7 @@ public struct CorpusDirectory: Sendable {
 
   private static func contents(_ path: String) throws(CorpusError) -> Data {
     let file = try Descriptor(opening: path, 0)
-    let size = try Files.status(path).bytes
+    let size = try Files.size(path)
     guard size < 16 << 20 else {
       throw CorpusError(.notACorpus, "\(path) is too large for a manifest", remedy: "check the path")
     }

@@ -13,9 +13,11 @@ package enum Files {
         .diskFull, "cannot \(action) \(path): the disk is full",
         remedy: "free some space and run the same command again; nothing stored was lost", cause: cause)
     case EROFS, EACCES, EPERM:
+      let remedy =
+        action.hasPrefix("read")
+        ? "make it readable for you" : "make the directory writable for you, or choose another"
       return CorpusError(
-        .readOnly, "cannot \(action) \(path): no permission",
-        remedy: "make the directory writable for you, or choose another", cause: cause)
+        .readOnly, "cannot \(action) \(path): no permission", remedy: remedy, cause: cause)
     case ENOENT:
       return CorpusError(
         .inputOutput, "cannot \(action) \(path): it does not exist", remedy: "check the path", cause: cause)
@@ -29,7 +31,9 @@ package enum Files {
   }
 
   /// Writes a file so that it is there as a whole or not at all, also after a power cut.
-  package static func write(_ data: Data, to path: String) throws(CorpusError) {
+  package static func write(
+    _ data: Data, to path: String, replacing: Bool = true
+  ) throws(CorpusError) {
     // The process number keeps apart those who write the same file at once; the last one wins, whole.
     let temporary = temporaryPath(for: path) + "\(getpid())"
     do {
@@ -39,7 +43,7 @@ package enum Files {
       unlink(temporary)
       throw error
     }
-    try publish(temporary, as: path)
+    try publish(temporary, as: path, replacing: replacing)
   }
 
   /// Where a file is written before it gets its name: hidden, and no `.h5`, so that no reader takes it up.
@@ -49,15 +53,23 @@ package enum Files {
   }
 
   /// Gives a complete temporary file its name: fsync, rename, fsync of the directory.
-  package static func publish(_ temporary: String, as path: String) throws(CorpusError) {
+  ///
+  /// - Parameter replacing: whether a file that has the name already may go.
+  package static func publish(
+    _ temporary: String, as path: String, replacing: Bool = true
+  ) throws(CorpusError) {
     do {
       try Descriptor(opening: temporary, O_RDONLY).synchronize()
     } catch {
       unlink(temporary)
       throw error
     }
-    guard rename(temporary, path) == 0 else {
-      let failure = error("write", path)
+    guard clinux_rename(temporary, path, replacing ? 1 : 0) == 0 else {
+      let failure =
+        errno == EEXIST
+        ? CorpusError(
+          .alreadyExists, "\(path) is there already", remedy: "look at what it holds with `corpus verify`")
+        : error("write", path)
       unlink(temporary)
       throw failure
     }
@@ -74,9 +86,11 @@ package enum Files {
 
   /// Makes a directory, and those above it, where they are missing.
   package static func createDirectory(_ path: String) throws(CorpusError) {
-    if mkdir(path, 0o777) == 0 || errno == EEXIST { return }
-    guard errno == ENOENT, split(path).directory != path else { throw error("create the directory", path) }
-    try createDirectory(split(path).directory)
+    if mkdir(path, 0o777) == 0 { return try synchronizeDirectory(split(path).directory) }
+    if errno == EEXIST, isDirectory(path) { return }
+    let parent = split(path).directory
+    guard errno == ENOENT, parent != path else { throw error("create the directory", path) }
+    try createDirectory(parent)
     guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw error("create the directory", path) }
   }
 
@@ -97,14 +111,18 @@ package enum Files {
     return names.sorted()
   }
 
+  package static func isDirectory(_ path: String) -> Bool {
+    var information = stat()
+    return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+  }
+
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Size in bytes and time of last change in nanoseconds since 1970.
-  package static func status(_ path: String) throws(CorpusError) -> (bytes: Int64, modified: Int64) {
+  /// A file's length in bytes.
+  package static func size(_ path: String) throws(CorpusError) -> Int64 {
     var information = stat()
     guard stat(path, &information) == 0 else { throw error("read", path) }
-    let time = information.st_mtim
-    return (Int64(information.st_size), Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    return Int64(information.st_size)
   }
 
   package static func split(_ path: String) -> (directory: String, name: String) {
@@ -155,7 +173,7 @@ package final class Descriptor: Sendable {
 
   /// Whether these bytes lie at this offset.
   package func holds(_ bytes: [UInt8], at offset: Int64) throws(CorpusError) -> Bool {
-    guard try offset + Int64(bytes.count) <= Files.status(path).bytes else { return false }
+    guard try offset + Int64(bytes.count) <= Files.size(path) else { return false }
     var found = [UInt8](repeating: 0, count: bytes.count)
     try found.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
       try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)

@@ -7,6 +7,16 @@ public enum JSONValue: Hashable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// All values that are no objects, by the names that lead to them: `physics.gravity`.
+  public var leaves: [String: JSONValue] {
+    guard case .object(let members) = self else { return ["": self] }
+    var leaves: [String: JSONValue] = [:]
+    for (name, value) in members {
+      for (inner, leaf) in value.leaves { leaves[inner.isEmpty ? name : "\(name).\(inner)"] = leaf }
+    }
+    return leaves
+  }
+
   /// The member of this name, where this is an object that has one.
   public subscript(name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }

@@ -25,6 +25,16 @@ public struct SplitRule: Hashable, Sendable, Codable {
     self.testLimit = testLimit
   }
 
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    testFraction = try container.decode(Double.self, forKey: .testFraction)
+    testLimit = try container.decode(Int.self, forKey: .testLimit)
+    guard (0...1).contains(testFraction), testLimit >= 0 else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .testFraction, in: container, debugDescription: "not a part of the runs")
+    }
+  }
+
   /// How many of this many runs are held out.
   public func testCount(runs: Int) -> Int {
     min(testLimit, Int((Double(runs) * testFraction).rounded(.up)))
@@ -73,9 +83,14 @@ public struct Manifest: Hashable, Sendable, Codable {
       var format: String?
       var version: Int?
     }
-    guard let head = try? CanonicalJSON.decode(Version.self, from: data), head.format == Self.format else {
+    guard let head = try? CanonicalJSON.decode(Version.self, from: data) else {
       throw CorpusError(
-        .notACorpus, "\(path) is not a checkpoint-corpus manifest",
+        .notACorpus, "\(path) is damaged: it is no JSON object",
+        remedy: "restore it from a copy, or from the attributes of any shard, which repeat it")
+    }
+    guard head.format == Self.format else {
+      throw CorpusError(
+        .notACorpus, "\(path) is not the manifest of a checkpoint corpus",
         remedy: "name the directory that `corpus generate --out` made")
     }
     guard head.version == Self.version else {
@@ -92,9 +107,9 @@ public struct Manifest: Hashable, Sendable, Codable {
         remedy: "restore it from a copy of this corpus, or of another "
           + "one of the same recipe", cause: "\(error)")
     }
-    guard architecture.parameterCount > 0, metrics.allSatisfy(\.isColumnName) else {
+    guard metrics.allSatisfy(\.isColumnName), Set(metrics.map(\.name)).count == metrics.count else {
       throw CorpusError(
-        .notACorpus, "\(path) describes no usable architecture or metrics",
+        .notACorpus, "\(path) names metrics that cannot be columns",
         remedy: "restore it from a copy of this corpus")
     }
   }
@@ -111,19 +126,24 @@ public struct Manifest: Hashable, Sendable, Codable {
         .differentRecipe, "\(path) has another recipe (\(Self.differences(recipe, other.recipe)))",
         remedy: "use the recipe of this corpus, or choose another --out directory")
     }
-    guard generatorVersion == other.generatorVersion, architecture == other.architecture,
-      metrics == other.metrics
-    else {
+    guard generatorVersion == other.generatorVersion else {
       throw CorpusError(
         .differentRecipe,
         "\(path) was made by generator version \(generatorVersion), and this program's is "
           + "\(other.generatorVersion)",
         remedy: "go on with the release that began it, or choose another --out directory")
     }
+    guard architecture == other.architecture, metrics == other.metrics else {
+      throw CorpusError(
+        .differentRecipe, "\(path) has another architecture or other metrics than task \(task)",
+        remedy: "restore its corpus.json from a copy, or choose another --out directory")
+    }
   }
 
+  /// The members in which two recipes differ, such as "epochs 25, not 50".
   private static func differences(_ mine: JSONValue, _ other: JSONValue) -> String {
-    guard case .object(let a) = mine, case .object(let b) = other else { return "\(mine), not \(other)" }
+    let a = mine.leaves
+    let b = other.leaves
     return Set(a.keys).union(b.keys).sorted().filter { a[$0] != b[$0] }.map {
       "\($0) \(a[$0]?.description ?? "missing"), not \(b[$0]?.description ?? "missing")"
     }.joined(separator: "; ")

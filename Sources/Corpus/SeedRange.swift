@@ -2,6 +2,9 @@
 public struct SeedRange: Hashable, Sendable {
   public let seeds: Range<Int64>
 
+  /// Seeds lie below this; the bytes of the lock file from here on serve other purposes.
+  public static let limit: Int64 = 1 << 62
+
   public init(_ seeds: Range<Int64>) { self.seeds = seeds }
 
   /// Reads `A..<B`, `A...B` or a single seed.
@@ -10,7 +13,7 @@ public struct SeedRange: Hashable, Sendable {
       .malformedRange, "\"\(text)\" is not a range of runs",
       remedy: "write it as '0..<500' (in quotes, for the shell), 0...499 or a single number from 0 on")
     func seed(_ part: some StringProtocol) throws(CorpusError) -> Int64 {
-      guard let value = Int64(part), value >= 0, value < Int64.max else { throw malformed }
+      guard let value = Int64(part), value >= 0, value < Self.limit else { throw malformed }
       return value
     }
     if let mark = text.firstRange(of: "..<") {

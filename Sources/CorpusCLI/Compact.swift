@@ -32,23 +32,22 @@ struct Compact: ParsableCommand {
     defer { withExtendedLifetime(signals) {} }
     let display = ProgressDisplay("compact", quiet: quiet)
     let index = try MetricIndex(openingOrCreating: directory)
-    let report: Compaction.Report
-    do throws(CorpusError) {
-      report = try Compaction(directory: directory, bytesPerShard: shardSize * 1_000_000).run(
-        cancellation: cancellation,
-        progress: { done, total in display.update(done, of: total, unit: "runs") { [] } },
-        indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
-      _ = try index.synchronize()
-    } catch {
-      display.finish()
-      throw error
-    }
+    defer { display.finish() }
+    let report = try Compaction(directory: directory, bytesPerShard: shardSize * 1_000_000).run(
+      cancellation: cancellation,
+      progress: { stage, done, total in
+        display.update(done, of: total, unit: "runs") { [stage.rawValue] }
+      },
+      indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
+    _ = try index.synchronize()
     display.finish()
     for problem in report.problems { Console.complain(problem) }
     if !quiet {
+      let duplicates =
+        report.duplicates == 0 ? "" : ", \(Format.count(report.duplicates, "duplicate")) removed"
       Console.print(
-        "\(Format.count(report.runs)) runs sealed into \(Format.count(report.sealedFiles.count)) shards in "
-          + Format.duration(display.elapsed))
+        "\(Format.count(report.runs, "run")) sealed into \(Format.count(report.sealedFiles.count, "shard"))"
+          + "\(duplicates) in \(Format.duration(display.elapsed))")
     }
     if !report.problems.isEmpty { throw ExitCode.failure }
   }

@@ -26,7 +26,13 @@ enum Console {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
-      if count < 0 && errno != EINTR { return }
+      guard count >= 0 || errno == EINTR else {
+        // There is nowhere left to complain where standard error is gone.
+        if fd == STDERR_FILENO { return }
+        let cause = String(cString: strerror(errno))
+        note("corpus: cannot write the output (\(cause)): what was printed is not complete")
+        exit(1)
+      }
       bytes = bytes.dropFirst(max(count, 0))
     }
   }

@@ -13,6 +13,11 @@ enum Format {
     return text
   }
 
+  /// "1 run", "2 runs".
+  static func count(_ number: Int, _ thing: String) -> String {
+    "\(count(number)) \(thing)\(number == 1 ? "" : "s")"
+  }
+
   static func bytes(_ number: Int) -> String {
     var value = Double(number)
     for unit in ["B", "kB", "MB", "GB", "TB"] {
@@ -41,6 +46,6 @@ enum Format {
   static func short(_ value: Double) -> String { String(format: "%.6g", value) }
 
   static func ratio(raw: Int, stored: Int) -> String {
-    stored == 0 ? "-" : fixed(Double(raw) / Double(stored), 2) + "x"
+    stored == 0 ? "nothing" : fixed(Double(raw) / Double(stored), 2) + "x"
   }
 }

@@ -7,8 +7,8 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train networks and store their checkpoints.",
     discussion: """
-      Runs that are stored already are not made again, so the same command goes on where it was stopped, and
-      several processes may share one range.
+      Runs that are stored already are not made again, so the same command goes on where it was stopped, \
+      and several processes may share one range.
 
       EXAMPLE
         corpus generate cartpole --runs '0..<48' --out corpora/cartpole
@@ -54,13 +54,8 @@ struct GenerateOptions: ParsableArguments {
     let signals = Console.onInterrupt { cancellation.cancel() }
     defer { withExtendedLifetime(signals) {} }
     let display = ProgressDisplay(generator.task, quiet: quiet)
-    let result: GenerationJob.Progress
-    do throws(CorpusError) {
-      result = try job.run(cancellation: cancellation) { show($0, on: display) }
-    } catch {
-      display.finish()
-      throw error
-    }
+    defer { display.finish() }
+    let result = try job.run(cancellation: cancellation) { show($0, on: display) }
     display.finish()
     if !quiet { Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path)) }
   }
@@ -80,16 +75,16 @@ struct GenerateOptions: ParsableArguments {
   }
 
   private static func summary(_ result: GenerationJob.Progress, seconds: Double, path: String) -> String {
-    var parts = ["\(Format.count(result.total)) runs are in \(path)"]
+    var parts = ["\(Format.count(result.total, "run")) in \(path)"]
     if result.made > 0 {
       parts.append(
         "\(Format.count(result.made)) made now in \(Format.duration(seconds)) "
           + "(\(Format.count(result.checkpoints)) checkpoints, \(Format.bytes(result.compressedBytes)), "
           + "\(Format.ratio(raw: result.rawBytes, stored: result.compressedBytes)) smaller than raw)")
     }
-    if result.found > 0 { parts.append("\(Format.count(result.found)) were there") }
+    if result.found > 0 { parts.append("\(Format.count(result.found)) there before") }
     if result.madeElsewhere > 0 {
-      parts.append("\(Format.count(result.madeElsewhere)) came from another process meanwhile")
+      parts.append("\(Format.count(result.madeElsewhere)) from another process meanwhile")
     }
     return parts.joined(separator: "; ")
   }

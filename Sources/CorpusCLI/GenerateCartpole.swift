@@ -14,13 +14,13 @@ struct GenerateCartpole: ParsableCommand {
 
   @OptionGroup var options: GenerateOptions
 
-  @Option(help: "PPO iterations of a run.")
+  @Option(help: "PPO iterations of a run (default: 500).")
   var iterations: Int?
 
-  @Option(help: "Checkpoints of a run, at most one more than its iterations.")
+  @Option(help: "Checkpoints of a run, at most one more than its iterations (default: 200).")
   var checkpoints: Int?
 
-  @Option(help: "Environments that run in parallel.")
+  @Option(help: "Environments that run in parallel, a multiple of 16 (default: 512).")
   var environments: Int?
 
   func run() throws {

@@ -25,6 +25,7 @@ struct Index: ParsableCommand {
     let signals = Console.onInterrupt { cancellation.cancel() }
     defer { withExtendedLifetime(signals) {} }
     let display = ProgressDisplay("index", quiet: quiet)
+    defer { display.finish() }
     let progress = { (done: Int, total: Int) in
       display.update(done, of: total, unit: "shards") { [] }
     }
@@ -36,7 +37,7 @@ struct Index: ParsableCommand {
     for problem in report.problems { Console.complain(problem) }
     if !quiet {
       Console.print(
-        "\(Format.count(report.ingested)) shards taken up, \(Format.count(report.forgotten)) forgotten in "
+        "\(Format.count(report.ingested, "shard")) taken up, \(Format.count(report.forgotten)) forgotten in "
           + Format.duration(display.elapsed))
     }
     if !report.problems.isEmpty { throw ExitCode.failure }

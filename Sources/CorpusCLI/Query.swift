@@ -7,8 +7,8 @@ struct Query: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Ask a corpus's index in SQL.",
     discussion: """
-      The tables are runs, checkpoints, shards, chunks and corpus; Schemas/index.sql describes them. The index
-      is opened read-only, and Ctrl-C stops a query that takes too long.
+      The tables are runs, checkpoints, shards, chunks and corpus; Schemas/index.sql describes them. The \
+      index is opened read-only, and Ctrl-C stops a query that takes too long.
 
       EXAMPLE
         corpus query corpora/cartpole \\

@@ -22,7 +22,7 @@ struct Repack: ParsableCommand {
   var quiet = false
 
   func run() throws {
-    let directory = try corpus.open().replacing(codec: codec)
+    let directory = try corpus.open()
     let cancellation = Cancellation()
     let signals = Console.onInterrupt { cancellation.cancel() }
     defer { withExtendedLifetime(signals) {} }
@@ -31,21 +31,18 @@ struct Repack: ParsableCommand {
     _ = try index.synchronize(cancellation: cancellation)
     let total = try IndexReader(opening: directory, allowStale: true)
       .rows("SELECT sum(runs) FROM shards WHERE codec <> '\(codec.rawValue)'")[0][0].whole
-    let files: [String]
-    do throws(CorpusError) {
-      files = try Repacking(directory: directory, codec: codec).run(
-        cancellation: cancellation,
-        progress: { done, file in display.update(done, of: total, unit: "runs") { [file] } },
-        indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
-    } catch {
-      display.finish()
-      throw error
-    }
+    defer { display.finish() }
+    let report = try Repacking(directory: directory, codec: codec).run(
+      cancellation: cancellation,
+      progress: { done, file in display.update(done, of: total, unit: "runs") { [file] } },
+      indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
     display.finish()
+    for problem in report.problems { Console.complain(problem) }
     if !quiet {
       Console.print(
-        "\(Format.count(files.count)) shards stored as \(codec.rawValue) in \(Format.duration(display.elapsed))"
-      )
+        "\(Format.count(report.files.count, "shard")) stored as \(codec.rawValue) in "
+          + Format.duration(display.elapsed))
     }
+    if !report.problems.isEmpty { throw ExitCode.failure }
   }
 }

@@ -22,6 +22,7 @@ struct RowPrinter {
 
   mutating func begin(columns: [String]) {
     self.columns = columns
+    if columns.isEmpty { return }
     if format == .csv { write(columns.map(Self.csvField).joined(separator: ",") + "\n") }
     if format == .json { write("[") }
   }
@@ -44,6 +45,7 @@ struct RowPrinter {
   }
 
   mutating func end() {
+    if columns.isEmpty { return }
     switch format {
     case .csv: break
     case .json: write(count == 0 ? "]\n" : "\n]\n")
@@ -54,7 +56,7 @@ struct RowPrinter {
 
   private mutating func printHeldRows() {
     widths = columns.indices.map { column in
-      held.reduce(max(columns[column].count, 1)) { max($0, $1[column].short.count) }
+      held.reduce(max(columns[column].count, 1)) { max($0, $1[column].cell.count) }
     }
     let isNumber = columns.indices.map { column in held.first.map { $0[column].isNumber } ?? false }
     let titles = columns.indices.map { Self.pad(columns[$0], widths[$0], right: isNumber[$0]) }
@@ -65,7 +67,7 @@ struct RowPrinter {
   }
 
   private func line(_ row: [SQLValue]) -> String {
-    zip(row, widths).map { Self.pad($0.short, $1, right: $0.isNumber) }.joined(separator: "  ")
+    zip(row, widths).map { Self.pad($0.cell, $1, right: $0.isNumber) }.joined(separator: "  ")
       .trimmingTrailingSpaces + "\n"
   }
 
@@ -109,6 +111,13 @@ struct RowPrinter {
 }
 
 extension SQLValue {
+  /// The value in a table: NULL in words, and no characters that would move the cursor.
+  fileprivate var cell: String {
+    if case .null = self { return "NULL" }
+    return String(
+      short.map { $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "·" : $0 })
+  }
+
   /// The value with all its digits; blobs in hexadecimal.
   fileprivate var exact: String {
     switch self {

@@ -46,10 +46,11 @@ struct RunView {
   /// The recipe's numbers by name, several a line.
   private static func recipe(_ recipe: JSONValue) -> String {
     var lines: [String] = [""]
-    for item in items(recipe, prefix: "") {
+    for (name, value) in recipe.leaves.sorted(by: { $0.key < $1.key }) {
+      let item = "\(name) \(value)"
       if lines[lines.count - 1].isEmpty {
         lines[lines.count - 1] = item
-      } else if lines[lines.count - 1].count + item.count < 86 {
+      } else if lines[lines.count - 1].count + item.count < 62 {
         lines[lines.count - 1] += ", " + item
       } else {
         lines[lines.count - 1] += ","
@@ -57,13 +58,6 @@ struct RunView {
       }
     }
     return lines.joined(separator: "\n" + Format.fact("", ""))
-  }
-
-  private static func items(_ value: JSONValue, prefix: String) -> [String] {
-    guard case .object(let members) = value else { return ["\(prefix) \(value)"] }
-    return members.sorted { $0.key < $1.key }.flatMap { name, value in
-      items(value, prefix: prefix.isEmpty ? name : "\(prefix).\(name)")
-    }
   }
 
   private static func unknown(_ run: Int64, _ index: IndexReader) throws(CorpusError) -> CorpusError {

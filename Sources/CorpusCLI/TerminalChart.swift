@@ -3,7 +3,8 @@ struct TerminalChart {
   /// Several lines, each ended.
   let text: String
 
-  private static let columns = 72
+  /// A terminal of 80 columns wraps what fills them.
+  private static let width = 79
   private static let lines = 14
 
   /// The eight dots of a Braille character by column and row, as Unicode numbers them.
@@ -17,8 +18,11 @@ struct TerminalChart {
       text = "(\(yLabel) has no finite values to draw)\n"
       return
     }
-    var cells = [[UInt32]](repeating: [UInt32](repeating: 0, count: Self.columns), count: Self.lines)
-    let width = Double(2 * Self.columns - 1)
+    let labels = (top: Format.short(yMax), bottom: Format.short(yMin))
+    let margin = max(labels.top.count, labels.bottom.count)
+    let columns = Self.width - margin - 2
+    var cells = [[UInt32]](repeating: [UInt32](repeating: 0, count: columns), count: Self.lines)
+    let width = Double(2 * columns - 1)
     let height = Double(4 * Self.lines - 1)
     func dot(_ x: Double, _ y: Double) {
       let column = Int((width * (xMax > xMin ? (x - xMin) / (xMax - xMin) : 0.5)).rounded())
@@ -34,8 +38,6 @@ struct TerminalChart {
     }
     if points.count == 1 { dot(points[0].x, points[0].y) }
 
-    let labels = (top: Format.short(yMax), bottom: Format.short(yMin))
-    let margin = max(labels.top.count, labels.bottom.count)
     func padded(_ label: String) -> String { String(repeating: " ", count: margin - label.count) + label }
     var text = padded("") + "  \(yLabel)\n"
     for (line, row) in cells.enumerated() {
@@ -43,9 +45,9 @@ struct TerminalChart {
       let curve = String(String.UnicodeScalarView(row.compactMap { Unicode.Scalar(0x2800 + $0) }))
       text += padded(label) + (label.isEmpty ? " │" : " ┤") + curve + "\n"
     }
-    text += padded("") + " └" + String(repeating: "─", count: Self.columns) + "\n"
+    text += padded("") + " └" + String(repeating: "─", count: columns) + "\n"
     let (left, right) = (Format.short(xMin), Format.short(xMax))
-    let middle = max(1, Self.columns - left.count - right.count - xLabel.count)
+    let middle = max(1, columns - left.count - right.count - xLabel.count)
     let space = String(repeating: " ", count: middle / 2)
     text +=
       padded("") + "  " + left + space + xLabel + space + (middle.isMultiple(of: 2) ? "" : " ") + right + "\n"

@@ -26,25 +26,20 @@ struct Verify: ParsableCommand {
     defer { withExtendedLifetime(signals) {} }
     let display = ProgressDisplay("verify", quiet: quiet)
     let verification = try CorpusVerification(corpus.open(), workers: workers ?? Workers.available)
-    let result: CorpusVerification.Result
-    do throws(CorpusError) {
-      result = try verification.run(cancellation: cancellation) { result, total in
-        display.update(result.shards, of: total, unit: "shards") {
-          ["\(Format.bytes(Int(Double(result.parameterBytes) / display.elapsed)))/s of float32"]
-            + (result.problems.isEmpty ? [] : ["\(result.problems.count) problems"])
-        }
+    defer { display.finish() }
+    let result = try verification.run(cancellation: cancellation) { result, total in
+      display.update(result.shards, of: total, unit: "shards") {
+        ["\(Format.bytes(Int(Double(result.parameterBytes) / display.elapsed)))/s of float32"]
+          + (result.problems.isEmpty ? [] : [Format.count(result.problems.count, "problem")])
       }
-    } catch {
-      display.finish()
-      throw error
     }
     display.finish()
     for problem in result.problems { Console.complain(problem) }
     let found =
-      "\(Format.count(result.runs)) runs, \(Format.count(result.checkpoints)) checkpoints in "
-      + "\(Format.count(result.shards)) shards"
+      "\(Format.count(result.runs, "run")), \(Format.count(result.checkpoints, "checkpoint")) in "
+      + Format.count(result.shards, "shard")
     guard result.problems.isEmpty else {
-      Console.note("corpus: \(found) checked: \(result.problems.count) problems, named above")
+      Console.note("corpus: \(found) checked: \(Format.count(result.problems.count, "problem")), named above")
       throw ExitCode.failure
     }
     if !quiet { Console.print("\(found): all as recorded") }

@@ -60,13 +60,15 @@ public struct GenerationJob: Sendable {
   ) throws(CorpusError) -> Progress {
     let claims = try Claims(directory: directory.path)
     let index = isIndexing ? try MetricIndex(openingOrCreating: directory) : nil
-    let indexProblems = try index?.synchronize(cancellation: cancellation).problems ?? []
-    let stored = try storedSeeds()
-    let missing = seeds.filter { !stored.contains($0) }
-    let start = Progress(total: seeds.count, found: seeds.count - missing.count)
-    let job = SharedState(start, missing: missing)
+    var problems = try index?.synchronize(cancellation: cancellation).problems ?? []
+    let stored = try StoredRuns(directory)
+    // What a shard that cannot be read holds is unknown, and must not be made a second time.
+    if let problem = stored.problems.first { throw problem }
+    let found = try storedSeeds(stored, isChecking: index == nil, &problems)
+    let start = Progress(total: seeds.count, found: found.count)
+    let job = SharedState(start, seeds: seeds, found: found, stored: stored)
     report(start)
-    try Workers.run(max(1, min(workers, missing.count))) { [self] _ throws(CorpusError) in
+    try Workers.run(max(1, min(workers, seeds.count - found.count))) { [self] _ throws(CorpusError) in
       do throws(CorpusError) {
         try work(job, claims, index, cancellation, report)
       } catch {
@@ -75,21 +77,58 @@ public struct GenerationJob: Sendable {
       }
     }
     try awaitOthers(job, claims, index, cancellation, report)
-    if let problem = indexProblems.first { throw problem }
+    if let problem = problems.first { throw problem }
     return job.progress.withLock { $0 }
   }
 
+  /// The seeds of our range whose runs are stored.
+  ///
+  /// - Parameter isChecking: whether to look into the files of single runs, as no index has done it.
+  private func storedSeeds(
+    _ stored: StoredRuns, isChecking: Bool, _ problems: inout [CorpusError]
+  ) throws(CorpusError) -> Set<Int64> {
+    var found = Set(stored.sealed.keys.filter(seeds.contains))
+    for file in try directory.shardFiles() {
+      guard let seed = CorpusDirectory.seed(ofRunFile: file), seeds.contains(seed) else { continue }
+      found.insert(seed)
+      guard isChecking else { continue }
+      do throws(CorpusError) {
+        let shard = try ShardReader(opening: directory.absolute(file))
+        try shard.header.requireMember(of: directory.manifest, path: shard.path)
+        try shard.requireName(file)
+      } catch {
+        problems.append(error)
+      }
+    }
+    return found
+  }
+
+  /// What the workers of a job share.
   private final class SharedState: Sendable {
     let progress: Mutex<Progress>
-    let queue: WorkQueue<Int64>
     /// Runs that another process had claimed when their turn came.
     let elsewhere = Mutex<[Int64]>([])
     /// Set when one worker has failed.
     let stop = Cancellation()
+    let stored: Mutex<StoredRuns>
+    private let remaining: Mutex<Range<Int64>>
+    private let found: Set<Int64>
 
-    init(_ start: Progress, missing: [Int64]) {
+    init(_ start: Progress, seeds: Range<Int64>, found: Set<Int64>, stored: StoredRuns) {
       progress = Mutex(start)
-      queue = WorkQueue(missing)
+      remaining = Mutex(seeds)
+      self.found = found
+      self.stored = Mutex(stored)
+    }
+
+    /// The next seed whose run is missing.
+    func next() -> Int64? {
+      remaining.withLock { remaining in
+        while let seed = remaining.popFirst() {
+          if !found.contains(seed) { return seed }
+        }
+        return nil
+      }
     }
   }
 
@@ -100,7 +139,7 @@ public struct GenerationJob: Sendable {
     var encoder = try RunEncoder(
       header: ShardHeader(
         manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun))
-    while !job.stop.isCancelled, let seed = job.queue.next() {
+    while !job.stop.isCancelled, let seed = job.next() {
       try cancellation.check()
       let isMade = try make(seed, with: &encoder, job, claims, index, cancellation)
       guard isMade else { continue }
@@ -120,8 +159,8 @@ public struct GenerationJob: Sendable {
     }
     // Kept until the run is in the index: who finds the file before that knows that someone is at it.
     defer { claims.release(seed) }
-    let file = directory.runFile(seed: seed)
-    if Files.exists(directory.absolute(file)) {
+    let isStored = try job.stored.withLock { (stored) throws(CorpusError) in try stored.contains(seed) }
+    if isStored {
       job.progress.withLock { $0.madeElsewhere += 1 }
       return true
     }
@@ -131,7 +170,8 @@ public struct GenerationJob: Sendable {
       return false
     }
     let encoded = try encoder.encode(run)
-    let writer = try ShardWriter(
+    let file = directory.runFile(seed: seed)
+    var writer = try ShardWriter(
       path: directory.absolute(file), header: encoder.header, counts: [run.count],
       bytes: encoded.compressedBytes)
     try writer.append(encoded)
@@ -167,12 +207,10 @@ public struct GenerationJob: Sendable {
       for seed in pending {
         if claims.isTaken(seed) {
           waiting.append(seed)
-        } else if try isStored(seed) {
-          job.progress.withLock { $0.madeElsewhere += 1 }
         } else {
+          // It is stored now, or its maker has died and it is ours to make.
           job.elsewhere.withLock { $0.removeAll() }
-          let isMade = try make(seed, with: &encoder, job, claims, index, cancellation)
-          if !isMade { waiting.append(seed) }
+          if try !make(seed, with: &encoder, job, claims, index, cancellation) { waiting.append(seed) }
         }
       }
       pending = waiting
@@ -183,25 +221,5 @@ public struct GenerationJob: Sendable {
         $0.awaited = 0
         return $0
       })
-  }
-
-  private func isStored(_ seed: Int64) throws(CorpusError) -> Bool {
-    if Files.exists(directory.absolute(directory.runFile(seed: seed))) { return true }
-    return try storedSeeds().contains(seed)
-  }
-
-  /// The seeds of all runs that are there, from the shards themselves.
-  private func storedSeeds() throws(CorpusError) -> Set<Int64> {
-    var seeds: Set<Int64> = []
-    for file in try directory.shardFiles() {
-      if file.hasPrefix("runs/") {
-        if let seed = Int64(file.dropFirst(5).dropLast(3)) { seeds.insert(seed) }
-      } else {
-        let shard = try ShardReader(opening: directory.absolute(file))
-        try shard.header.requireMember(of: directory.manifest, path: shard.path)
-        seeds.formUnion(shard.runs.map(\.seed))
-      }
-    }
-    return seeds
   }
 }

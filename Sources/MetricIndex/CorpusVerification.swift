@@ -44,7 +44,17 @@ public struct CorpusVerification: Sendable {
         progress(state, files.count)
       }
     }
-    return result.withLock { $0 }
+    var found = result.withLock { $0 }
+    found.runs = found.places.count
+    for file in try directory.strayFiles() {
+      found.problems.append(
+        CorpusError(
+          .foreignShard, "\(directory.absolute(file)) has not the name of a shard, and is left out",
+          remedy: "move it away, or give it the name that it had"))
+    }
+    // With shards that cannot be read, the index knows more than could be found.
+    if let index, found.problems.isEmpty { found.problems += try index.audit(runs: Set(found.places.keys)) }
+    return found
   }
 
   /// The index, where it can be compared with the shards.
@@ -65,8 +75,7 @@ public struct CorpusVerification: Sendable {
     else { return }
     throw CorpusError(
       .indexCorrupt, "\(index.directory.indexPath) is corrupt",
-      remedy: "make it again with `corpus index "
-        + "--rebuild`", cause: "\(answer)")
+      remedy: "make it again with `corpus index --rebuild \(index.directory.path)`", cause: answer.text)
   }
 
   private func audit(_ file: String, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {

@@ -7,13 +7,59 @@ extension IndexReader {
   /// - Returns: a problem for each run on which they differ.
   public func audit(_ shard: ShardReader) throws(CorpusError) -> [CorpusError] {
     var problems: [CorpusError] = []
+    if try !describes(shard) {
+      problems.append(
+        CorpusError(
+          .indexCorrupt, "\(directory.indexPath) describes \(shard.path) wrongly",
+          remedy: "make it again with `corpus index --rebuild \(directory.path)`"))
+    }
     for run in shard.runs where try !agrees(with: run, in: shard) {
       problems.append(
         CorpusError(
           .indexCorrupt, "\(directory.indexPath) disagrees with \(shard.path) on run \(run.seed)",
-          remedy: "make it again with `corpus index --rebuild`"))
+          remedy: "make it again with `corpus index --rebuild \(directory.path)`"))
     }
     return problems
+  }
+
+  /// Compares the index as a whole with the shards: it must hold these runs and no others, each on its side of
+  /// the split, and nothing that belongs to no run.
+  public func audit(runs: Set<Int64>) throws(CorpusError) -> [CorpusError] {
+    func differs(_ what: String) -> CorpusError {
+      CorpusError(
+        .indexCorrupt, "\(directory.indexPath) disagrees with the shards on \(what)",
+        remedy: "make it again with `corpus index --rebuild \(directory.path)`")
+    }
+    var problems: [CorpusError] = []
+    let indexed = try rows("SELECT run, split FROM runs ORDER BY run")
+    let numbers = indexed.compactMap { row -> Int64? in
+      if case .integer(let run) = row[0] { run } else { nil }
+    }
+    let others = Set(numbers).symmetricDifference(runs)
+    if let example = others.min() {
+      problems.append(differs("which runs there are, such as run \(example)"))
+    }
+    let training = numbers.count - directory.manifest.split.testCount(runs: numbers.count)
+    let isSplit = indexed.enumerated().allSatisfy { $1[1] == .text($0 < training ? "train" : "test") }
+    if !isSplit { problems.append(differs("the split")) }
+    for table in ["checkpoints", "chunks"] {
+      let orphans = try rows("SELECT count(*) FROM \(table) WHERE run NOT IN (SELECT run FROM runs)")
+      if orphans != [[.integer(0)]] { problems.append(differs("\(table), some of which belong to no run")) }
+    }
+    return problems
+  }
+
+  /// Whether table `shards` describes a shard.
+  private func describes(_ shard: ShardReader) throws(CorpusError) -> Bool {
+    let file = String(shard.path.dropFirst(directory.path.count + 1))
+    return try rows(
+      "SELECT bytes, runs, codec, rows_per_chunk FROM shards WHERE path = '\(file)'")
+      == [
+        [
+          .integer(Files.size(shard.path)), .integer(Int64(shard.runs.count)),
+          .text(shard.header.codec.rawValue), .integer(Int64(shard.header.rowsPerChunk)),
+        ]
+      ]
   }
 
   private func agrees(with run: StoredRun, in shard: ShardReader) throws(CorpusError) -> Bool {

@@ -3,41 +3,49 @@ import GRDB
 
 /// How an index differs from the shards that are there.
 public struct IndexDifference: Sendable {
-  /// Shards that are new, or have changed since they were taken up; relative to the corpus.
-  public let unindexed: [String]
+  /// Shards that were never taken up; relative to the corpus.
+  public let new: [String]
+  /// Shards that are not those that were taken up.
+  public let changed: [String]
   /// Shards that were taken up and are gone.
   public let vanished: [String]
 
   public var isEmpty: Bool { unindexed.isEmpty && vanished.isEmpty }
 
+  /// Shards to take up.
+  public var unindexed: [String] { new + changed }
+
   init(_ database: Database, directory: CorpusDirectory) throws {
     // The table first: a shard that appears after that is merely new.
-    let rows = try Row.fetchAll(database, sql: "SELECT path, bytes, modified FROM shards")
-    var known: [String: (bytes: Int64, modified: Int64)] = [:]
-    for row in rows { known[row[0]] = (row[1], row[2]) }
-    var unindexed: [String] = []
+    let rows = try Row.fetchAll(database, sql: "SELECT path, bytes FROM shards")
+    var known: [String: Int64] = Dictionary(uniqueKeysWithValues: rows.map { ($0[0], $0[1]) })
+    var new: [String] = []
+    var changed: [String] = []
     for file in try directory.shardFiles() {
-      let status = try Files.status(directory.absolute(file))
-      if let known = known.removeValue(forKey: file), known == status { continue }
-      unindexed.append(file)
+      guard let bytes = known.removeValue(forKey: file) else {
+        new.append(file)
+        continue
+      }
+      if bytes != (try? Files.size(directory.absolute(file))) { changed.append(file) }
     }
-    self.unindexed = unindexed
-    vanished = known.keys.filter { !unindexed.contains($0) && !Files.exists(directory.absolute($0)) }.sorted()
+    self.new = new
+    self.changed = changed
+    vanished = known.keys.filter { !Files.exists(directory.absolute($0)) }.sorted()
   }
 
   /// Without the runs that a living process is about to take up itself.
   func ignoringClaimed(_ directory: CorpusDirectory) -> IndexDifference {
     guard !isEmpty, let claims = try? Claims(directory: directory.path, readOnly: true) else { return self }
     let isCompacting = claims.isTaken(Claims.compaction)
-    return IndexDifference(
-      unindexed: unindexed.filter { file in
-        let name = file.drop { $0 != "/" }.dropFirst().dropLast(3)
-        return !(isCompacting || Int64(name).map(claims.isTaken) ?? false)
-      }, vanished: isCompacting ? [] : vanished)
+    let abandoned = new.filter { file in
+      !(isCompacting || CorpusDirectory.seed(ofRunFile: file).map(claims.isTaken) ?? false)
+    }
+    return IndexDifference(new: abandoned, changed: changed, vanished: isCompacting ? [] : vanished)
   }
 
-  private init(unindexed: [String], vanished: [String]) {
-    self.unindexed = unindexed
+  private init(new: [String], changed: [String], vanished: [String]) {
+    self.new = new
+    self.changed = changed
     self.vanished = vanished
   }
 

@@ -9,6 +9,11 @@ public enum SQLValue: Hashable, Sendable {
   case real(Double)
   case text(String)
   case blob([UInt8])
+
+  /// The characters of a text, nil for anything else.
+  public var text: String? {
+    if case .text(let text) = self { text } else { nil }
+  }
 }
 
 /// The read-only index of a corpus. A query may be interrupted from any thread.
@@ -30,10 +35,7 @@ public final class IndexReader: Sendable {
           + "\(directory.path)`")
     }
     do {
-      var configuration = Configuration()
-      configuration.readonly = true
-      configuration.busyMode = .timeout(60)
-      queue = try DatabaseQueue(path: path, configuration: configuration)
+      queue = try Self.open(path)
       try queue.read { database in
         try IndexSchema.check(database, manifest: directory.manifest, path: path)
         if allowStale { return }
@@ -43,10 +45,33 @@ public final class IndexReader: Sendable {
     } catch let error as DatabaseError where error.resultCode == .SQLITE_ERROR {
       throw CorpusError(
         .indexCorrupt, "\(path) is not an index of this program",
-        remedy: "make it again with "
-          + "`corpus index --rebuild`", cause: error.message)
+        remedy: "make it again with `corpus index --rebuild \(directory.path)`", cause: error.message)
     } catch {
-      throw indexError(error, path: path)
+      throw indexError(error, .read, path: path)
+    }
+  }
+
+  private static func open(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.readonly = true
+    configuration.busyMode = .timeout(60)
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    do {
+      _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }
+      return queue
+    } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_READONLY_ROLLBACK {
+      // A writer was killed in the midst of a transaction, and only a writer may roll it back.
+      configuration.readonly = false
+      do {
+        let writer = try DatabaseQueue(path: path, configuration: configuration)
+        _ = try writer.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }
+      } catch {
+        throw CorpusError(
+          .readOnly, "\(path) was left in the midst of a change by a killed process",
+          remedy: "run `corpus index \(Files.split(path).directory)` as somebody who may write there")
+      }
+      configuration.readonly = true
+      return try DatabaseQueue(path: path, configuration: configuration)
     }
   }
 
@@ -72,7 +97,7 @@ public final class IndexReader: Sendable {
     } catch let error as DatabaseError {
       throw Self.queryError(error, path: directory.indexPath)
     } catch {
-      throw indexError(error, path: directory.indexPath)
+      throw indexError(error, .read, path: directory.indexPath)
     }
   }
 
@@ -91,12 +116,17 @@ public final class IndexReader: Sendable {
         .invalidSQL, "the SQL would write, and `corpus query` only reads",
         remedy: "ask with SELECT; to keep "
           + "tables of your own, ATTACH the index in a database of yours", cause: message)
-    case .SQLITE_ERROR, .SQLITE_MISUSE, .SQLITE_RANGE, .SQLITE_TOOBIG, .SQLITE_MISMATCH:
+    case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_INTERRUPT,
+      .SQLITE_NOMEM, .SQLITE_FULL:
+      return indexError(error, .read, path: path)
+    case .SQLITE_MISUSE:
+      // So GRDB refuses text that is empty or holds several statements.
+      return CorpusError(.invalidSQL, "the SQL is not one statement", remedy: "ask one thing at a time")
+    default:
       return CorpusError(
         .invalidSQL, "SQLite does not accept the SQL: \(message)",
         remedy: "Schemas/index.sql lists the tables "
           + "and columns")
-    default: return indexError(error, path: path)
     }
   }
 }

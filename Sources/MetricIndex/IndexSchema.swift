@@ -8,6 +8,11 @@ enum IndexSchema {
 
   static var text: String { String(decoding: PackageResources.index_sql, as: UTF8.self) }
 
+  /// Whether a database has no tables at all.
+  static func isEmpty(_ database: Database) throws -> Bool {
+    try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") == 0
+  }
+
   /// Makes the tables of an empty database.
   ///
   /// - Parameter indexingMetrics: whether to index the metrics now; filling many rows first is faster.
@@ -32,19 +37,32 @@ enum IndexSchema {
 
   /// Refuses a database that is no index of this corpus.
   static func check(_ database: Database, manifest: Manifest, path: String) throws {
+    let remedy = "make it again with `corpus index --rebuild \(Files.split(path).directory)`"
     let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
     guard found == version else {
       throw CorpusError(
         .indexCorrupt, "\(path) has index version \(found), and this program uses version \(version)",
-        remedy: "make it again with `corpus index --rebuild`")
+        remedy: remedy)
+    }
+    guard try tables(database, manifest) == expectedTables(manifest) else {
+      throw CorpusError(.indexCorrupt, "\(path) lacks tables or indexes that it should have", remedy: remedy)
     }
     let rows = try Row.fetchAll(database, sql: "SELECT name, value FROM corpus")
     let stored = Dictionary(rows.map { ($0[0] as String, $0[1] as String) }, uniquingKeysWith: { $1 })
     guard stored == (try description(of: manifest)) else {
-      throw CorpusError(
-        .indexCorrupt, "\(path) is the index of another corpus",
-        remedy: "make it again with `corpus index --rebuild`")
+      throw CorpusError(.indexCorrupt, "\(path) is the index of another corpus", remedy: remedy)
     }
+  }
+
+  /// The names of our tables and indexes that a database has.
+  private static func tables(_ database: Database, _ manifest: Manifest) throws -> Set<String> {
+    let names = try String.fetchSet(database, sql: "SELECT name FROM sqlite_schema")
+    return names.intersection(expectedTables(manifest))
+  }
+
+  private static func expectedTables(_ manifest: Manifest) -> Set<String> {
+    let names = text.matches(of: /CREATE (?:TABLE|INDEX) ([a-z_]+)/).map { String($0.1) }
+    return Set(names + manifest.metrics.map { "checkpoints_\($0.name)" })
   }
 
   private static func description(of manifest: Manifest) throws -> [String: String] {
@@ -55,45 +73,5 @@ enum IndexSchema {
       "recipe": try CanonicalJSON.string(manifest.recipe),
       "generator_version": "\(manifest.generatorVersion)",
     ]
-  }
-}
-
-/// What SQLite says, as an error that names the index and the remedy.
-func indexError(_ error: any Error, path: String) -> CorpusError {
-  if let error = error as? CorpusError { return error }
-  guard let error = error as? DatabaseError else {
-    return CorpusError(
-      .inputOutput, "cannot use \(path)", remedy: "make it again with `corpus index --rebuild`",
-      cause: "\(error)")
-  }
-  let cause = error.message
-  switch error.resultCode {
-  case .SQLITE_NOTADB, .SQLITE_CORRUPT:
-    return CorpusError(
-      .indexCorrupt, "\(path) is corrupt",
-      remedy: "make it again with `corpus index --rebuild`; the shards "
-        + "hold all it says", cause: cause)
-  case .SQLITE_FULL, .SQLITE_IOERR:
-    // Of what is wrong with a disk SQLite tells apart only ENOSPC; a quota is an I/O error to it.
-    let state = error.resultCode == .SQLITE_FULL ? "full" : "full or faulty"
-    return CorpusError(
-      .diskFull, "cannot write \(path): the disk is \(state)",
-      remedy: "free some space and run the same command "
-        + "again; nothing stored was lost", cause: cause)
-  case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
-    return CorpusError(
-      .readOnly, "cannot write \(path): no permission",
-      remedy: "make the directory writable for you, or "
-        + "choose another", cause: cause)
-  case .SQLITE_BUSY, .SQLITE_LOCKED:
-    return CorpusError(
-      .resource, "\(path) is in use by another process", remedy: "try again when it has ended", cause: cause)
-  case .SQLITE_INTERRUPT:
-    return CorpusError(.interrupted, "the query was interrupted", remedy: "ask for less, or wait longer")
-  default:
-    return CorpusError(
-      .inputOutput, "cannot use \(path)",
-      remedy: "check the disk, or make it again with "
-        + "`corpus index --rebuild`", cause: cause)
   }
 }

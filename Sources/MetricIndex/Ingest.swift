@@ -30,8 +30,7 @@ struct Ingest {
 
   /// Takes up a shard, or takes it up again if it has changed.
   func add(_ file: String, _ reader: ShardReader) throws {
-    let status = try Files.status(reader.path)
-    let shard = try shardNumber(file, reader, status)
+    let shard = try shardNumber(file, reader)
     for run in reader.runs {
       if let known = try Row.fetchOne(
         database, sql: "SELECT content_hash, shard, path FROM runs JOIN shards USING (shard) WHERE run = ?",
@@ -46,19 +45,16 @@ struct Ingest {
     try forgetRuns(of: shard, except: Set(reader.runs.map(\.seed)))
   }
 
-  private func shardNumber(
-    _ file: String, _ reader: ShardReader, _ status: (bytes: Int64, modified: Int64)
-  ) throws -> Int64 {
+  private func shardNumber(_ file: String, _ reader: ShardReader) throws -> Int64 {
     try Int64.fetchOne(
       database,
       sql: """
-        INSERT INTO shards (path, bytes, modified, runs, codec, rows_per_chunk) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, modified = excluded.modified,
-          runs = excluded.runs, codec = excluded.codec, rows_per_chunk = excluded.rows_per_chunk
+        INSERT INTO shards (path, bytes, runs, codec, rows_per_chunk) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, runs = excluded.runs, codec = excluded.codec, rows_per_chunk = excluded.rows_per_chunk
         RETURNING shard
         """,
       arguments: [
-        file, status.bytes, status.modified, reader.runs.count, reader.header.codec.rawValue,
+        file, try Files.size(reader.path), reader.runs.count, reader.header.codec.rawValue,
         reader.header.rowsPerChunk,
       ]) ?? 0
   }
@@ -115,7 +111,7 @@ struct Ingest {
         "\(reader.path) and \(directory.absolute(knownFile)) hold different runs \(run.seed)",
         remedy: "keep the one that you trust and move the other out of the corpus")
     }
-    // Of two equal copies the sealed one counts; the other goes at the next compaction.
+    // Of two equal copies the sealed one counts; compaction removes the other.
     if isElsewhere && file.hasPrefix("runs/") { return }
     if knownHash != run.contentHash.description {
       try forget(run: run.seed)
@@ -129,7 +125,17 @@ struct Ingest {
     try addChunks(of: run, reader)
   }
 
-  /// Forgets a shard that is no longer there, and the runs that are nowhere else.
+  /// Shards with runs that were taken up from equal copies elsewhere.
+  func shadowed() throws -> [String] {
+    try String.fetchAll(
+      database,
+      sql: """
+        SELECT path FROM shards
+        WHERE runs <> (SELECT count(*) FROM runs WHERE runs.shard = shards.shard) ORDER BY path
+        """)
+  }
+
+  /// Forgets a shard that is no longer there, and its runs; copies of them elsewhere are ``shadowed()`` no more.
   func forget(_ file: String) throws {
     guard
       let shard = try Int64.fetchOne(

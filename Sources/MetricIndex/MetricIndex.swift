@@ -2,42 +2,70 @@ public import Corpus
 import Foundation
 import GRDB
 import ShardStore
+import Synchronization
 
 /// The writable index of a corpus. Any number of processes and threads may ingest into it at once.
 public final class MetricIndex: Sendable {
   public let directory: CorpusDirectory
-  private let queue: DatabaseQueue
   private let path: String
+  private let queue: Mutex<DatabaseQueue>
 
   /// Opens the index of a corpus, making an empty one where there is none.
   ///
   /// - Throws: `indexCorrupt` if it is damaged, of another version or of another corpus.
   public convenience init(openingOrCreating directory: CorpusDirectory) throws(CorpusError) {
-    try self.init(directory, path: directory.indexPath, bulk: false)
+    try self.init(directory, path: directory.indexPath)
   }
 
-  private init(_ directory: CorpusDirectory, path: String, bulk: Bool) throws(CorpusError) {
+  init(_ directory: CorpusDirectory, path: String, isBulk: Bool = false) throws(CorpusError) {
     self.directory = directory
     self.path = path
+    queue = Mutex(try Self.open(directory, path, isBulk: isBulk))
+  }
+
+  private var current: DatabaseQueue { queue.withLock { $0 } }
+
+  /// - Parameter isBulk: for filling a new file that nobody else sees: faster, and not safe in a power cut.
+  private static func open(
+    _ directory: CorpusDirectory, _ path: String, isBulk: Bool
+  ) throws(CorpusError) -> DatabaseQueue {
     do {
       var configuration = Configuration()
       // Rollback journal, not WAL: readers then need no write access, and network file systems work.
       configuration.busyMode = .timeout(60)
       configuration.prepareDatabase { database in
         // What a power cut may take from the index is in the shards.
-        try database.execute(sql: "PRAGMA synchronous = \(bulk ? "OFF" : "NORMAL")")
+        try database.execute(sql: "PRAGMA synchronous = \(isBulk ? "OFF" : "NORMAL")")
         try database.execute(sql: "PRAGMA cache_size = -65536")
       }
-      queue = try DatabaseQueue(path: path, configuration: configuration)
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
       try queue.write { database in
-        if try database.tableExists("shards") {
-          try IndexSchema.check(database, manifest: directory.manifest, path: path)
+        if try IndexSchema.isEmpty(database) {
+          try IndexSchema.create(in: database, manifest: directory.manifest, indexingMetrics: !isBulk)
         } else {
-          try IndexSchema.create(in: database, manifest: directory.manifest, indexingMetrics: !bulk)
+          try IndexSchema.check(database, manifest: directory.manifest, path: path)
         }
       }
+      return queue
     } catch {
-      throw indexError(error, path: path)
+      throw indexError(error, .write, path: path)
+    }
+  }
+
+  /// Runs a transaction; once more on the new file if somebody has replaced the index meanwhile.
+  func write<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
+    var attempts = 0
+    while true {
+      do {
+        return try current.write(body)
+      } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_READONLY_DBMOVED {
+        attempts += 1
+        guard attempts < 10 else { throw indexError(error, .write, path: path) }
+        let reopened = try Self.open(directory, path, isBulk: false)
+        queue.withLock { $0 = reopened }
+      } catch {
+        throw indexError(error, .write, path: path)
+      }
     }
   }
 
@@ -47,16 +75,13 @@ public final class MetricIndex: Sendable {
     for file in files {
       let reader = try ShardReader(opening: directory.absolute(file))
       try reader.header.requireMember(of: directory.manifest, path: reader.path)
+      try reader.requireName(file)
       shards.append((file, reader))
     }
-    do {
-      try queue.write { [shards] database in
-        let ingest = try Ingest(database, directory: directory)
-        for shard in shards { try ingest.add(shard.file, shard.reader) }
-        try ingest.finish()
-      }
-    } catch {
-      throw indexError(error, path: path)
+    try write { database in
+      let ingest = try Ingest(database, directory: directory)
+      for shard in shards { try ingest.add(shard.file, shard.reader) }
+      try ingest.finish()
     }
   }
 
@@ -81,88 +106,54 @@ public final class MetricIndex: Sendable {
     for start in stride(from: 0, to: pending.count, by: 64) {
       try cancellation.check()
       let batch = Array(pending[start..<min(start + 64, pending.count)])
-      do throws(CorpusError) {
-        try ingest(batch)
-        report.ingested += batch.count
-      } catch let error where error.concernsOneShard {
-        for file in batch {
-          do throws(CorpusError) {
-            try ingest([file])
-            report.ingested += 1
-          } catch let error where error.concernsOneShard {
-            report.problems.append(error)
-          }
-        }
-      }
+      try ingest(batch, &report)
       progress(start + batch.count, pending.count)
     }
-    do {
-      let forgotten = try queue.write { [directory] database in
-        let ingest = try Ingest(database, directory: directory)
-        for file in difference.vanished { try ingest.forget(file) }
-        try ingest.finish()
-        return difference.vanished.count
-      }
-      report.forgotten = forgotten
-    } catch {
-      throw indexError(error, path: path)
+    report.forgotten = difference.vanished.count
+    let shadowed = try write { database in
+      let ingest = try Ingest(database, directory: directory)
+      for file in difference.vanished { try ingest.forget(file) }
+      try ingest.finish()
+      return difference.isEmpty ? [] : try ingest.shadowed()
     }
+    // Copies of forgotten runs may lie in shards that were taken up long ago.
+    for file in shadowed where !pending.contains(file) { try ingest([file]) }
     return report
+  }
+
+  /// Takes up many shards at once, or one by one if some of them are damaged.
+  private func ingest(_ batch: [String], _ report: inout Report) throws(CorpusError) {
+    do throws(CorpusError) {
+      try ingest(batch)
+      report.ingested += batch.count
+    } catch  where error.concernsOneShard {
+      for file in batch {
+        do throws(CorpusError) {
+          try ingest([file])
+          report.ingested += 1
+        } catch  where error.concernsOneShard {
+          report.problems.append(error)
+        }
+      }
+    }
   }
 
   /// How the index differs from the shards that are there.
   public func difference() throws(CorpusError) -> IndexDifference {
     do {
-      return try queue.read { [directory] in try IndexDifference($0, directory: directory) }
+      return try current.read { try IndexDifference($0, directory: directory) }
     } catch {
-      throw indexError(error, path: path)
+      throw indexError(error, .read, path: path)
     }
   }
 
-  /// Makes the index again from the shards alone; the old one serves readers until the new one is complete.
-  public static func rebuild(
-    _ directory: CorpusDirectory, cancellation: Cancellation = Cancellation(),
-    progress: (Int, Int) -> Void = { _, _ in }
-  ) throws(CorpusError) -> Report {
-    let claims = try Claims(directory: directory.path)
-    guard try claims.take(Claims.rebuild) else {
-      throw CorpusError(
-        .resource, "another process is rebuilding the index of \(directory.path)",
-        remedy: "wait until it has ended")
-    }
-    defer { claims.release(Claims.rebuild) }
-    let temporary = Files.temporaryPath(for: directory.indexPath)
-    try removeDatabase(temporary)
-    let report: Report
-    do throws(CorpusError) {
-      report = try fill(temporary, directory, cancellation, progress)
-    } catch {
-      try? removeDatabase(temporary)
-      throw error
-    }
-    // A journal left by a killed writer belongs to the old file, and must not be rolled back into the new one.
-    try Files.remove(directory.indexPath + "-journal")
-    try Files.publish(temporary, as: directory.indexPath)
-    return report
-  }
-
-  private static func fill(
-    _ temporary: String, _ directory: CorpusDirectory, _ cancellation: Cancellation,
-    _ progress: (Int, Int) -> Void
-  ) throws(CorpusError) -> Report {
-    let index = try MetricIndex(directory, path: temporary, bulk: true)
-    let report = try index.synchronize(cancellation: cancellation, progress: progress)
+  /// Closes the file, for who is about to rename it.
+  func close() throws(CorpusError) {
     do {
-      try index.queue.write { try IndexSchema.indexMetrics(in: $0, manifest: directory.manifest) }
-      try index.queue.close()
+      try current.close()
     } catch {
-      throw indexError(error, path: temporary)
+      throw indexError(error, .write, path: path)
     }
-    return report
-  }
-
-  private static func removeDatabase(_ path: String) throws(CorpusError) {
-    for suffix in ["", "-journal"] { try Files.remove(path + suffix) }
   }
 }
 
@@ -170,7 +161,7 @@ extension CorpusError {
   /// Whether other shards may well be fine.
   var concernsOneShard: Bool {
     switch code {
-    case .damagedShard, .foreignShard, .conflictingRuns, .unsupportedVersion, .inputOutput: true
+    case .damagedShard, .foreignShard, .conflictingRuns, .unsupportedVersion, .inputOutput, .readOnly: true
     default: false
     }
   }

@@ -87,6 +87,11 @@ struct ChunkCodec: ~Copyable {
     }
     switch codec {
     case .delta:
+      var frames: UInt32 = 0
+      var length: UInt32 = 0
+      guard cdelta_header(bytes.baseAddress, bytes.count, &frames, &length) == 0, frames == rows else {
+        throw damaged("it does not hold \(rows) checkpoints")
+      }
       let result = cdelta_decode(
         delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(range.lowerBound),
         UInt32(range.count), output.baseAddress)

@@ -39,6 +39,8 @@ struct HDF5Values {
   /// The open file's identifier; its owner outlives this value.
   let file: hid_t
   let path: String
+  /// When reading: the file's length, which no dataset but the compressed one can exceed.
+  var fileBytes: Int64 = 0
 
   /// Below this a dataset lies in its object header, whose checksum then covers it.
   private static let compactLimit = 32 << 10
@@ -136,7 +138,9 @@ struct HDF5Values {
     try require(element, dataset, name)
     let count = expected.reduce(1, *)
     // Storage that is not there would be made up from fill values, in any amount that a header claims.
-    guard count == 0 || H5Dget_storage_size(dataset.id) == UInt64(count * element.size) else {
+    guard count * element.size <= fileBytes,
+      count == 0 || H5Dget_storage_size(dataset.id) == UInt64(count * element.size)
+    else {
       throw HDF5.damaged(path, "its dataset \(name) is not fully stored")
     }
     var values = [Value](repeating: fill, count: count)

@@ -1,6 +1,7 @@
 import CDeltaCodec
 import CHDF5
 import Corpus
+import Glibc
 
 /// One HDF5 identifier, closed with its owner.
 struct HDF5Object: ~Copyable {
@@ -57,7 +58,20 @@ enum HDF5 {
         }, pointer)
     }
     H5Eclear2(standard)
-    return messages.first
+    return messages.first.map(Self.core)
+  }
+
+  /// What a message says, without the addresses and times that HDF5 puts around errno's text.
+  private static func core(_ message: String) -> String {
+    guard let quoted = message.firstMatch(of: /error message = '([^']*)'/) else { return message }
+    return String(quoted.1)
+  }
+
+  /// The errno that a failed call has met, by the text that HDF5 quotes; it keeps no number.
+  static func errno(behind cause: String?) -> Int32? {
+    [ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, ENOMEM, EIO, EACCES].first {
+      String(cString: strerror($0)) == cause
+    }
   }
 
   /// Passes a code or identifier on if it is not negative, as all of HDF5's failures are.
@@ -78,12 +92,7 @@ enum HDF5 {
 
   static func writeFailure(_ what: String, _ path: String) -> CorpusError {
     let cause = lastMessage()
-    // HDF5 keeps no errno, but its messages quote it: 28 is ENOSPC, 122 EDQUOT and 27 EFBIG.
-    for full in ["errno = 28,", "errno = 122,", "errno = 27,"] where cause?.contains(full) == true {
-      return CorpusError(
-        .diskFull, "cannot write the \(what) of \(path): the disk is full",
-        remedy: "free some space and run the same command again; nothing stored was lost", cause: cause)
-    }
+    if let errno = errno(behind: cause) { return Files.error("write", path, errno: errno) }
     return CorpusError(
       .inputOutput, "cannot write the \(what) of \(path)", remedy: "check the disk", cause: cause)
   }

@@ -2,6 +2,14 @@ public import Corpus
 
 /// Stores the shards of a corpus in another codec, each under the name that it had; no value changes.
 public struct Repacking {
+  /// What a repacking did.
+  public struct Report: Sendable {
+    /// The files that were rewritten.
+    public var files: [String] = []
+    /// Shards that were left as they are, as they are damaged or foreign.
+    public var problems: [CorpusError] = []
+  }
+
   private let directory: CorpusDirectory
   private let codec: Codec
 
@@ -10,38 +18,39 @@ public struct Repacking {
     self.codec = codec
   }
 
-  /// Rewrites every shard that is in another codec; the rest, as after an interruption, is left as it is.
+  /// Rewrites every shard that is in another codec; the rest, as after an interruption, is left as it is. In the
+  /// end corpus.json says that new shards are stored in that codec.
   ///
   /// - Parameters:
   ///   - progress: called after each run with the number of runs rewritten and the shard's file.
   ///   - indexing: called with each file that was rewritten.
-  /// - Returns: the files that were rewritten.
   public func run(
     cancellation: Cancellation = Cancellation(), progress: (Int, String) -> Void = { _, _ in },
     indexing: (String) throws(CorpusError) -> Void
-  ) throws(CorpusError) -> [String] {
-    let claims = try Claims(directory: directory.path)
-    guard try claims.take(Claims.compaction) else {
-      throw CorpusError(
-        .alreadyExists, "another process is compacting or repacking \(directory.path)",
-        remedy: "wait until it has ended")
-    }
+  ) throws(CorpusError) -> Report {
+    let claims = try Claims.takingCompaction(directory)
     defer { claims.release(Claims.compaction) }
-    var rewritten: [String] = []
+    var report = Report()
     var runs = 0
     for file in try directory.shardFiles() {
-      let shard = try ShardReader(opening: directory.absolute(file))
-      try shard.header.requireMember(of: directory.manifest, path: shard.path)
-      if shard.header.codec == codec { continue }
-      try rewrite(shard) { () throws(CorpusError) in
-        runs += 1
-        progress(runs, file)
-        try cancellation.check()
+      do throws(CorpusError) {
+        let shard = try ShardReader(opening: directory.absolute(file))
+        try shard.header.requireMember(of: directory.manifest, path: shard.path)
+        if shard.header.codec == codec { continue }
+        try rewrite(shard) { () throws(CorpusError) in
+          runs += 1
+          progress(runs, file)
+          try cancellation.check()
+        }
+      } catch  where [.damagedShard, .foreignShard, .unsupportedVersion].contains(error.code) {
+        report.problems.append(error)
+        continue
       }
-      rewritten.append(file)
+      report.files.append(file)
       try indexing(file)
     }
-    return rewritten
+    _ = try directory.replacing(codec: codec)
+    return report
   }
 
   private func rewrite(_ shard: ShardReader, each: () throws(CorpusError) -> Void) throws(CorpusError) {
@@ -50,8 +59,10 @@ public struct Repacking {
     var decoder = try RunDecoder(header: shard.header)
     var encoder = try RunEncoder(header: header)
     // Neither codec ever takes much more than the values themselves.
-    let raw = shard.runs.reduce(0) { $0 + 4 * header.parameterCount * header.rowCount(checkpoints: $1.count) }
-    let writer = try ShardWriter(
+    let raw = shard.runs.reduce(0) {
+      $0 + 4 * header.parameterCount * header.rowCount(checkpoints: $1.count)
+    }
+    var writer = try ShardWriter(
       path: shard.path, header: header, counts: shard.runs.map(\.count), bytes: raw)
     for index in shard.runs.indices {
       try writer.append(encoder.encode(decoder.run(at: index, in: shard)))

@@ -83,15 +83,21 @@ struct ShardContents {
   ) throws(CorpusError) {
     let properties = HDF5Object(
       try HDF5.reading(H5Dget_create_plist(dataset.id), "parameters", of: path), release: H5Pclose)
-    var ids: [Int32] = []
+    var filters: [HDF5Filter] = []
     for position in 0..<max(H5Pget_nfilters(properties.id), 0) {
-      var count = 0
-      ids.append(H5Pget_filter2(properties.id, UInt32(position), nil, &count, nil, 0, nil, nil))
+      var values = [UInt32](repeating: 0, count: 8)
+      var count = values.count
+      let id = H5Pget_filter2(properties.id, UInt32(position), nil, &count, &values, 0, nil, nil)
+      filters.append(HDF5Filter(id: id, values: Array(values.prefix(count))))
     }
-    let shuffleFilter: Int32 = 2
-    let expected = (header.codec == .zstd ? [shuffleFilter] : []) + [HDF5Filter(header).id]
-    guard ids == expected else {
-      throw HDF5.damaged(path, "its filters \(ids) are not those of codec \(header.codec.rawValue)")
+    let isRight =
+      switch header.codec {
+      case .delta: filters == [HDF5Filter(header)]
+      // What the values of shuffle and Zstandard say changes nothing for readers.
+      case .zstd: filters.map(\.id) == [HDF5Filter.shuffle, HDF5Filter(header).id]
+      }
+    guard isRight else {
+      throw HDF5.damaged(path, "its filters are not those of codec \(header.codec.rawValue)")
     }
   }
 
@@ -101,6 +107,7 @@ struct ShardContents {
     let path = values.path
     let seedShape = try values.shape(values.open(dataset: "runs/seed"), rank: 1, "runs/seed")
     let n = seedShape[0]
+    guard n <= rows / header.rowsPerChunk else { throw HDF5.damaged(path, "it has more runs than chunks") }
     let seeds: [Int64] = try values.read("runs/seed", as: .int64, shape: [n], fill: 0)
     let firstRows: [Int64] = try values.read("runs/first_row", as: .int64, shape: [n], fill: 0)
     let counts: [Int64] = try values.read("runs/count", as: .int64, shape: [n], fill: 0)

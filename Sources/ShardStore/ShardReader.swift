@@ -42,21 +42,33 @@ public final class ShardReader: Sendable {
     self.path = path
     // Opened first by us: errno then tells why it cannot be read.
     file = try Descriptor(opening: path, 0)
-    let size = try Files.status(path).bytes
+    let size = try Files.size(path)
     let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
     H5Pset_file_locking(access.id, false, true)
     let id = H5Fopen(path, ch5_read_only(), access.id)
     guard id >= 0 else {
+      let cause = HDF5.lastMessage()
+      if let errno = HDF5.errno(behind: cause) { throw Files.error("read", path, errno: errno) }
       throw CorpusError(
         .damagedShard, "\(path) is \(size == 0 ? "empty" : "no HDF5 file, or a damaged one")",
-        remedy: "move it away, or delete it and generate its runs again", cause: HDF5.lastMessage())
+        remedy: "move it away, or delete it and generate its runs again", cause: cause)
     }
     let hdf5 = HDF5Object(id, release: H5Fclose)
-    let values = HDF5Values(file: hdf5.id, path: path)
+    let values = HDF5Values(file: hdf5.id, path: path, fileBytes: size)
     let contents = try ShardContents(values, fileBytes: size)
     (header, runs, iterations, metrics) = (
       contents.header, contents.runs, contents.iterations, contents.metrics
     )
+  }
+
+  /// Refuses a file of a single run that does not hold the one run that its name says.
+  package func requireName(_ file: String) throws(CorpusError) {
+    guard let seed = CorpusDirectory.seed(ofRunFile: file), runs.map(\.seed) != [seed] else { return }
+    throw CorpusError(
+      .damagedShard,
+      "\(path) does not hold the one run that its name says, but "
+        + "\(runs.prefix(3).map { "\($0.seed)" }.joined(separator: ", "))",
+      remedy: "give it the name that it had, or delete it and generate run \(seed) again")
   }
 
   /// The bytes of a run's chunks and all else that a shard says of it, to be stored elsewhere as it is.

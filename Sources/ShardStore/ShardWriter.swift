@@ -1,20 +1,16 @@
 import CHDF5
 public import Corpus
-import Glibc
 
 /// Writes one shard: whole runs only, and the file gets its name when all of them are in it.
 ///
 /// A writer that is dropped before ``finish()`` leaves nothing behind.
-public final class ShardWriter {
-  private let path: String
-  private let temporary: String
+public struct ShardWriter: ~Copyable {
+  private let output: HDF5Output
+  private let parameters: HDF5Object
   private let header: ShardHeader
   private let rows: Int
-  private let descriptor: Descriptor
-  private var file: HDF5Object?
-  private var parameters: HDF5Object?
-  private let fileID: hid_t
-  private let parametersID: hid_t
+
+  private var path: String { output.path }
 
   private var nextRow = 0
   private var iterations: [Int32]
@@ -35,42 +31,19 @@ public final class ShardWriter {
   ///   - counts: the number of checkpoints of each run that will be appended, in order.
   ///   - bytes: about how many bytes their chunks take; the disk space is taken at once.
   public init(path: String, header: ShardHeader, counts: [Int], bytes: Int) throws(CorpusError) {
-    try HDF5.prepare()
-    self.path = path
-    self.header = header
-    temporary = Files.temporaryPath(for: path)
-    rows = counts.reduce(0) { $0 + header.rowCount(checkpoints: $1) }
-    iterations = [Int32](repeating: -1, count: rows)
-    metrics = header.metrics.map { [rows] _ in [Float](repeating: .nan, count: rows) }
-
-    // Opened first by us: errno then tells why it cannot be made.
-    descriptor = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
-    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
-    // The newest layout that HDF5 1.10 reads puts a checksum on every piece of metadata.
-    H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
-    // Each temporary file has one writer by its claim; locks of HDF5's own fail on some cluster file systems.
-    H5Pset_file_locking(access.id, false, true)
-    let file = HDF5Object(
-      try HDF5.writing(
-        H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id), "header", of: path),
-      release: H5Fclose)
-    let values = HDF5Values(file: file.id, path: path)
-    try descriptor.reserve(bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)))
+    let rows = counts.reduce(0) { $0 + header.rowCount(checkpoints: $1) }
+    let output = try HDF5Output(path: path, bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)))
+    let values = output.values
     try Self.writeAttributes(header, to: values)
-    try values.createGroup("metrics")
-    try values.createGroup("runs")
-    try values.createGroup("chunks")
+    for group in ["metrics", "runs", "chunks"] { try values.createGroup(group) }
     let properties = try Self.parameterProperties(header, path: path)
-    let parameters = try values.create(
+    parameters = try values.create(
       "parameters", .float32, [rows, header.parameterCount], properties: properties.id)
-    (fileID, parametersID) = (file.id, parameters.id)
-    self.file = consume file
-    self.parameters = consume parameters
-  }
-
-  deinit {
-    // Where the file has got its name, this finds nothing.
-    try? Files.remove(temporary)
+    self.header = header
+    self.rows = rows
+    self.output = output
+    iterations = [Int32](repeating: -1, count: rows)
+    metrics = header.metrics.map { _ in [Float](repeating: .nan, count: rows) }
   }
 
   private static func writeAttributes(_ header: ShardHeader, to values: HDF5Values) throws(CorpusError) {
@@ -100,13 +73,13 @@ public final class ShardWriter {
   /// Adds a run.
   ///
   /// - Precondition: it has the number of checkpoints announced for it.
-  public func append(_ run: EncodedRun) throws(CorpusError) {
+  public mutating func append(_ run: EncodedRun) throws(CorpusError) {
     precondition(run.chunks.count == header.chunkCount(checkpoints: run.count))
     try HDF5.prepare()
     for (number, chunk) in run.chunks.enumerated() {
       let corner = [UInt64(nextRow + number * header.rowsPerChunk), 0]
       try HDF5.writing(
-        H5Dwrite_chunk(parametersID, HDF5.standard, 0, corner, chunk.count, chunk), "parameters", of: path)
+        H5Dwrite_chunk(parameters.id, HDF5.standard, 0, corner, chunk.count, chunk), "parameters", of: path)
       chunkOffsets.append(try offset(of: chunk, at: corner))
       chunkBytes.append(Int64(chunk.count))
     }
@@ -130,22 +103,24 @@ public final class ShardWriter {
   /// puts them at the end of the file, so we look there first, and believe what we read back.
   private func offset(of chunk: [UInt8], at corner: [UInt64]) throws(CorpusError) -> Int64 {
     var end: haddr_t = 0
-    try HDF5.writing(H5Fget_eoa(fileID, &end), "parameters", of: path)
+    try HDF5.writing(H5Fget_eoa(output.values.file, &end), "parameters", of: path)
     let start = Int64(end) - Int64(chunk.count)
-    if start > 0, try descriptor.holds(chunk, at: start) { return start }
+    if start > 0, try output.descriptor.holds(chunk, at: start) { return start }
     var mask: UInt32 = 0
     var address: haddr_t = 0
     var size: hsize_t = 0
     try HDF5.writing(
-      H5Dget_chunk_info_by_coord(parametersID, corner, &mask, &address, &size), "parameters", of: path)
+      H5Dget_chunk_info_by_coord(parameters.id, corner, &mask, &address, &size), "parameters", of: path)
     return Int64(address)
   }
 
   /// Writes what belongs to all runs and gives the file its name.
-  public func finish() throws(CorpusError) {
+  ///
+  /// - Parameter replacing: whether a shard that has the name already may go.
+  public consuming func finish(replacing: Bool = true) throws(CorpusError) {
     precondition(nextRow == rows)
     try HDF5.prepare()
-    let values = HDF5Values(file: fileID, path: path)
+    let values = output.values
     try values.write(iterations, as: .int32, shape: [rows], to: "iteration")
     for (metric, column) in zip(header.metrics, metrics) {
       try values.write(column, as: .float32, shape: [rows], to: "metrics/\(metric.name)")
@@ -160,21 +135,28 @@ public final class ShardWriter {
     try values.write(hashes, as: .uint8, shape: [runs, 32], to: "runs/content_hash")
     try values.write(chunkOffsets, as: .int64, shape: [chunkOffsets.count], to: "chunks/offset")
     try values.write(chunkBytes, as: .int64, shape: [chunkBytes.count], to: "chunks/bytes")
-    _ = parameters.take()?.close()
-    guard file.take()?.close() == true else { throw HDF5.writeFailure("metadata", path) }
-    try descriptor.releaseReserve()
-    try Files.publish(temporary, as: path)
+    let output = output
+    _ = consume self
+    try output.publish(replacing: replacing)
   }
 }
 
 /// The compressing filter of a codec, as HDF5's property lists name it.
 struct HDF5Filter: Equatable {
+  /// HDF5's own filter that codec `zstd` puts before Zstandard.
+  static let shuffle: Int32 = 2
+
   let id: Int32
   let values: [UInt32]
 
+  init(id: Int32, values: [UInt32]) {
+    self.id = id
+    self.values = values
+  }
+
   init(_ header: ShardHeader) {
     switch header.codec {
-    case .delta: (id, values) = (52225, [1, UInt32(header.parameterCount)])
+    case .delta: (id, values) = (52225, [1, UInt32(header.parameterCount), UInt32(header.rowsPerChunk)])
     case .zstd: (id, values) = (32015, [3])
     }
   }

@@ -29,10 +29,7 @@ public struct ShardVerification: Sendable {
   private mutating func check(
     _ shard: ShardReader, _ directory: CorpusDirectory, _ cancellation: Cancellation
   ) throws(CorpusError) {
-    if file.hasPrefix("runs/"), shard.runs.map({ directory.runFile(seed: $0.seed) }) != [file] {
-      problems.append(
-        HDF5.damaged(shard.path, "it should hold the one run that its name says"))
-    }
+    try shard.requireName(file)
     try shard.checkChunkTable()
     var decoder = try RunDecoder(header: shard.header)
     for (index, stored) in shard.runs.enumerated() {

@@ -37,7 +37,7 @@ import Testing
     #expect(try Command.run("compact", fixture.path).status == 0)
     #expect(
       try Command.run("verify", fixture.path).output
-        == "5 runs, 20 checkpoints in 1 shards: all as recorded\n")
+        == "5 runs, 20 checkpoints in 1 shard: all as recorded\n")
     let before = try fixture.hashes()
     #expect(try Command.run("repack", fixture.path, "--codec", "zstd").status == 0)
     #expect(try Command.run("status", fixture.path).output.contains("1 sealed zstd"))
@@ -49,7 +49,7 @@ import Testing
   @Test func `makes only what is missing`() throws {
     try fixture.generated("0..<3")
     let more = try fixture.generated("1..<5")
-    #expect(more.output.contains("2 made now") && more.output.contains("2 were there"))
+    #expect(more.output.contains("2 made now") && more.output.contains("2 there before"))
     _ = try Command.run("compact", fixture.path)
     let again = try fixture.generated("0...4")
     #expect(again.status == 0 && !again.output.contains("made now"))
@@ -68,6 +68,12 @@ import Testing
       hashes.insert(try fixture.hashes())
     }
     #expect(hashes.count == 1)
+  }
+
+  @Test func `says so when its output cannot be written`() throws {
+    try fixture.generated("0")
+    let result = try Command.run("status", fixture.path, shell: "exec > /dev/full;")
+    #expect(result.status == 1 && result.error.contains("not complete"))
   }
 
   @Test func `stays quiet when asked`() throws {

@@ -35,7 +35,7 @@ import Testing
       try fixture.query("SELECT count(*) FROM runs").split(separator: "\n").last.flatMap { Int($0) } ?? 0
     #expect((1..<200).contains(made))
     let again = try fixture.generated("0..<\(made + 1)", CommandFixture.short)
-    #expect(again.output.contains("1 made now") && again.output.contains("\(made) were there"))
+    #expect(again.output.contains("1 made now") && again.output.contains("\(made) there before"))
   }
 
   @Test func `shares a range between two processes`() throws {
@@ -48,6 +48,46 @@ import Testing
     #expect(try Command.run("verify", fixture.path).status == 0)
     let made = results.flatMap { $0.output.matches(of: /(\d+) made now/).compactMap { Int($0.1) } }
     #expect(made.reduce(0, +) == 10, "each run is made once")
+  }
+
+  @Test func `makes each run once while another process compacts`() throws {
+    let fixture = CommandFixture()
+    let commands = (0..<2).map { _ in fixture.generate("0..<40", CommandFixture.tiny, ["--workers", "1"]) }
+    for command in commands { try command.start() }
+    while commands.contains(where: \.process.isRunning) {
+      _ = try Command.run("compact", fixture.path, "--quiet")
+    }
+    #expect(commands.allSatisfy { $0.finish().status == 0 })
+    #expect(try Command.run("compact", fixture.path).status == 0)
+    #expect(
+      try fixture.query(
+        "SELECT count(*), count(DISTINCT run), sum(runs) FROM runs, (SELECT sum(runs) AS runs FROM shards)"
+      ).hasSuffix("40,40,1600\n"))
+    #expect(try Command.run("verify", fixture.path).status == 0)
+  }
+
+  @Test func `goes on while another process rebuilds the index`() throws {
+    let fixture = CommandFixture()
+    let command = fixture.generate("0..<60", CommandFixture.tiny, ["--workers", "1"])
+    try command.start()
+    while command.process.isRunning { _ = try Command.run("index", "--rebuild", fixture.path, "--quiet") }
+    #expect(command.finish().status == 0)
+    #expect(try Command.run("verify", fixture.path).status == 0)
+    #expect(try fixture.query("SELECT count(*) FROM runs").hasSuffix("60\n"))
+  }
+
+  @Test func `lets one of two recipes win a new directory`() throws {
+    for _ in 0..<3 {
+      let fixture = CommandFixture()
+      let commands = [
+        fixture.generate("0..<3"),
+        fixture.generate("3..<6", ["--iterations", "7", "--checkpoints", "4", "--environments", "32"]),
+      ]
+      for command in commands { try command.start() }
+      let statuses = commands.map { $0.finish().status }
+      #expect(statuses.sorted() == [0, 1])
+      #expect(try Command.run("verify", fixture.path).status == 0)
+    }
   }
 
   @Test func `takes over the runs of a process that dies`() throws {

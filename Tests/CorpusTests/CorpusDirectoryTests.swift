@@ -77,6 +77,19 @@ import Testing
     #expect(code { _ = try CorpusDirectory(opening: path) } == expected)
   }
 
+  @Test(arguments: [
+    ("[7]", "[1099511627776,1099511627776]"), ("[7]", "[-7]"), ("[7]", "[0]"), ("[7]", "[200000000]"),
+    ("\"test_fraction\":0.2", "\"test_fraction\":1e300"), ("\"test_limit\":2", "\"test_limit\":-2"),
+  ])
+  func `refuses impossible numbers in a manifest`(old: String, new: String) throws {
+    var manifest = TestCorpus.manifest()
+    manifest.architecture = Architecture(name: "flat", tensors: [.init("all", [7])])
+    let text = try CanonicalJSON.string(manifest)
+    #expect(text.contains(old))
+    try write(text.replacing(old, with: new), to: "corpus.json")
+    #expect(code { _ = try CorpusDirectory(opening: path) } == .notACorpus)
+  }
+
   @Test func `refuses metrics that are no columns`() throws {
     for name in ["run", "drop table", "a-b", "", "Loss"] {
       var manifest = TestCorpus.manifest()
@@ -90,9 +103,11 @@ import Testing
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     for name in [
       "runs/000002.h5", "runs/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5",
-      "shards/notes.txt",
+      "shards/notes.txt", "runs/notes.h5", "runs/3.h5", "runs/+00005.h5", "shards/000001.h5",
     ] { try write("", to: name) }
     #expect(try corpus.shardFiles() == ["shards/000004-000009.h5", "runs/000001.h5", "runs/000002.h5"])
+    #expect(
+      try corpus.strayFiles() == ["shards/000001.h5", "runs/+00005.h5", "runs/3.h5", "runs/notes.h5"])
     #expect(corpus.runFile(seed: 12) == "runs/000012.h5")
     #expect(corpus.runFile(seed: 12_345_678) == "runs/12345678.h5")
   }

@@ -73,7 +73,7 @@ def write(h5py, path, values, frames):
         parameters = values.shape[1]
         file.create_dataset(
             "parameters", data=values, chunks=(frames, parameters), compression=DELTA,
-            compression_opts=(1, parameters),
+            compression_opts=(1, parameters, frames),
         )
 
 

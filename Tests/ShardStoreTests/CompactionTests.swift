@@ -57,8 +57,9 @@ import Testing
     }
     #expect(
       try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000000.h5", "runs/000001.h5"])
-    // Once more, and it goes through: the sealed shard is written again.
-    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    // Once more, and the single files go: the sealed shard is proven, not written again.
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.duplicates == 2 && report.runs == 0)
     #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5"])
   }
 
@@ -68,7 +69,8 @@ import Testing
     let cancellation = Cancellation()
     #expect {
       try Compaction(directory: fixture.corpus).run(
-        cancellation: cancellation, progress: { done, _ in if done == 3 { cancellation.cancel() } }
+        cancellation: cancellation,
+        progress: { stage, done, _ in if stage == .sealing && done == 3 { cancellation.cancel() } }
       ) { _ in }
     } throws: { ($0 as? CorpusError)?.code == .interrupted }
     #expect(try fixture.corpus.shardFiles().count == 5)
@@ -85,6 +87,53 @@ import Testing
     _ = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp"])
     #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
+  }
+
+  /// Single files come back from copies; the sealed shard of the same first and last run must stay.
+  @Test func `never seals a run twice, nor over another shard`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly(0..<8)
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    try fixture.storeSingly([0, 7, 9])
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.duplicates == 2 && report.sealedFiles == ["shards/000009-000009.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000007.h5", "shards/000009-000009.h5"])
+    #expect(try fixture.read("shards/000000-000007.h5").map(\.seed) == Array(0..<8))
+  }
+
+  @Test func `keeps a single run that differs from the sealed one`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    try fixture.store([TestCorpus.run(1, checkpoints: 9)], as: "runs/000001.h5", checkpoints: 9)
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.problems.map(\.code) == [.conflictingRuns])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000001.h5"])
+  }
+
+  @Test func `leaves a file that is named for another run`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    try fixture.store([TestCorpus.run(1)], as: "runs/000002.h5")
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.problems.count == 1 && report.runs == 2)
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000002.h5"])
+  }
+
+  @Test func `orders seeds as numbers`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([1_000_001, 999_999, 5])
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(try fixture.read("shards/000005-1000001.h5").map(\.seed) == [5, 999_999, 1_000_001])
+  }
+
+  @Test func `goes on with the others where one shard is damaged`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1, 2])
+    try fixture.write(Data("x".utf8), to: "runs/000001.h5")
+    let report = try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }
+    #expect(report.files.count == 2 && report.problems.count == 1)
+    #expect(try CorpusDirectory(opening: fixture.corpus.path).manifest.codec == .zstd)
   }
 
   @Test func `lets one process compact at a time`() throws {
@@ -111,11 +160,11 @@ import Testing
         })
     }
     let before = try hashes()
-    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in } == [])
-    #expect(try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }.count == 3)
+    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.files == [])
+    #expect(try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }.files.count == 3)
     #expect(try hashes() == before && codecs() == [.zstd])
     #expect(same(try fixture.read("runs/000001.h5"), [TestCorpus.run(1)]))
-    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.count == 3)
+    #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.files.count == 3)
     #expect(try hashes() == before && codecs() == [.delta])
     #expect(same(try fixture.read("shards/000005-000007.h5"), [5, 6, 7].map { TestCorpus.run($0) }))
   }

@@ -18,17 +18,17 @@ import Testing
   func `finds every flipped bit of a checkpoint or metric`(codec: Codec) throws {
     let fixture = try ShardFixture()
     let runs = [TestCorpus.run(0, checkpoints: 40), TestCorpus.run(1, checkpoints: 40)]
-    try fixture.store(runs, as: "shards/a.h5", codec: codec, checkpoints: 40)
-    let original = try fixture.bytes("shards/a.h5")
+    try fixture.store(runs, as: "shards/000000-000009.h5", codec: codec, checkpoints: 40)
+    let original = try fixture.bytes("shards/000000-000009.h5")
     var random = PhiloxGenerator(seed: 4)
     var found = 0
     for _ in 0..<Self.flips {
       var bytes = original
       let bit = random.integer(below: UInt32(8 * bytes.count))
       bytes[Int(bit / 8)] ^= 1 << (bit % 8)
-      try fixture.write(bytes, to: "shards/a.h5")
-      if try problems("shards/a.h5", in: fixture).isEmpty {
-        #expect(same(try fixture.read("shards/a.h5"), runs), "bit \(bit)")
+      try fixture.write(bytes, to: "shards/000000-000009.h5")
+      if try problems("shards/000000-000009.h5", in: fixture).isEmpty {
+        #expect(same(try fixture.read("shards/000000-000009.h5"), runs), "bit \(bit)")
       } else {
         found += 1
       }
@@ -39,11 +39,11 @@ import Testing
 
   @Test func `finds every truncation`() throws {
     let fixture = try ShardFixture()
-    try fixture.store([TestCorpus.run(0)], as: "shards/a.h5")
-    let original = try fixture.bytes("shards/a.h5")
+    try fixture.store([TestCorpus.run(0)], as: "shards/000000-000009.h5")
+    let original = try fixture.bytes("shards/000000-000009.h5")
     for length in stride(from: 0, to: original.count, by: 37) {
-      try fixture.write(original.prefix(length), to: "shards/a.h5")
-      #expect(try !problems("shards/a.h5", in: fixture).isEmpty, "\(length) bytes")
+      try fixture.write(original.prefix(length), to: "shards/000000-000009.h5")
+      #expect(try !problems("shards/000000-000009.h5", in: fixture).isEmpty, "\(length) bytes")
     }
   }
 
@@ -57,16 +57,16 @@ import Testing
 
   @Test func `never crashes on garbage behind a good beginning`() throws {
     let fixture = try ShardFixture()
-    try fixture.store([TestCorpus.run(0)], as: "shards/a.h5")
-    let original = try fixture.bytes("shards/a.h5")
+    try fixture.store([TestCorpus.run(0)], as: "shards/000000-000009.h5")
+    let original = try fixture.bytes("shards/000000-000009.h5")
     var random = PhiloxGenerator(seed: 9)
     for _ in 0..<300 {
       var bytes = original
       let start = Int(random.integer(below: UInt32(bytes.count)))
       let length = min(Int(random.integer(below: 64)), bytes.count - start)
       for i in start..<(start + length) { bytes[i] = UInt8(truncatingIfNeeded: random.nextWord()) }
-      try fixture.write(bytes, to: "shards/a.h5")
-      _ = try problems("shards/a.h5", in: fixture)
+      try fixture.write(bytes, to: "shards/000000-000009.h5")
+      _ = try problems("shards/000000-000009.h5", in: fixture)
     }
   }
 

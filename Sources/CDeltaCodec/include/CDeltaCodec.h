@@ -106,8 +106,8 @@ const char *cdelta_error(int64_t code);
 #define CDELTA_HDF5_ZSTD_FILTER 32015
 
 /**
- * The delta filter. Its client values are { CDELTA_VERSION, parameters }; a chunk of the dataset must be
- * whole checkpoints: (frames, parameters) little-endian float32.
+ * The delta filter. Its client values are { CDELTA_VERSION, parameters, frames }; a chunk of the dataset must
+ * be (frames, parameters) little-endian float32.
  */
 const void *cdelta_hdf5_filter(void);
 

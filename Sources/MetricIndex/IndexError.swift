@@ -1,0 +1,43 @@
+import Corpus
+import GRDB
+
+/// What somebody was about to do with the index when SQLite failed.
+enum IndexUse: String {
+  case read, write
+}
+
+/// What SQLite says, as an error that names the index and the remedy.
+func indexError(_ error: any Error, _ use: IndexUse, path: String) -> CorpusError {
+  if let error = error as? CorpusError { return error }
+  let rebuild = "make it again with `corpus index --rebuild \(Files.split(path).directory)`"
+  guard let error = error as? DatabaseError else {
+    return CorpusError(.inputOutput, "cannot \(use) \(path)", remedy: rebuild, cause: "\(error)")
+  }
+  let cause = error.message
+  switch error.resultCode {
+  case .SQLITE_NOTADB, .SQLITE_CORRUPT:
+    return CorpusError(
+      .indexCorrupt, "\(path) is corrupt", remedy: "\(rebuild); the shards hold all it says", cause: cause)
+  case .SQLITE_FULL, .SQLITE_IOERR:
+    // Of what is wrong with a disk SQLite tells apart only ENOSPC; a quota is an I/O error to it.
+    let state = error.resultCode == .SQLITE_FULL ? "full" : "full or faulty"
+    return CorpusError(
+      .diskFull, "cannot \(use) \(path): the disk is \(state)",
+      remedy: "free some space and run the same command again; nothing stored was lost", cause: cause)
+  case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
+    let remedy =
+      use == .read
+      ? "check that \(path) is a file that you may read"
+      : "make the directory writable for you, or choose another"
+    return CorpusError(.readOnly, "cannot \(use) \(path): no permission", remedy: remedy, cause: cause)
+  case .SQLITE_BUSY, .SQLITE_LOCKED:
+    return CorpusError(
+      .resource, "\(path) is in use by another process", remedy: "try again when it has ended", cause: cause)
+  case .SQLITE_INTERRUPT:
+    return CorpusError(
+      .interrupted, "the query was interrupted", remedy: "ask for less, or wait longer")
+  default:
+    return CorpusError(
+      .inputOutput, "cannot \(use) \(path)", remedy: "check the disk, or \(rebuild)", cause: cause)
+  }
+}

@@ -1,0 +1,60 @@
+public import Corpus
+import GRDB
+import ShardStore
+
+extension MetricIndex {
+  /// Makes the index again from the shards alone; the old one serves until the new one is complete.
+  public static func rebuild(
+    _ directory: CorpusDirectory, cancellation: Cancellation = Cancellation(),
+    progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(CorpusError) -> Report {
+    let claims = try Claims(directory: directory.path)
+    guard try claims.take(Claims.rebuild) else {
+      throw CorpusError(
+        .resource, "another process is rebuilding the index of \(directory.path)",
+        remedy: "wait until it has ended")
+    }
+    defer { claims.release(Claims.rebuild) }
+    let temporary = Files.temporaryPath(for: directory.indexPath)
+    for file in [temporary, temporary + "-journal"] { try Files.remove(file) }
+    do throws(CorpusError) {
+      let index = try MetricIndex(directory, path: temporary, isBulk: true)
+      var report = try index.synchronize(cancellation: cancellation, progress: progress)
+      try index.write { try IndexSchema.indexMetrics(in: $0, manifest: directory.manifest) }
+      try replace(directory.indexPath) { () throws(CorpusError) in
+        // What was stored meanwhile, and is in the old index only.
+        report.ingested += try index.synchronize().ingested
+        try index.close()
+        try Files.publish(temporary, as: directory.indexPath)
+      }
+      return report
+    } catch {
+      for file in [temporary, temporary + "-journal"] { try? Files.remove(file) }
+      throw error
+    }
+  }
+
+  /// Does the replacement while no other process writes to the old index, if that is still a database.
+  private static func replace(_ path: String, by body: () throws(CorpusError) -> Void) throws(CorpusError) {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(60)
+    guard Files.exists(path), let old = try? DatabaseQueue(path: path, configuration: configuration),
+      (try? old.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }) != nil
+    else {
+      // A journal would be rolled back into the new file.
+      try Files.remove(path + "-journal")
+      return try body()
+    }
+    do {
+      // Those who wait for this lock find the file replaced, and open the new one.
+      try old.inDatabase { database in
+        try database.inTransaction(.exclusive) {
+          try body()
+          return .rollback
+        }
+      }
+    } catch {
+      throw indexError(error, .write, path: path)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import CHDF5
+import Corpus
+import Glibc
+
+/// A new HDF5 file under a temporary name, which goes with its owner unless it is published.
+final class HDF5Output {
+  let path: String
+  /// The same file, opened by ourselves: for errno, space, and reading back.
+  let descriptor: Descriptor
+  let values: HDF5Values
+  private let temporary: String
+  private var file: HDF5Object?
+
+  /// - Parameter bytes: about how long the file will be; the disk space is taken at once.
+  init(path: String, bytes: Int64) throws(CorpusError) {
+    try HDF5.prepare()
+    self.path = path
+    temporary = Files.temporaryPath(for: path)
+    // First, as errno then tells why the file cannot be made.
+    descriptor = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
+    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
+    // The newest layout that HDF5 1.10 reads puts a checksum on every piece of metadata.
+    H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
+    // Each temporary file has one writer by its claim; locks of HDF5's own fail on some cluster file systems.
+    H5Pset_file_locking(access.id, false, true)
+    let id = H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id)
+    values = HDF5Values(file: id, path: path)
+    file = id >= 0 ? HDF5Object(id, release: H5Fclose) : nil
+    try HDF5.writing(id, "header", of: path)
+    try descriptor.reserve(bytes: bytes)
+  }
+
+  deinit {
+    // Where the file has got its name, this finds nothing.
+    try? Files.remove(temporary)
+  }
+
+  /// Closes the file and gives it its name. All else that belongs to it must be closed before.
+  ///
+  /// - Parameter replacing: whether a file that has the name already may go.
+  func publish(replacing: Bool) throws(CorpusError) {
+    // Closing would hide whether the last bytes reached the disk.
+    try HDF5.writing(H5Fflush(values.file, H5F_SCOPE_GLOBAL), "metadata", of: path)
+    guard file.take()?.close() == true else { throw HDF5.writeFailure("metadata", path) }
+    try descriptor.releaseReserve()
+    try Files.publish(temporary, as: path, replacing: replacing)
+  }
+}
