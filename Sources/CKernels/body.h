@@ -12,6 +12,7 @@
 #include "body_mlp.h"
 #include "body_ppo.h"
 #include "body_cartpole.h"
+#include "body_mnist.h"
 
 const ck_kernels CK_TABLE = {
     .name = CK_NAME,
@@ -32,4 +33,8 @@ const ck_kernels CK_TABLE = {
     .adam_step = adam_step,
     .cartpole_step = cartpole_step,
     .cartpole_observe = cartpole_observe,
+    .mnist_pack = mnist_pack,
+    .mnist_unpack = mnist_unpack,
+    .mnist_step = mnist_step,
+    .mnist_evaluate = mnist_evaluate,
 };

@@ -12,8 +12,9 @@ struct Generate: ParsableCommand {
 
       EXAMPLE
         corpus generate cartpole --runs '0..<48' --out corpora/cartpole
+        corpus generate mnist --runs '0..<48' --datasets Data --out corpora/mnist
       """,
-    subcommands: [GenerateCartpole.self])
+    subcommands: [GenerateCartpole.self, GenerateMNIST.self])
 }
 
 /// The flags that the tasks share.

@@ -184,4 +184,24 @@ import Testing
     #expect(try Command.run("index", "--rebuild", fixture.path).status == 0)
     #expect(try fixture.query("SELECT run FROM runs") == "run\n0\n1\n")
   }
+
+  @Test func `images that are not there, or not what they should be`() throws {
+    let data = fixture.temporary.path + "/data"
+    func generate(_ more: String...) throws -> Command.Result {
+      let command = Command(
+        ["generate", "mnist", "--runs", "0", "--out", fixture.path, "--datasets", data] + more)
+      try command.start()
+      return command.finish()
+    }
+    expect(
+      try generate(), says: "train-images-idx3-ubyte", data + "/mnist", "Scripts/fetch-datasets", "synthetic")
+    expect(try generate("--dataset", "synthetic", "--epochs", "0"), says: "`epochs`")
+    expect(try generate("--dataset", "synthetic", "--checkpoints", "20000"), says: "`checkpoints`", "11701")
+    try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+    for name in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] {
+      try Data("not IDX".utf8).write(to: URL(fileURLWithPath: "\(data)/\(name)-ubyte"))
+    }
+    expect(try generate(), says: "\(data)/train-images-idx3-ubyte", "magic number")
+    #expect(!FileManager.default.fileExists(atPath: fixture.path))
+  }
 }

@@ -88,7 +88,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ["generate"], ["generate", "cartpole"], ["status"], ["query"], ["show"], ["verify"], ["index"],
+    ["generate"], ["generate", "cartpole"], ["generate", "mnist"], ["status"], ["query"], ["show"],
+    ["verify"], ["index"],
     ["compact"],
     ["repack"], [],
   ])
@@ -97,5 +98,19 @@ import Testing
     try help.start()
     let result = help.finish()
     #expect(result.status == 0 && result.output.contains("EXAMPLE") && result.output.contains("corpus "))
+  }
+
+  @Test func `trains on images of its own drawing`() throws {
+    let command = Command([
+      "generate", "mnist", "--dataset", "synthetic", "--epochs", "1", "--checkpoints", "3", "--runs", "0..<2",
+      "--out", fixture.path,
+    ])
+    try command.start()
+    let made = command.finish()
+    #expect(made.status == 0 && made.output.contains("2 made now"), "\(made)")
+    let errors = try fixture.query("SELECT run, iteration FROM checkpoints WHERE test_error < 50")
+    #expect(errors.contains("0,468") && errors.contains("1,468"))
+    let manifest = try String(contentsOfFile: fixture.path + "/corpus.json", encoding: .utf8)
+    #expect(manifest.contains("\"synthetic-digits\"") && manifest.contains("\"test_limit\" : 500"))
   }
 }

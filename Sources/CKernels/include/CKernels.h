@@ -68,6 +68,45 @@ typedef struct ck_cartpole {
   int32_t episode_steps; /* an episode of this many steps ends */
 } ck_cartpole;
 
+/* The network of the MNIST task: 784 pixels, 10 hidden units with ReLU, 10 outputs. Its CK_MNIST_PARAMETERS
+ * parameters are, in PyTorch's order, weight (10,784), bias (10), weight (10,10), bias (10). */
+#define CK_MNIST_PIXELS 784
+#define CK_MNIST_UNITS 10
+#define CK_MNIST_PARAMETERS 7960
+
+/* The most images in a batch. */
+#define CK_MNIST_BATCH 1024
+
+/* Such a network in the order in which the kernels read it, with its momentum, its gradient and working
+ * memory: CK_MNIST_BYTES bytes, (64), that mnist_pack writes. One per thread. */
+typedef struct ck_mnist ck_mnist;
+#define CK_MNIST_BYTES 290816
+
+/* Images as lists of their pixels other than 0, of which there are few. Image i has the entries starts[i] to
+ * starts[i + 1], both multiples of 4: pad with values of 0, and with 16 bytes of `values` behind the last. */
+typedef struct ck_ink {
+  const uint32_t *starts;
+  const uint16_t *rows;  /* CK_LANES times the pixel's place, which is below 784; ascending but for padding */
+  const uint8_t *values; /* 0 to 255 */
+  const uint8_t *labels; /* an image; below 10 */
+} ck_ink;
+
+/* A pixel's value v goes into the network as background + scale * v. */
+typedef struct ck_mnist_scale {
+  float background, scale;
+} ck_mnist_scale;
+
+/* What a step of stochastic gradient descent takes; the names are those of torch.optim.SGD. */
+typedef struct ck_sgd {
+  float learning_rate, momentum, weight_decay;
+} ck_sgd;
+
+/* The mean cross entropy, and the percentage of images whose class is not the one of the largest output (the
+ * first of equals; class 0 where the outputs are no numbers). */
+typedef struct ck_outcome {
+  float loss, error;
+} ck_outcome;
+
 /* The kernels of one path. */
 typedef struct ck_kernels {
   /* "avx512", "avx2" or "portable". */
@@ -138,6 +177,20 @@ typedef struct ck_kernels {
                         int32_t *steps, float *returns, float *rewards, float *dones);
   /* observations (count,4): the state, each number clipped to [-limit, limit]. */
   void (*cartpole_observe)(size_t count, float limit, const float *state, float *observations);
+
+  /* The MNIST task. */
+
+  /* Brings `parameters` (CK_MNIST_PARAMETERS) into the order of ck_mnist; momentum and gradient become 0. */
+  void (*mnist_pack)(const float *parameters, ck_mnist *network);
+  /* And back. */
+  void (*mnist_unpack)(const ck_mnist *network, float *parameters);
+  /* One step of SGD with Nesterov's momentum and weight decay, all parameters decaying, on the images of a
+   * batch (count), count (16) and at most CK_MNIST_BATCH; returns the batch's outcome before the step. */
+  ck_outcome (*mnist_step)(ck_mnist *network, const ck_mnist_scale *scale, const ck_sgd *sgd,
+                           const ck_ink *images, size_t count, const uint32_t *batch);
+  /* The outcome of the first `count` images, any number above 0. Changes but the working memory. */
+  ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
+                               size_t count);
 } ck_kernels;
 
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */
