@@ -61,7 +61,9 @@ enum IndexSchema {
   }
 
   private static func expectedTables(_ manifest: Manifest) -> Set<String> {
-    let names = text.matches(of: /CREATE (?:TABLE|INDEX) ([a-z_]+)/).map { String($0.1) }
+    let names = text.matches(of: /^CREATE (?:TABLE|INDEX) ([a-z_]+)/.anchorsMatchLineEndings()).map {
+      String($0.1)
+    }
     return Set(names + manifest.metrics.map { "checkpoints_\($0.name)" })
   }
 
