@@ -12,6 +12,8 @@
 #include "body_mlp.h"
 #include "body_ppo.h"
 #include "body_cartpole.h"
+#include "body_winograd.h"
+#include "body_cnn.h"
 
 const ck_kernels CK_TABLE = {
     .name = CK_NAME,
@@ -30,6 +32,11 @@ const ck_kernels CK_TABLE = {
     .policy_gradient = policy_gradient,
     .value_gradient = value_gradient,
     .adam_step = adam_step,
+    .sgd_step = sgd_step,
+    .cnn_pack = cnn_pack,
+    .cnn_picture = cnn_picture,
+    .cnn_gradient = cnn_gradient,
+    .cnn_evaluate = cnn_evaluate,
     .cartpole_step = cartpole_step,
     .cartpole_observe = cartpole_observe,
 };

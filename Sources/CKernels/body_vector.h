@@ -52,6 +52,10 @@ INLINE vf sum16(const vf x[static CK_LANES]) {
 #undef PICK
 }
 
+INLINE vf reversed(vf x) {
+  return __builtin_shufflevector(x, x, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
 // The columns a, b, c, d as 16 rows of 4: 64 floats.
 INLINE void store_rows(float *p, vf a, vf b, vf c, vf d) {
   for (int i = 0; i < CK_LANES; i++) {

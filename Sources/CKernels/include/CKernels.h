@@ -53,6 +53,43 @@ typedef struct ck_adam {
   double beta1_power, beta2_power; /* beta1^t and beta2^t after the last step; start with 1 and 1 */
 } ck_adam;
 
+/* What a step of stochastic gradient descent takes; the names are those of torch.optim.SGD. */
+typedef struct ck_sgd {
+  float learning_rate, momentum, weight_decay;
+} ck_sgd;
+
+/* The convolutional network for colour pictures: 3 -> 16 channels, 3x3, stride 2, padding 1; ReLU; 16 -> 32,
+ * 3x3, padding 1; ReLU; the mean over all pixels; linear to 10 classes. Its CK_CNN_PARAMETERS parameters are,
+ * in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
+#define CK_CNN_PARAMETERS 5370
+
+/* Its weights in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
+typedef struct ck_cnn ck_cnn;
+#define CK_CNN_BYTES 70720
+
+/* The bytes of working memory, (64), that cnn_gradient and cnn_evaluate need. One per thread. */
+#define CK_CNN_SCRATCH_BYTES 392320
+
+/* Pictures of 32x32 pixels in 3 colours, with what normalises them. */
+typedef struct ck_pictures {
+  const uint8_t *pixels; /* (pictures,3,32,32) */
+  const uint8_t *labels; /* (pictures), 0 to 9 */
+  float mean[3], deviation[3]; /* of each colour: the network sees (pixel - mean) / deviation */
+} ck_pictures;
+
+/* What the network sees of a picture: mirrored if `flip` is not 0, then padded by 4 zeros on each side and cut
+ * to 32x32 from this row and column on, 0 to 7; 4 and 4 leave it as it is. */
+typedef struct ck_crop {
+  uint32_t picture;
+  uint8_t flip, row, column;
+} ck_crop;
+
+/* Sums over pictures: cross entropies, and how many of the most likely classes are not the label. */
+typedef struct ck_score {
+  double loss;
+  int64_t errors;
+} ck_score;
+
 /* A cart on a rail with a hinged pole; kg, m, s, rad, N. */
 typedef struct ck_cartpole {
   float cart_mass, pole_mass;
@@ -127,6 +164,24 @@ typedef struct ck_kernels {
    * (count) and (64), count (16): pad with zeros. */
   void (*adam_step)(ck_adam *adam, size_t count, const float *gradient, float *parameters, float *moments1,
                     float *moments2);
+
+  /* parameters -= a step along the gradient, with weight decay and Nesterov's momentum; start with a velocity
+   * of 0. All arrays (count) and (64), count (16): pad with zeros. */
+  void (*sgd_step)(const ck_sgd *sgd, size_t count, const float *gradient, float *parameters,
+                   float *velocity);
+
+  /* The convolutional network. Pictures go through it one by one, and their gradients are added in order. */
+
+  /* Brings `parameters` (CK_CNN_PARAMETERS) into the order of ck_cnn. */
+  void (*cnn_pack)(const float *parameters, ck_cnn *packed);
+  /* What the network sees of a picture: (3,32,32). */
+  void (*cnn_picture)(const ck_pictures *pictures, ck_crop crop, float *out);
+  /* The gradient (CK_CNN_PARAMETERS) of the mean cross entropy of `count` pictures, and their score. */
+  void (*cnn_gradient)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, const ck_crop *crops,
+                       float *gradient, ck_score *score, void *scratch);
+  /* The score of the `count` pictures from `first` on, as they are. */
+  void (*cnn_evaluate)(const ck_cnn *cnn, const ck_pictures *pictures, size_t first, size_t count,
+                       ck_score *score, void *scratch);
 
   /* The environment: `count` (16) carts at once. state (4,count): cart position and velocity, pole angle from
    * upright and angular velocity. All arrays (64). */
