@@ -29,6 +29,7 @@ let package = Package(
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CKernels", cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
@@ -37,6 +38,7 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-static-stdlib", "-nostartfiles"], .when(platforms: [.linux]))]),
     .target(name: "CLinux", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
+    .target(name: "Datasets", dependencies: ["Corpus", "CZlib"], swiftSettings: swift),
     .target(
       name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
     .target(
@@ -45,24 +47,26 @@ let package = Package(
       resources: [.embedInCode("index.sql")],
       swiftSettings: swift),
     .target(
-      name: "Generators", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
+      name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "ShardStore", "MetricIndex", "Generators",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Corpus", "ShardStore", "MetricIndex",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
+    .testTarget(
+      name: "DatasetsTests", dependencies: ["Datasets", "Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(
       name: "ShardStoreTests", dependencies: ["ShardStore", "Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(
@@ -70,7 +74,9 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "GeneratorsTests",
-      dependencies: ["Generators", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport"],
+      dependencies: [
+        "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport",
+      ],
       swiftSettings: swift),
     .testTarget(
       name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],

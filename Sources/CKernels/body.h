@@ -12,6 +12,7 @@
 #include "body_mlp.h"
 #include "body_ppo.h"
 #include "body_cartpole.h"
+#include "body_mnist.h"
 #include "body_winograd.h"
 #include "body_cnn.h"
 
@@ -32,11 +33,15 @@ const ck_kernels CK_TABLE = {
     .policy_gradient = policy_gradient,
     .value_gradient = value_gradient,
     .adam_step = adam_step,
-    .sgd_step = sgd_step,
+    .cartpole_step = cartpole_step,
+    .cartpole_observe = cartpole_observe,
+    .mnist_pack = mnist_pack,
+    .mnist_unpack = mnist_unpack,
+    .mnist_step = mnist_step,
+    .mnist_evaluate = mnist_evaluate,
     .cnn_pack = cnn_pack,
     .cnn_picture = cnn_picture,
     .cnn_gradient = cnn_gradient,
     .cnn_evaluate = cnn_evaluate,
-    .cartpole_step = cartpole_step,
-    .cartpole_observe = cartpole_observe,
+    .sgd_step = sgd_step,
 };

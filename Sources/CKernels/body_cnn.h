@@ -162,8 +162,17 @@ INLINE void cnn_forward(const ck_cnn *cnn, int train, cnn_scratch *s) {
   store(s->logits, logits);
 }
 
+typedef struct cnn_score {
+  double loss;
+  int errors;
+} cnn_score;
+
+INLINE ck_outcome cnn_outcome(cnn_score score, size_t count) {
+  return (ck_outcome){(float)(score.loss / (double)count), 100 * (float)score.errors / (float)count};
+}
+
 // Adds the picture's loss and error; leaves the gradient of the logits, times `share`.
-INLINE void cross_entropy(int label, float share, cnn_scratch *s, ck_score *score) {
+INLINE void cross_entropy(int label, float share, cnn_scratch *s, cnn_score *score) {
   int best = 0;
   for (int k = 1; k < CLASSES; k++)
     if (s->logits[k] > s->logits[best]) best = k;
@@ -216,31 +225,32 @@ static void cnn_picture(const ck_pictures *pictures, ck_crop crop, float *out) {
                        PICTURE * sizeof(float));
 }
 
-static void cnn_gradient(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, const ck_crop *crops,
-                         float *gradient, ck_score *score, void *memory) {
+static ck_outcome cnn_gradient(const ck_cnn *cnn, const ck_pictures *pictures, size_t count,
+                               const ck_crop *crops, float *gradient, void *memory) {
   cnn_scratch *s = memory;
   __builtin_memset(s->hidden, 0, sizeof s->hidden);
   __builtin_memset(&s->sum, 0, sizeof s->sum);
-  *score = (ck_score){0, 0};
+  cnn_score score = {0, 0};
   for (size_t i = 0; i < count; i++) {
     frame(pictures, crops[i], s->picture);
     cnn_forward(cnn, 1, s);
-    cross_entropy(pictures->labels[crops[i].picture], 1 / (float)count, s, score);
+    cross_entropy(pictures->labels[crops[i].picture], 1 / (float)count, s, &score);
     cnn_backward(cnn, s);
   }
   unpack_cnn_gradient(s, gradient);
+  return cnn_outcome(score, count);
 }
 
-static void cnn_evaluate(const ck_cnn *cnn, const ck_pictures *pictures, size_t first, size_t count,
-                         ck_score *score, void *memory) {
+static ck_outcome cnn_evaluate(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *memory) {
   cnn_scratch *s = memory;
   __builtin_memset(s->hidden, 0, sizeof s->hidden);
-  *score = (ck_score){0, 0};
-  for (size_t i = first; i < first + count; i++) {
+  cnn_score score = {0, 0};
+  for (size_t i = 0; i < count; i++) {
     frame(pictures, (ck_crop){.picture = (uint32_t)i, .row = 4, .column = 4}, s->picture);
     cnn_forward(cnn, 0, s);
-    cross_entropy(pictures->labels[i], 0, s, score);
+    cross_entropy(pictures->labels[i], 0, s, &score);
   }
+  return cnn_outcome(score, count);
 }
 
 // torch.optim.SGD's step with Nesterov's momentum.

@@ -56,6 +56,30 @@ INLINE vf reversed(vf x) {
   return __builtin_shufflevector(x, x, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 }
 
+// Transposes a matrix of 16 vectors in place.
+INLINE void transpose16(vf x[static CK_LANES]) {
+#define PICK __builtin_shufflevector
+#define SWAP(distance, low, high)                                \
+  _Pragma("unroll") for (int i = 0; i < CK_LANES; i++) if (!(i & distance)) { \
+    vf a = x[i], b = x[i + distance];                            \
+    x[i] = PICK(a, b, low);                                      \
+    x[i + distance] = PICK(a, b, high);                          \
+  }
+#define LIST(...) __VA_ARGS__
+  // Blocks of half the size change places across the diagonal, until they are single numbers.
+  SWAP(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+       LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+  SWAP(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+       LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  SWAP(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+       LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  SWAP(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+       LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#undef LIST
+#undef SWAP
+#undef PICK
+}
+
 // The columns a, b, c, d as 16 rows of 4: 64 floats.
 INLINE void store_rows(float *p, vf a, vf b, vf c, vf d) {
   for (int i = 0; i < CK_LANES; i++) {

@@ -8,6 +8,7 @@ public struct CorpusError: Error, Hashable, Sendable {
     case unknownRun, malformedRange, invalidRecipe
     case damagedShard, foreignShard, conflictingRuns
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
+    case missingDataset, malformedDataset, differentDataset
     case diskFull, readOnly, inputOutput, resource
   }
 

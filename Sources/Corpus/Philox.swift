@@ -69,8 +69,11 @@ public struct PhiloxGenerator: RandomNumberGenerator, Sendable {
   public mutating func integer(below bound: UInt32) -> UInt32 {
     precondition(bound > 0)
     var product = bound.multipliedFullWidth(by: nextWord())
-    let threshold = (0 &- bound) % bound
-    while product.low < threshold { product = bound.multipliedFullWidth(by: nextWord()) }
+    // The threshold is below the bound, so that the division is seldom needed.
+    if product.low < bound {
+      let threshold = (0 &- bound) % bound
+      while product.low < threshold { product = bound.multipliedFullWidth(by: nextWord()) }
+    }
     return product.high
   }
 }

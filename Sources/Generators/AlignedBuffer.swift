@@ -1,11 +1,18 @@
+internal import Glibc
+
 /// Zeroed memory that starts at a multiple of 64 bytes, as the kernels want it; freed with its owner.
 struct AlignedBuffer<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>: ~Copyable {
   let base: UnsafeMutablePointer<Element>
   let count: Int
 
   init(count: Int) {
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(1, count) * MemoryLayout<Element>.stride, alignment: 64)
+    let bytes = max(1, count) * MemoryLayout<Element>.stride
+    let page = 2 << 20
+    let isLarge = bytes >= 2 * page
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? page : 64)
+    // Images are read in random order: with pages of 2 MiB, few of their addresses have to be looked up.
+    // Where the system has none, nothing is lost.
+    if isLarge { _ = madvise(memory, bytes, MADV_HUGEPAGE) }
     base = memory.bindMemory(to: Element.self, capacity: count)
     base.initialize(repeating: 0, count: count)
     self.count = count

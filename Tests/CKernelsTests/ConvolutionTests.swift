@@ -45,15 +45,14 @@ import Testing
     let pictures = Pictures(count: count)
     let crops = Self.crops(count)
     let gradient = Floats(count: 5376)
-    var score = ck_score()
     var all = pictures.c
-    path.k.cnn_gradient(
-      Self.packed(by: path.k).opaque, &all, count, crops, gradient.p, &score, Self.scratch().p)
+    let outcome = path.k.cnn_gradient(
+      Self.packed(by: path.k).opaque, &all, count, crops, gradient.p, Self.scratch().p)
 
     let naive = NaiveConvolution(Self.parameters.map(Double.init))
     var expected = [Double](repeating: 0, count: 5370)
     var loss = 0.0
-    var errors: Int64 = 0
+    var errors = 0
     for crop in crops {
       let picture = NaiveConvolution.picture(pictures, crop)
       let label = Int(pictures.labels[Int(crop.picture)])
@@ -64,8 +63,8 @@ import Testing
         expected[i] += slope / Double(count)
       }
     }
-    #expect(abs(score.loss - loss) < 1e-5 * loss)
-    #expect(score.errors == errors)
+    #expect(abs(Double(outcome.loss) * Double(count) - loss) < 1e-5 * loss)
+    #expect(outcome.error == 100 * Float(errors) / Float(count))
     for tensor in [0..<432, 432..<5040, 5040..<5360, 5360..<5370] {
       #expect(relativeError(Array(gradient.doubles[tensor]), Array(expected[tensor])) < 1e-5)
     }
@@ -76,24 +75,22 @@ import Testing
     var pictures = Pictures(count: 4).c
     let weights = Self.packed(by: path.k)
     let scratch = random(Int(CK_CNN_SCRATCH_BYTES) / 4, scale: 1e6, stream: 202)
-    var (score, trained) = (ck_score(), ck_score())
-    let plain = (1..<4).map { ck_crop(picture: $0, flip: 0, row: 4, column: 4) }
-    path.k.cnn_evaluate(weights.opaque, &pictures, 1, 3, &score, scratch.p)
-    path.k.cnn_gradient(weights.opaque, &pictures, 3, plain, Floats(count: 5376).p, &trained, scratch.p)
-    #expect(score.loss == trained.loss && score.loss > 0)
-    #expect(score.errors == trained.errors)
+    let plain = (0..<4).map { ck_crop(picture: $0, flip: 0, row: 4, column: 4) }
+    let tested = path.k.cnn_evaluate(weights.opaque, &pictures, 4, scratch.p)
+    let trained = path.k.cnn_gradient(
+      weights.opaque, &pictures, 4, plain, Floats(count: 5376).p, scratch.p)
+    #expect(tested.loss == trained.loss && tested.loss > 0)
+    #expect(tested.error == trained.error)
   }
 
   /// Logits far apart neither overflow nor lose the loss.
   @Test(arguments: Path.all) func extremeLogits(path: Path) {
     var pictures = Pictures(count: 1).c
     let parameters = [Float](repeating: 0, count: 5360) + (0..<10).map { Float($0) * 1000 }
-    var score = ck_score()
     let gradient = Floats(count: 5376)
-    path.k.cnn_gradient(
-      Self.packed(by: path.k, parameters).opaque, &pictures, 1, [ck_crop()], gradient.p, &score,
-      Self.scratch().p)
-    #expect(score.loss == 9000 && score.errors == 1)
+    let outcome = path.k.cnn_gradient(
+      Self.packed(by: path.k, parameters).opaque, &pictures, 1, [ck_crop()], gradient.p, Self.scratch().p)
+    #expect(outcome.loss == 9000 && outcome.error == 100)
     #expect(gradient.p[5360] == -1 && gradient.p[5369] == 1 && gradient.p[5365] == 0)
   }
 

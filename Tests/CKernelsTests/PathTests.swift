@@ -95,16 +95,15 @@ import Testing
       let weights = ConvolutionTests.packed(by: k)
       let (gradient, picture) = (Floats(count: 5376), Floats(count: 3072))
       let (parameters, velocity) = (random(5376, stream: 205), random(5376, stream: 206))
-      var (trained, tested) = (ck_score(), ck_score())
       var sgd = ck_sgd(learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4)
       let scratch = ConvolutionTests.scratch()
       k.cnn_picture(&pictures, ck_crop(picture: 2, flip: 1, row: 1, column: 6), picture.p)
-      k.cnn_gradient(
-        weights.opaque, &pictures, 3, ConvolutionTests.crops(3), gradient.p, &trained, scratch.p)
-      k.cnn_evaluate(weights.opaque, &pictures, 0, 3, &tested, scratch.p)
+      let trained = k.cnn_gradient(
+        weights.opaque, &pictures, 3, ConvolutionTests.crops(3), gradient.p, scratch.p)
+      let tested = k.cnn_evaluate(weights.opaque, &pictures, 3, scratch.p)
       k.sgd_step(&sgd, 5376, gradient.p, parameters.p, velocity.p)
-      let scores = Floats([Float(trained.loss), Float(tested.loss), Float(trained.errors)])
-      return [weights, picture, gradient, parameters, velocity, scores]
+      let outcomes = Floats([trained.loss, trained.error, tested.loss, tested.error])
+      return [weights, picture, gradient, parameters, velocity, outcomes]
     }
   }
 

@@ -53,14 +53,63 @@ typedef struct ck_adam {
   double beta1_power, beta2_power; /* beta1^t and beta2^t after the last step; start with 1 and 1 */
 } ck_adam;
 
+/* A cart on a rail with a hinged pole; kg, m, s, rad, N. */
+typedef struct ck_cartpole {
+  float cart_mass, pole_mass;
+  float arm;     /* from the hinge to the pole's centre of mass */
+  float inertia; /* of the pole about the hinge */
+  float gravity;
+  float force;   /* on the cart for an action of 1 */
+  float substep; /* the time that one of the substeps takes */
+  int32_t substeps;
+  float cart_speed_limit, pole_speed_limit;
+  float position_limit, angle_limit; /* beyond these the pole has fallen */
+  float cart_speed_penalty, pole_speed_penalty, fall_reward;
+  int32_t episode_steps; /* an episode of this many steps ends */
+} ck_cartpole;
+
+/* The network of the MNIST task: 784 pixels, 10 hidden units with ReLU, 10 outputs. Its CK_MNIST_PARAMETERS
+ * parameters are, in PyTorch's order, weight (10,784), bias (10), weight (10,10), bias (10). */
+#define CK_MNIST_PIXELS 784
+#define CK_MNIST_UNITS 10
+#define CK_MNIST_PARAMETERS 7960
+
+/* The most images in a batch. */
+#define CK_MNIST_BATCH 1024
+
+/* Such a network in the order in which the kernels read it, with its momentum, its gradient and working
+ * memory: CK_MNIST_BYTES bytes, (64), that mnist_pack writes. One per thread. */
+typedef struct ck_mnist ck_mnist;
+#define CK_MNIST_BYTES 290816
+
+/* Images as lists of their pixels other than 0, of which there are few. Image i has the entries starts[i] to
+ * starts[i + 1], both multiples of 4: pad with values of 0, and with 16 bytes of `values` behind the last. */
+typedef struct ck_ink {
+  const uint32_t *starts;
+  const uint16_t *rows;  /* CK_LANES times the pixel's place, which is below 784; ascending but for padding */
+  const uint8_t *values; /* 0 to 255 */
+  const uint8_t *labels; /* an image; below 10 */
+} ck_ink;
+
+/* A pixel's value v goes into the network as background + scale * v. */
+typedef struct ck_mnist_scale {
+  float background, scale;
+} ck_mnist_scale;
+
 /* What a step of stochastic gradient descent takes; the names are those of torch.optim.SGD. */
 typedef struct ck_sgd {
   float learning_rate, momentum, weight_decay;
 } ck_sgd;
 
-/* The convolutional network for colour pictures: 3 -> 16 channels, 3x3, stride 2, padding 1; ReLU; 16 -> 32,
- * 3x3, padding 1; ReLU; the mean over all pixels; linear to 10 classes. Its CK_CNN_PARAMETERS parameters are,
- * in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
+/* The mean cross entropy, and the percentage of images whose class is not the one of the largest output (the
+ * first of equals; class 0 where the outputs are no numbers). */
+typedef struct ck_outcome {
+  float loss, error;
+} ck_outcome;
+
+/* The network of the CIFAR-10 task: a convolution of 3 to 16 channels, 3x3, stride 2, padding 1; ReLU; one of
+ * 16 to 32, 3x3, padding 1; ReLU; the mean over all pixels; linear to 10 classes. Its CK_CNN_PARAMETERS
+ * parameters are, in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
 #define CK_CNN_PARAMETERS 5370
 
 /* Its weights in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
@@ -83,27 +132,6 @@ typedef struct ck_crop {
   uint32_t picture;
   uint8_t flip, row, column;
 } ck_crop;
-
-/* Sums over pictures: cross entropies, and how many of the most likely classes are not the label. */
-typedef struct ck_score {
-  double loss;
-  int64_t errors;
-} ck_score;
-
-/* A cart on a rail with a hinged pole; kg, m, s, rad, N. */
-typedef struct ck_cartpole {
-  float cart_mass, pole_mass;
-  float arm;     /* from the hinge to the pole's centre of mass */
-  float inertia; /* of the pole about the hinge */
-  float gravity;
-  float force;   /* on the cart for an action of 1 */
-  float substep; /* the time that one of the substeps takes */
-  int32_t substeps;
-  float cart_speed_limit, pole_speed_limit;
-  float position_limit, angle_limit; /* beyond these the pole has fallen */
-  float cart_speed_penalty, pole_speed_penalty, fall_reward;
-  int32_t episode_steps; /* an episode of this many steps ends */
-} ck_cartpole;
 
 /* The kernels of one path. */
 typedef struct ck_kernels {
@@ -165,24 +193,6 @@ typedef struct ck_kernels {
   void (*adam_step)(ck_adam *adam, size_t count, const float *gradient, float *parameters, float *moments1,
                     float *moments2);
 
-  /* parameters -= a step along the gradient, with weight decay and Nesterov's momentum; start with a velocity
-   * of 0. All arrays (count) and (64), count (16): pad with zeros. */
-  void (*sgd_step)(const ck_sgd *sgd, size_t count, const float *gradient, float *parameters,
-                   float *velocity);
-
-  /* The convolutional network. Pictures go through it one by one, and their gradients are added in order. */
-
-  /* Brings `parameters` (CK_CNN_PARAMETERS) into the order of ck_cnn. */
-  void (*cnn_pack)(const float *parameters, ck_cnn *packed);
-  /* What the network sees of a picture: (3,32,32). */
-  void (*cnn_picture)(const ck_pictures *pictures, ck_crop crop, float *out);
-  /* The gradient (CK_CNN_PARAMETERS) of the mean cross entropy of `count` pictures, and their score. */
-  void (*cnn_gradient)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, const ck_crop *crops,
-                       float *gradient, ck_score *score, void *scratch);
-  /* The score of the `count` pictures from `first` on, as they are. */
-  void (*cnn_evaluate)(const ck_cnn *cnn, const ck_pictures *pictures, size_t first, size_t count,
-                       ck_score *score, void *scratch);
-
   /* The environment: `count` (16) carts at once. state (4,count): cart position and velocity, pole angle from
    * upright and angular velocity. All arrays (64). */
 
@@ -193,6 +203,37 @@ typedef struct ck_kernels {
                         int32_t *steps, float *returns, float *rewards, float *dones);
   /* observations (count,4): the state, each number clipped to [-limit, limit]. */
   void (*cartpole_observe)(size_t count, float limit, const float *state, float *observations);
+
+  /* The MNIST task. */
+
+  /* Brings `parameters` (CK_MNIST_PARAMETERS) into the order of ck_mnist; momentum and gradient become 0. */
+  void (*mnist_pack)(const float *parameters, ck_mnist *network);
+  /* And back. */
+  void (*mnist_unpack)(const ck_mnist *network, float *parameters);
+  /* One step of SGD with Nesterov's momentum and weight decay, all parameters decaying, on the images of a
+   * batch (count), count (16) and at most CK_MNIST_BATCH; returns the batch's outcome before the step. */
+  ck_outcome (*mnist_step)(ck_mnist *network, const ck_mnist_scale *scale, const ck_sgd *sgd,
+                           const ck_ink *images, size_t count, const uint32_t *batch);
+  /* The outcome of the first `count` images, any number above 0. Changes but the working memory. */
+  ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
+                               size_t count);
+
+  /* The CIFAR-10 task. Pictures go through the network one by one, and their gradients are added in order. */
+
+  /* Brings `parameters` (CK_CNN_PARAMETERS) into the order of ck_cnn. */
+  void (*cnn_pack)(const float *parameters, ck_cnn *packed);
+  /* What the network sees of a picture: (3,32,32). */
+  void (*cnn_picture)(const ck_pictures *pictures, ck_crop crop, float *out);
+  /* The gradient (CK_CNN_PARAMETERS) of the mean cross entropy of `count` pictures; returns their outcome. */
+  ck_outcome (*cnn_gradient)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count,
+                             const ck_crop *crops, float *gradient, void *scratch);
+  /* The outcome of the first `count` pictures as they are, any number above 0. */
+  ck_outcome (*cnn_evaluate)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *scratch);
+
+  /* parameters -= a step along the gradient, with weight decay and Nesterov's momentum, as torch.optim.SGD;
+   * start with a velocity of 0. All arrays (count) and (64), count (16): pad with zeros. */
+  void (*sgd_step)(const ck_sgd *sgd, size_t count, const float *gradient, float *parameters,
+                   float *velocity);
 } ck_kernels;
 
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */

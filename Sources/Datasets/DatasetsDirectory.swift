@@ -1,0 +1,43 @@
+internal import Corpus
+public import Foundation
+
+/// The directory in which people keep their data sets.
+public struct DatasetsDirectory: Sendable {
+  /// The variable that names it where no flag does.
+  public static let variable = "CORPUS_DATASETS"
+
+  public let path: String
+
+  /// The directory of this name; nil for what the environment says, and `Data` where it says nothing.
+  public init(_ path: String? = nil, environment: [String: String] = ProcessInfo.processInfo.environment) {
+    self.path = path ?? environment[Self.variable].flatMap { $0.isEmpty ? nil : $0 } ?? "Data"
+  }
+
+  /// The paths of a data set's files, all in one folder.
+  ///
+  /// - Parameters:
+  ///   - name: The data set's, for the error.
+  ///   - folders: Where to look, in this order, relative to the directory; "" for itself.
+  ///   - files: For each file, the names that it may have.
+  /// - Throws: `missingDataset`, which says what was looked for where.
+  func locate(_ name: String, folders: [String], files: [[String]]) throws(CorpusError) -> [String] {
+    var partly: String?
+    let paths = folders.map { $0.isEmpty ? path : "\(path)/\($0)" }
+    for folder in paths {
+      let found = files.map { names in names.first { Files.exists("\(folder)/\($0)") } }
+      let present = found.compactMap { $0 }
+      if present.count == files.count { return present.map { "\(folder)/\($0)" } }
+      if !present.isEmpty, partly == nil {
+        let missing = zip(files, found).filter { $1 == nil }.map { $0.0[0] }
+        partly = "\(folder) lacks \(missing.joined(separator: ", "))"
+      }
+    }
+    let wanted = files.map { $0[0] }.joined(separator: ", ")
+    let places = paths.joined(separator: ", ")
+    throw CorpusError(
+      .missingDataset,
+      "the data set \(name) is not in \(path): " + (partly ?? "looked for \(wanted) in \(places)"),
+      remedy: "name its directory with --datasets or \(Self.variable), fetch it with Scripts/fetch-datasets, "
+        + "or use --dataset synthetic")
+  }
+}
