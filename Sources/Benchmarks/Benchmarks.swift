@@ -9,7 +9,9 @@ import ShardStore
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "corpus-benchmarks",
-    subcommands: [Decode.self, MakeUp.self, Ingest.self, CIFAR10Speed.self, CIFAR10Parity.self])
+    subcommands: [
+      Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Parity.self,
+    ])
 }
 
 /// Decodes a whole corpus on one core, again and again.

@@ -67,12 +67,12 @@ private struct DigitCanvas {
   mutating func draw(digit: Int, random: inout PhiloxGenerator) -> [UInt8] {
     func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * random.uniform() }
     pixels = [UInt8](repeating: 0, count: side * side)
-    let size = Point(uniform(11, 18), uniform(16, 20))
-    let center = Point(uniform(12.5, 14.5), uniform(12.5, 14.5))
-    let slant = uniform(-0.2, 0.45)
+    let size = Point(uniform(9, 18), uniform(13, 20))
+    let center = Point(uniform(11, 16), uniform(11, 16))
+    let slant = uniform(-0.35, 0.55)
     let radius = uniform(0.8, 1.6)
     let points = Self.strokes[digit].map { point in
-      let shaky = point + Point(uniform(-0.05, 0.05), uniform(-0.05, 0.05)) - 0.5
+      let shaky = point + Point(uniform(-0.13, 0.13), uniform(-0.13, 0.13)) - 0.5
       return Point(shaky.x - slant * shaky.y, shaky.y) * size + center
     }
     for (from, to) in zip(points, points.dropFirst()) { line(from: from, to: to, radius: radius) }

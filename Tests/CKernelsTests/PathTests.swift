@@ -126,4 +126,20 @@ import Testing
       return [state, steps, returns, rewards, dones, observations]
     }
   }
+
+  @Test(arguments: Path.all) func classifier(path: Path) {
+    let images = MadeUpImages(50, stream: 8)
+    let start = random(7960, scale: 0.1, stream: 95)
+    expectSame(path) { k in
+      let network = MNISTTests.network(start, by: k)
+      var outcomes: [Float] = []
+      for step in 0..<4 {
+        let batch = (0..<32).map { UInt32(($0 * 3 + step * 11) % 50) }
+        let train = MNISTTests.step(network, images, batch, rate: 0.05, momentum: 0.9, decay: 5e-4, by: k)
+        let test = MNISTTests.evaluate(network, images, by: k)
+        outcomes += [train.loss, train.error, test.loss, test.error]
+      }
+      return [MNISTTests.parameters(of: network, by: k), Floats(outcomes)]
+    }
+  }
 }
