@@ -8,7 +8,10 @@ import ShardStore
 @main
 struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "corpus-benchmarks", subcommands: [Decode.self, MakeUp.self, Ingest.self, MNISTParity.self])
+    commandName: "corpus-benchmarks",
+    subcommands: [
+      Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Parity.self,
+    ])
 }
 
 /// Decodes a whole corpus on one core, again and again.

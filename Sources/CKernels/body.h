@@ -13,6 +13,8 @@
 #include "body_ppo.h"
 #include "body_cartpole.h"
 #include "body_mnist.h"
+#include "body_winograd.h"
+#include "body_cnn.h"
 
 const ck_kernels CK_TABLE = {
     .name = CK_NAME,
@@ -37,4 +39,9 @@ const ck_kernels CK_TABLE = {
     .mnist_unpack = mnist_unpack,
     .mnist_step = mnist_step,
     .mnist_evaluate = mnist_evaluate,
+    .cnn_pack = cnn_pack,
+    .cnn_picture = cnn_picture,
+    .cnn_gradient = cnn_gradient,
+    .cnn_evaluate = cnn_evaluate,
+    .sgd_step = sgd_step,
 };

@@ -52,6 +52,10 @@ INLINE vf sum16(const vf x[static CK_LANES]) {
 #undef PICK
 }
 
+INLINE vf reversed(vf x) {
+  return __builtin_shufflevector(x, x, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
 // Transposes a matrix of 16 vectors in place.
 INLINE void transpose16(vf x[static CK_LANES]) {
 #define PICK __builtin_shufflevector

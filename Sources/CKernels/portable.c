@@ -4,5 +4,6 @@
 #define CK_TABLE ck_portable
 #define CK_ROWS 2
 #define CK_COLUMNS 2
+#define CK_TAPS 3
 
 #include "body.h"

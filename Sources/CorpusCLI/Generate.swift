@@ -13,8 +13,9 @@ struct Generate: ParsableCommand {
       EXAMPLE
         corpus generate cartpole --runs '0..<48' --out corpora/cartpole
         corpus generate mnist --runs '0..<48' --datasets Data --out corpora/mnist
+        corpus generate cifar10 --runs '0..<48' --datasets Data --out corpora/cifar10
       """,
-    subcommands: [GenerateCartpole.self, GenerateMNIST.self])
+    subcommands: [GenerateCartpole.self, GenerateMNIST.self, GenerateCIFAR10.self])
 }
 
 /// The flags that the tasks share.

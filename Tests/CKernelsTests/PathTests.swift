@@ -89,6 +89,24 @@ import Testing
     }
   }
 
+  @Test(arguments: Path.all) func convolution(path: Path) {
+    expectSame(path) { k in
+      var pictures = Pictures(count: 3).c
+      let weights = ConvolutionTests.packed(by: k)
+      let (gradient, picture) = (Floats(count: 5376), Floats(count: 3072))
+      let (parameters, velocity) = (random(5376, stream: 205), random(5376, stream: 206))
+      var sgd = ck_sgd(learning_rate: 0.1, momentum: 0.9, weight_decay: 5e-4)
+      let scratch = ConvolutionTests.scratch()
+      k.cnn_picture(&pictures, ck_crop(picture: 2, flip: 1, row: 1, column: 6), picture.p)
+      let trained = k.cnn_gradient(
+        weights.opaque, &pictures, 3, ConvolutionTests.crops(3), gradient.p, scratch.p)
+      let tested = k.cnn_evaluate(weights.opaque, &pictures, 3, scratch.p)
+      k.sgd_step(&sgd, 5376, gradient.p, parameters.p, velocity.p)
+      let outcomes = Floats([trained.loss, trained.error, tested.loss, tested.error])
+      return [weights, picture, gradient, parameters, velocity, outcomes]
+    }
+  }
+
   @Test(arguments: Path.all) func cartpole(path: Path) {
     let start = random(4 * 32, stream: 90)
     expectSame(path) { k in

@@ -107,6 +107,32 @@ typedef struct ck_outcome {
   float loss, error;
 } ck_outcome;
 
+/* The network of the CIFAR-10 task: a convolution of 3 to 16 channels, 3x3, stride 2, padding 1; ReLU; one of
+ * 16 to 32, 3x3, padding 1; ReLU; the mean over all pixels; linear to 10 classes. Its CK_CNN_PARAMETERS
+ * parameters are, in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
+#define CK_CNN_PARAMETERS 5370
+
+/* Its weights in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
+typedef struct ck_cnn ck_cnn;
+#define CK_CNN_BYTES 70720
+
+/* The bytes of working memory, (64), that cnn_gradient and cnn_evaluate need. One per thread. */
+#define CK_CNN_SCRATCH_BYTES 392320
+
+/* Pictures of 32x32 pixels in 3 colours, with what normalises them. */
+typedef struct ck_pictures {
+  const uint8_t *pixels; /* (pictures,3,32,32) */
+  const uint8_t *labels; /* (pictures), 0 to 9 */
+  float mean[3], deviation[3]; /* of each colour: the network sees (pixel - mean) / deviation */
+} ck_pictures;
+
+/* What the network sees of a picture: mirrored if `flip` is not 0, then padded by 4 zeros on each side and cut
+ * to 32x32 from this row and column on, 0 to 7; 4 and 4 leave it as it is. */
+typedef struct ck_crop {
+  uint32_t picture;
+  uint8_t flip, row, column;
+} ck_crop;
+
 /* The kernels of one path. */
 typedef struct ck_kernels {
   /* "avx512", "avx2" or "portable". */
@@ -191,6 +217,23 @@ typedef struct ck_kernels {
   /* The outcome of the first `count` images, any number above 0. Changes but the working memory. */
   ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
                                size_t count);
+
+  /* The CIFAR-10 task. Pictures go through the network one by one, and their gradients are added in order. */
+
+  /* Brings `parameters` (CK_CNN_PARAMETERS) into the order of ck_cnn. */
+  void (*cnn_pack)(const float *parameters, ck_cnn *packed);
+  /* What the network sees of a picture: (3,32,32). */
+  void (*cnn_picture)(const ck_pictures *pictures, ck_crop crop, float *out);
+  /* The gradient (CK_CNN_PARAMETERS) of the mean cross entropy of `count` pictures; returns their outcome. */
+  ck_outcome (*cnn_gradient)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count,
+                             const ck_crop *crops, float *gradient, void *scratch);
+  /* The outcome of the first `count` pictures as they are, any number above 0. */
+  ck_outcome (*cnn_evaluate)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *scratch);
+
+  /* parameters -= a step along the gradient, with weight decay and Nesterov's momentum, as torch.optim.SGD;
+   * start with a velocity of 0. All arrays (count) and (64), count (16): pad with zeros. */
+  void (*sgd_step)(const ck_sgd *sgd, size_t count, const float *gradient, float *parameters,
+                   float *velocity);
 } ck_kernels;
 
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */

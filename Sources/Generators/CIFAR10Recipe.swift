@@ -1,0 +1,88 @@
+public import Corpus
+public import Datasets
+
+/// Everything that determines a CIFAR-10 run but its seed; the defaults are the published numbers
+/// (reference-system.md, section 3). In JSON the names are in snake case.
+public struct CIFAR10Recipe: Codable, Hashable, Sendable {
+  public var dataset: DatasetIdentity
+  /// Passes over the training images, each in a random order of its own.
+  public var epochs = 50
+  /// Images of an optimizer step; what is left of an epoch at its end is not used.
+  public var batchSize = 128
+  /// Checkpoints of a run: the initial network, the last one and random ones between.
+  public var checkpoints = 200
+
+  /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
+  public var learningRate = 0.1
+  /// Nesterov's.
+  public var momentum = 0.9
+  /// Of all parameters, the bias too.
+  public var weightDecay = 5e-4
+
+  /// What a red, green or blue pixel of 0 to 255 has subtracted from it,
+  public var pixelMeans = [125.3, 123.0, 113.9]
+  /// and is then divided by.
+  public var pixelDeviations = [63.0, 62.1, 66.7]
+  /// How often a training image is mirrored. It is then padded by 4 zeros on each side and cut to its size
+  /// from a random row and column from 0 to 7 on.
+  public var flipProbability = 0.5
+
+  /// The published recipe on these images.
+  public init(dataset: DatasetIdentity) {
+    self.dataset = dataset
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case dataset, epochs, checkpoints, momentum
+    case batchSize = "batch_size"
+    case learningRate = "learning_rate"
+    case weightDecay = "weight_decay"
+    case pixelMeans = "pixel_means"
+    case pixelDeviations = "pixel_deviations"
+    case flipProbability = "flip_probability"
+  }
+
+  /// The optimizer steps of an epoch.
+  public var stepsPerEpoch: Int { dataset.trainImages / max(1, batchSize) }
+
+  /// The optimizer steps of a run.
+  public var iterations: Int { epochs * stepsPerEpoch }
+
+  /// Checks that a run can be made of these numbers.
+  ///
+  /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.
+  public func validate() throws(CorpusError) {
+    // Comparisons are written so that NaN fails them.
+    try require((1...100_000).contains(epochs), .epochs, epochs, "from 1 to 100000")
+    try require((1...65_536).contains(batchSize), .batchSize, batchSize, "from 1 to 65536")
+    try require(
+      batchSize <= dataset.trainImages, .batchSize, batchSize,
+      "at most the number of training images, \(dataset.trainImages)")
+    try require(
+      checkpoints >= 2 && checkpoints <= iterations + 1, .checkpoints, checkpoints,
+      "from 2 to the number of optimizer steps + 1 = \(iterations + 1)")
+    try require(
+      iterations < Int(Int32.max), .epochs, epochs, "fewer: there are \(iterations) optimizer steps")
+    try require(
+      learningRate > 0 && learningRate <= 1e6, .learningRate, learningRate, "above 0 and at most 1e6")
+    try require((0..<1).contains(momentum), .momentum, momentum, "at least 0 and below 1")
+    try require(weightDecay >= 0 && weightDecay <= 1, .weightDecay, weightDecay, "from 0 to 1")
+    try require(
+      pixelMeans.count == 3 && pixelMeans.allSatisfy { $0.magnitude <= 1e4 }, .pixelMeans, pixelMeans,
+      "three numbers from -10000 to 10000")
+    try require(
+      pixelDeviations.count == 3 && pixelDeviations.allSatisfy { $0 >= 1e-2 && $0 <= 1e4 },
+      .pixelDeviations, pixelDeviations, "three numbers from 0.01 to 10000")
+    try require(
+      flipProbability >= 0 && flipProbability <= 1, .flipProbability, flipProbability, "from 0 to 1")
+  }
+
+  private func require(
+    _ condition: Bool, _ key: CodingKeys, _ value: some CustomStringConvertible, _ range: String
+  ) throws(CorpusError) {
+    guard condition else {
+      throw CorpusError(
+        .invalidRecipe, "`\(key.stringValue)` of the CIFAR-10 recipe is \(value)", remedy: "make it \(range)")
+    }
+  }
+}
