@@ -6,7 +6,7 @@ public struct CorpusError: Error, Hashable, Sendable {
   public enum Code: String, Sendable, CaseIterable {
     case notACorpus, alreadyExists, differentTask, differentRecipe, unsupportedVersion
     case unknownRun, malformedRange, invalidRecipe
-    case damagedShard, foreignShard, conflictingRuns
+    case damagedShard, foreignShard, conflictingRuns, cannotReplay, differentRun
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
     case missingDataset, malformedDataset, differentDataset
     case diskFull, readOnly, inputOutput, resource

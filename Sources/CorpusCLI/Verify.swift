@@ -1,5 +1,6 @@
 import ArgumentParser
 import Corpus
+import Generators
 import MetricIndex
 import ShardStore
 import Synchronization
@@ -8,24 +9,75 @@ struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check every checkpoint and metric against its checksums, and the index against the shards.",
     discussion: """
+      With --replay or --runs, stored runs are made again from their seeds instead, and must come out with every \
+      bit the same.
+
       EXAMPLE
         corpus verify corpora/cartpole
+        corpus verify corpora/cartpole --replay 3
       """)
 
   @OptionGroup var corpus: CorpusArgument
 
-  @Option(help: "How many shards to check at a time (default: one a core).")
+  @Option(help: "Make so many stored runs again, chosen at random, and compare their content hashes.")
+  var replay: Int?
+
+  @Option(help: "Make these stored runs again: '0..<5', 0...4 or 7.")
+  var runs: String?
+
+  @OptionGroup var datasets: DatasetOptions
+
+  @Option(help: "How many shards to check, or runs to make, at a time (default: one a core).")
   var workers: Int?
 
   @Flag(help: "Show no progress.")
   var quiet = false
 
+  mutating func validate() throws {
+    if let replay, replay < 1 { throw ValidationError("--replay must be at least 1") }
+    if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
+    if replay != nil && runs != nil { throw ValidationError("give --replay or --runs, not both") }
+  }
+
   func run() throws {
+    let directory = try corpus.open()
+    if let runs {
+      try replay(.range(SeedRange(parsing: runs).seeds), of: directory)
+    } else if let replay {
+      try self.replay(.random(replay), of: directory)
+    } else {
+      try verify(directory)
+    }
+  }
+
+  private func replay(_ selection: Replay.Selection, of directory: CorpusDirectory) throws {
+    let cancellation = Cancellation()
+    let signals = Console.onInterrupt { cancellation.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    let display = ProgressDisplay("replay", quiet: quiet)
+    defer { display.finish() }
+    let generator = try Tasks.generator(of: directory, datasets: datasets.directory)
+    let result = try Replay(
+      directory: directory, generator: generator, workers: workers ?? Workers.available
+    ).run(selection, cancellation: cancellation) { result, total in
+      display.update(result.count, of: total, unit: "runs") {
+        result.problems.isEmpty ? [] : [Format.count(result.problems.count, "problem")]
+      }
+    }
+    display.finish()
+    for problem in result.problems { Console.complain(problem) }
+    if !quiet {
+      Console.print("\(result.equal) of \(Format.count(result.count, "run")) came out again, bit for bit")
+    }
+    if !result.problems.isEmpty { throw ExitCode.failure }
+  }
+
+  private func verify(_ directory: CorpusDirectory) throws {
     let cancellation = Cancellation()
     let signals = Console.onInterrupt { cancellation.cancel() }
     defer { withExtendedLifetime(signals) {} }
     let display = ProgressDisplay("verify", quiet: quiet)
-    let verification = try CorpusVerification(corpus.open(), workers: workers ?? Workers.available)
+    let verification = CorpusVerification(directory, workers: workers ?? Workers.available)
     defer { display.finish() }
     let result = try verification.run(cancellation: cancellation) { result, total in
       display.update(result.shards, of: total, unit: "shards") {

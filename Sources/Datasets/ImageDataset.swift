@@ -74,6 +74,22 @@ public struct ImageDataset: Sendable {
   }
 }
 
+extension ImageDataset {
+  /// The data set that a recipe names: read from a directory, or drawn.
+  public init(named name: String, in directory: DatasetsDirectory) throws(CorpusError) {
+    switch name {
+    case "mnist": self = try .mnist(in: directory)
+    case "cifar10": self = try .cifar10(in: directory)
+    case "synthetic-digits": self = try .syntheticDigits()
+    case "synthetic-textures": self = try .syntheticTextures()
+    default:
+      throw CorpusError(
+        .missingDataset, "no data set of this program is called \(name)",
+        remedy: "use the release of checkpoint-corpus that made the recipe")
+    }
+  }
+}
+
 /// What a recipe says of its data: two data sets of equal identity train equal networks.
 public struct DatasetIdentity: Codable, Hashable, Sendable {
   /// `mnist`, `cifar10`, `synthetic-digits` or `synthetic-textures`.

@@ -14,7 +14,7 @@ public struct CIFAR10Generator: Generator {
     .init("fc.weight", [10, pooledChannels]), .init("fc.bias", [10]),
   ]
 
-  public let task = "cifar10"
+  public static let task = "cifar10"
   public let architecture = Architecture(name: "cnn-16-32-10", tensors: tensors)
   public let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
   public let recipe: JSONValue
@@ -47,6 +47,11 @@ public struct CIFAR10Generator: Generator {
     self.kernels = kernels
     images = CIFAR10Images(dataset)
     recipe = try CanonicalJSON.value(settings)
+  }
+
+  public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
+    let settings = try recipe.decoded(as: CIFAR10Recipe.self, task: Self.task)
+    try self.init(settings, dataset: ImageDataset(named: settings.dataset.name, in: datasets))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }

@@ -1,10 +1,11 @@
 internal import CKernels
 public import Corpus
+public import Datasets
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (reference-system.md, section 3).
 public struct CartpoleGenerator: Generator {
-  public let task = "cartpole"
+  public static let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public let architecture = Architecture(
     name: "gaussian-mlp-4-32-32-1",
@@ -34,6 +35,10 @@ public struct CartpoleGenerator: Generator {
     self.settings = settings
     self.kernels = kernels
     recipe = try CanonicalJSON.value(settings)
+  }
+
+  public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
+    try self.init(recipe.decoded(as: CartpoleRecipe.self, task: Self.task))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }

@@ -1,4 +1,5 @@
 public import Corpus
+public import Datasets
 
 /// The version of all generators: it changes when a recipe and a seed come to mean other bits.
 public let generatorVersion = 1
@@ -7,7 +8,14 @@ public let generatorVersion = 1
 /// processor and however many runs are made at once.
 public protocol Generator: Sendable {
   /// The task's name, such as `cartpole`.
-  var task: String { get }
+  static var task: String { get }
+
+  /// The generator of a recipe as a corpus records it.
+  ///
+  /// - Parameter datasets: where the images are, for tasks that need some.
+  /// - Throws: `invalidRecipe` if no run can be made after it; what is wrong with the data.
+  init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError)
+
   /// The parameter vector of its checkpoints.
   var architecture: Architecture { get }
   /// What is logged with every checkpoint, in the order of ``Run/metrics``.
@@ -27,6 +35,8 @@ public protocol Generator: Sendable {
 }
 
 extension Generator {
+  public var task: String { Self.task }
+
   /// The run as it is stored: with one kind of NaN.
   ///
   /// Which NaN an operation gives depends on the order of its operands, and that on the compiler; a run that

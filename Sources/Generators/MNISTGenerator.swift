@@ -8,7 +8,7 @@ public import Datasets
 /// the last of these steps' batch before the step, as its forward pass finds them; for the initial network,
 /// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
 public struct MNISTGenerator: Generator {
-  public let task = "mnist"
+  public static let task = "mnist"
   public let architecture = Architecture(
     name: "mlp-784-10-10",
     tensors: [
@@ -45,6 +45,11 @@ public struct MNISTGenerator: Generator {
     self.kernels = kernels
     images = MNISTImages(dataset)
     recipe = try CanonicalJSON.value(settings)
+  }
+
+  public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
+    let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.task)
+    try self.init(settings, dataset: ImageDataset(named: settings.dataset.name, in: datasets))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }

@@ -1,5 +1,6 @@
 import Corpus
 import Foundation
+import ShardStore
 import Testing
 
 @Suite struct CommandTests {
@@ -74,6 +75,48 @@ import Testing
     try fixture.generated("0")
     let result = try Command.run("status", fixture.path, shell: "exec > /dev/full;")
     #expect(result.status == 1 && result.error.contains("not complete"))
+  }
+
+  @Test func `makes stored runs again, bit for bit`() throws {
+    try fixture.generated("0..<3")
+    _ = try Command.run("compact", fixture.path)
+    try fixture.generated("0..<5")
+    let all = try Command.run("verify", fixture.path, "--runs", "0..<5")
+    #expect(all.status == 0 && all.output.contains("5 of 5 runs came out again"))
+    #expect(try Command.run("verify", fixture.path, "--replay", "2").output.contains("2 of 2 runs"))
+    let unknown = try Command.run("verify", fixture.path, "--runs", "3..<7")
+    #expect(unknown.status == 1 && unknown.error.contains("there is no run 5"))
+  }
+
+  @Test func `finds a run that its seed does not make`() throws {
+    try fixture.generated("0")
+    let path = fixture.path + "/corpus.json"
+    let corpus = try CorpusDirectory(opening: fixture.path)
+    let file = corpus.absolute("runs/000000.h5")
+    // A run that is whole, has a true hash, and was made by somebody else.
+    let shard = try ShardReader(opening: file)
+    var decoder = try RunDecoder(header: shard.header)
+    let run = try decoder.run(at: 0, in: shard)
+    var parameters = run.parameters
+    parameters[1] += 1
+    let forged = Run(seed: 0, iterations: run.iterations, metrics: run.metrics, parameters: parameters)
+    var encoder = try RunEncoder(header: shard.header)
+    let encoded = try encoder.encode(forged)
+    var writer = try ShardWriter(
+      path: file, header: shard.header, counts: [forged.count], bytes: encoded.compressedBytes)
+    try writer.append(encoded)
+    try writer.finish()
+    #expect(try Command.run("index", "--rebuild", fixture.path).status == 0)
+    #expect(try Command.run("verify", fixture.path).status == 0)
+    let replayed = try Command.run("verify", fixture.path, "--runs", "0")
+    #expect(
+      replayed.status == 1 && replayed.error.contains("run 0 in") && replayed.error.contains("comes out as"))
+    // A task of somebody else's cannot be replayed at all.
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try text.replacing("\"task\" : \"cartpole\"", with: "\"task\" : \"chess\"").write(
+      toFile: path, atomically: true, encoding: .utf8)
+    let foreign = try Command.run("verify", fixture.path, "--replay", "1")
+    #expect(foreign.status == 1 && foreign.error.contains("cannot be made again"))
   }
 
   @Test func `stays quiet when asked`() throws {

@@ -133,8 +133,20 @@ def test_documented_reader_reads_the_golden_chunk(reader):
 def test_h5py_reads_the_golden_chunk(h5py, tmp_path):
     with h5py.File(tmp_path / "shard.h5", "w") as file:
         dataset = file.create_dataset(
-            "parameters", (6, 300), "<f4", chunks=(6, 300), compression=DELTA, compression_opts=(1, 300)
+            "parameters", (6, 300), "<f4", chunks=(6, 300), compression=DELTA, compression_opts=(1, 300, 6)
         )
         dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v1.bin").read_bytes())
         file.flush()
         assert dataset[:].tobytes() == (GOLDEN / "delta-chunk-v1.f32").read_bytes()
+
+
+def test_h5py_refuses_a_chunk_with_fewer_frames_than_its_dataset(h5py, tmp_path):
+    # HDF5 would read past the end of what the filter gives it.
+    with h5py.File(tmp_path / "shard.h5", "w") as file:
+        dataset = file.create_dataset(
+            "parameters", (20, 300), "<f4", chunks=(20, 300), compression=DELTA, compression_opts=(1, 300, 20)
+        )
+        dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v1.bin").read_bytes())
+        file.flush()
+        with pytest.raises(OSError):
+            dataset[:]
