@@ -7,6 +7,7 @@
 // 8 rows of 2 registers and their operands: 18 of the 32 registers, and enough chains to hide the latency.
 #define CK_ROWS 8
 #define CK_COLUMNS 4
+// All sums of the first convolution's gradient at once: a divisor of their number.
 #define CK_TAPS 27
 
 // Without the minimum width, the compiler splits every vector into halves, as it does for processors that

@@ -19,12 +19,12 @@ enum {
 _Static_assert(FC_BIAS + CLASSES == CK_CNN_PARAMETERS, "the tensors fill the parameter vector");
 
 struct ck_cnn {
-  float conv1[TAPS * CHANNELS1];                       // (27,16): transposed
-  float conv2[PLACES * CHANNELS1 * CHANNELS2];         // places of (16,32)
+  float conv1[TAPS * CHANNELS1];                         // (27,16): transposed
+  float conv2[PLACES * CHANNELS1 * CHANNELS2];           // places of (16,32)
   float conv2_backward[PLACES * CHANNELS2 * CHANNELS1];  // places of (32,16)
-  float fc[CHANNELS2 * CK_LANES];                      // (32,16): transposed, 0 beyond the classes
-  float fc_backward[CLASSES * CHANNELS2];              // (10,32): as stored
-  float fc_bias[CK_LANES];                             // minus infinity beyond the classes
+  float fc[CHANNELS2 * CK_LANES];                        // (32,16): transposed, 0 beyond the classes
+  float fc_backward[CLASSES * CHANNELS2];                // (10,32): as stored
+  float fc_bias[CK_LANES];                               // minus infinity beyond the classes
 };
 
 typedef struct cnn_scratch {
@@ -33,7 +33,7 @@ typedef struct cnn_scratch {
   float hidden_gradient[BORDERED * BORDERED * CHANNELS1];
   float places1[PLACES * PLACE1], places1_gradient[PLACES * PLACE1];
   float places2[PLACES * PLACE2];
-  float weight[PLACES * CHANNELS2 * CHANNELS1];
+  float weight[CHANNELS2 * CHANNELS1];  // of one place
   float pooled[CHANNELS2], pooled_gradient[CHANNELS2];
   float logits[CK_LANES], logit_gradient[CK_LANES];
   // The gradient: sums over the batch, in the order of ck_cnn.
@@ -162,6 +162,7 @@ INLINE void cnn_forward(const ck_cnn *cnn, int train, cnn_scratch *s) {
   store(s->logits, logits);
 }
 
+// Sums over pictures.
 typedef struct cnn_score {
   double loss;
   int errors;

@@ -114,10 +114,10 @@ typedef struct ck_outcome {
 
 /* Its weights in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
 typedef struct ck_cnn ck_cnn;
-#define CK_CNN_BYTES 70720
+#define CK_CNN_BYTES 70656
 
 /* The bytes of working memory, (64), that cnn_gradient and cnn_evaluate need. One per thread. */
-#define CK_CNN_SCRATCH_BYTES 392320
+#define CK_CNN_SCRATCH_BYTES 361600
 
 /* Pictures of 32x32 pixels in 3 colours, with what normalises them. */
 typedef struct ck_pictures {
