@@ -4,7 +4,6 @@ Not pinned to a core: PyTorch's backward pass runs on a thread of its own, which
 """
 
 import argparse
-import os
 import pathlib
 import shutil
 import statistics
@@ -33,7 +32,7 @@ for seed in range(arguments.pairs):
     shutil.rmtree(path, ignore_errors=True)
     ours.append(timed(lambda: corpus("generate", "cartpole", "--runs", seed, "--out", path, "--workers", 1)))
     theirs.append(
-        timed(lambda: subprocess.run([os.environ["PEER_PYTHON"], script, "--seed", str(seed)], check=True))
+        timed(lambda: subprocess.run([sys.executable, script, "--seed", str(seed)], check=True))
     )
     print(f"seed {seed}: {ours[-1]:.2f} s, PyTorch {theirs[-1]:.2f} s, ratio {theirs[-1] / ours[-1]:.1f}")
     sys.stdout.flush()
