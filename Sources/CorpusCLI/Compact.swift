@@ -27,20 +27,18 @@ struct Compact: ParsableCommand {
 
   func run() throws {
     let directory = try corpus.open()
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay("compact", quiet: quiet)
+    let work = LongWork("compact", quiet: quiet)
+    defer { work.end() }
+    let display = work.display
     let index = try MetricIndex(openingOrCreating: directory)
-    defer { display.finish() }
     let report = try Compaction(directory: directory, bytesPerShard: shardSize * 1_000_000).run(
-      cancellation: cancellation,
+      cancellation: work.cancellation,
       progress: { stage, done, total in
         display.update(done, of: total, unit: "runs") { [stage.rawValue] }
       },
       indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
     _ = try index.synchronize()
-    display.finish()
+    work.end()
     for problem in report.problems { Console.complain(problem) }
     if !quiet {
       let duplicates =

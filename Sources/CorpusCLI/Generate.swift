@@ -52,13 +52,11 @@ struct GenerateOptions: ParsableArguments {
     let job = GenerationJob(
       generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
       codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay(generator.task, quiet: quiet)
-    defer { display.finish() }
-    let result = try job.run(cancellation: cancellation) { show($0, on: display) }
-    display.finish()
+    let work = LongWork(generator.task, quiet: quiet)
+    defer { work.end() }
+    let display = work.display
+    let result = try job.run(cancellation: work.cancellation) { show($0, on: display) }
+    work.end()
     if !quiet { Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path)) }
   }
 

@@ -21,19 +21,18 @@ struct Index: ParsableCommand {
 
   func run() throws {
     let directory = try corpus.open()
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay("index", quiet: quiet)
-    defer { display.finish() }
+    let work = LongWork("index", quiet: quiet)
+    defer { work.end() }
+    let display = work.display
     let progress = { (done: Int, total: Int) in
       display.update(done, of: total, unit: "shards") { [] }
     }
     let report =
       try rebuild
-      ? MetricIndex.rebuild(directory, cancellation: cancellation, progress: progress)
-      : MetricIndex(openingOrCreating: directory).synchronize(cancellation: cancellation, progress: progress)
-    display.finish()
+      ? MetricIndex.rebuild(directory, cancellation: work.cancellation, progress: progress)
+      : MetricIndex(openingOrCreating: directory).synchronize(
+        cancellation: work.cancellation, progress: progress)
+    work.end()
     for problem in report.problems { Console.complain(problem) }
     if !quiet {
       Console.print(

@@ -23,20 +23,18 @@ struct Repack: ParsableCommand {
 
   func run() throws {
     let directory = try corpus.open()
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay("repack", quiet: quiet)
+    let work = LongWork("repack", quiet: quiet)
+    defer { work.end() }
+    let display = work.display
     let index = try MetricIndex(openingOrCreating: directory)
-    _ = try index.synchronize(cancellation: cancellation)
+    _ = try index.synchronize(cancellation: work.cancellation)
     let total = try IndexReader(opening: directory, allowStale: true)
       .rows("SELECT sum(runs) FROM shards WHERE codec <> '\(codec.rawValue)'")[0][0].whole
-    defer { display.finish() }
     let report = try Repacking(directory: directory, codec: codec).run(
-      cancellation: cancellation,
+      cancellation: work.cancellation,
       progress: { done, file in display.update(done, of: total, unit: "runs") { [file] } },
       indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
-    display.finish()
+    work.end()
     for problem in report.problems { Console.complain(problem) }
     if !quiet {
       Console.print(

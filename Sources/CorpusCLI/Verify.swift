@@ -51,20 +51,18 @@ struct Verify: ParsableCommand {
   }
 
   private func replay(_ selection: Replay.Selection, of directory: CorpusDirectory) throws {
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay("replay", quiet: quiet)
-    defer { display.finish() }
+    let work = LongWork("replay", quiet: quiet)
+    defer { work.end() }
+    let display = work.display
     let generator = try Tasks.generator(of: directory, datasets: datasets.directory)
     let result = try Replay(
       directory: directory, generator: generator, workers: workers ?? Workers.available
-    ).run(selection, cancellation: cancellation) { result, total in
+    ).run(selection, cancellation: work.cancellation) { result, total in
       display.update(result.count, of: total, unit: "runs") {
         result.problems.isEmpty ? [] : [Format.count(result.problems.count, "problem")]
       }
     }
-    display.finish()
+    work.end()
     for problem in result.problems { Console.complain(problem) }
     if !quiet {
       Console.print("\(result.equal) of \(Format.count(result.count, "run")) came out again, bit for bit")
@@ -73,19 +71,17 @@ struct Verify: ParsableCommand {
   }
 
   private func verify(_ directory: CorpusDirectory) throws {
-    let cancellation = Cancellation()
-    let signals = Console.onInterrupt { cancellation.cancel() }
-    defer { withExtendedLifetime(signals) {} }
-    let display = ProgressDisplay("verify", quiet: quiet)
+    let work = LongWork("verify", quiet: quiet)
+    defer { work.end() }
+    let display = work.display
     let verification = CorpusVerification(directory, workers: workers ?? Workers.available)
-    defer { display.finish() }
-    let result = try verification.run(cancellation: cancellation) { result, total in
+    let result = try verification.run(cancellation: work.cancellation) { result, total in
       display.update(result.shards, of: total, unit: "shards") {
         ["\(Format.bytes(Int(Double(result.parameterBytes) / display.elapsed)))/s of float32"]
           + (result.problems.isEmpty ? [] : [Format.count(result.problems.count, "problem")])
       }
     }
-    display.finish()
+    work.end()
     for problem in result.problems { Console.complain(problem) }
     let found =
       "\(Format.count(result.runs, "run")), \(Format.count(result.checkpoints, "checkpoint")) in "

@@ -68,7 +68,7 @@ public struct Compaction: Sendable {
     var report = Report()
     let stored = try StoredRuns(directory)
     report.problems += stored.problems
-    let sources = try prove(&report, cancellation, progress)
+    let sources = try prove(claims, &report, cancellation, progress)
     let unsealed = try removeDuplicates(of: stored, among: sources, &report, indexing)
     for group in groups(unsealed) {
       let file = directory.sealedFile(first: group[0].seed, last: group[group.count - 1].seed)
@@ -87,10 +87,13 @@ public struct Compaction: Sendable {
 
   /// Reads every single run whole, so that nothing damaged is sealed and its source removed.
   private func prove(
-    _ report: inout Report, _ cancellation: Cancellation,
+    _ claims: Claims, _ report: inout Report, _ cancellation: Cancellation,
     _ progress: @escaping @Sendable (Stage, Int, Int) -> Void
   ) throws(CorpusError) -> [Source] {
-    let files = try directory.shardFiles().filter { CorpusDirectory.seed(ofRunFile: $0) != nil }
+    let files = try directory.shardFiles().filter { file in
+      // Who made a run keeps the claim until the run is in the index, and needs the file until then.
+      CorpusDirectory.seed(ofRunFile: file).map { !claims.isTaken($0) } ?? false
+    }
     let queue = WorkQueue(files)
     let found = Mutex<(sources: [Source], problems: [CorpusError])>(([], []))
     try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in

@@ -136,6 +136,15 @@ import Testing
     #expect(try CorpusDirectory(opening: fixture.corpus.path).manifest.codec == .zstd)
   }
 
+  @Test func `leaves runs that their maker has not indexed yet`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([0, 1])
+    let maker = try Claims(directory: fixture.corpus.path)
+    #expect(try maker.take(1))
+    _ = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000001.h5"])
+  }
+
   @Test func `lets one process compact at a time`() throws {
     let fixture = try ShardFixture()
     let other = try Claims(directory: fixture.corpus.path)

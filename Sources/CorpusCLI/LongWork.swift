@@ -1,0 +1,19 @@
+import Corpus
+import Dispatch
+
+/// What every long command does beside its work: show how far it is, and stop at Ctrl-C.
+///
+/// The command calls ``end()`` when it is done, however that came about.
+final class LongWork {
+  let cancellation = Cancellation()
+  let display: ProgressDisplay
+  private let signals: [any DispatchSourceSignal]
+
+  init(_ title: String, quiet: Bool) {
+    display = ProgressDisplay(title, quiet: quiet)
+    signals = Console.onInterrupt { [cancellation] in cancellation.cancel() }
+  }
+
+  /// Ends the progress line, so that what is printed next stands below it.
+  func end() { display.finish() }
+}
