@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Synchronization
 
 /// Threads that share out work which is all computation: one item at a time each, in order of the items.
@@ -6,29 +7,55 @@ public enum Workers {
   /// How many threads this process may use at once.
   public static var available: Int { ProcessInfo.processInfo.activeProcessorCount }
 
-  /// Runs `body` on every thread at once and returns when all have returned.
+  /// Runs `body` on every thread at once and returns when all threads have ended.
+  ///
+  /// Ended, and not merely done: libraries that keep memory for each thread free it at a thread's very end, and
+  /// must not be doing so while the process exits. Foundation's threads cannot be joined, so these are POSIX's.
   ///
   /// - Throws: the first error; the other threads finish what they are doing.
   public static func run(
     _ count: Int, _ body: @escaping @Sendable (_ worker: Int) throws(CorpusError) -> Void
   ) throws(CorpusError) {
     let failure = Mutex<CorpusError?>(nil)
-    let group = DispatchGroup()
+    var threads: [pthread_t] = []
     for worker in 0..<count {
-      group.enter()
-      let thread = Thread {
+      let thread = start {
         do throws(CorpusError) {
           try body(worker)
         } catch {
           failure.withLock { $0 = $0 ?? error }
         }
-        group.leave()
       }
-      thread.stackSize = 4 << 20
-      thread.start()
+      if let thread {
+        threads.append(thread)
+      } else if threads.isEmpty {
+        throw CorpusError(
+          .resource, "no thread can be started", remedy: "raise `ulimit -u`, or end other work")
+      }
     }
-    group.wait()
+    for thread in threads { pthread_join(thread, nil) }
     if let error = failure.withLock({ $0 }) { throw error }
+  }
+
+  /// What a thread does, as an object that C can pass on.
+  private final class Work: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  private static func start(_ body: @escaping @Sendable () -> Void) -> pthread_t? {
+    let work = Unmanaged.passRetained(Work(body))
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { context in
+        if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
+        return nil
+      }, work.toOpaque())
+    if code == 0 { return thread }
+    work.release()
+    return nil
   }
 }
 
