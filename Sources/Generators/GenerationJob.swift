@@ -58,25 +58,22 @@ public struct GenerationJob: Sendable {
   public func run(
     cancellation: Cancellation, report: @escaping @Sendable (Progress) -> Void
   ) throws(CorpusError) -> Progress {
-    let claims = try Claims(directory: directory.path)
     let index = isIndexing ? try MetricIndex(openingOrCreating: directory) : nil
     var problems = try index?.synchronize(cancellation: cancellation).problems ?? []
-    let stored = try StoredRuns(directory)
-    // What a shard that cannot be read holds is unknown, and must not be made a second time.
-    if let problem = stored.problems.first { throw problem }
-    let found = try storedSeeds(stored, isChecking: index == nil, &problems)
+    let writer = try CorpusWriter(directory, index: index)
+    let found = try storedSeeds(writer.sealedRuns, isChecking: index == nil, &problems)
     let start = Progress(total: seeds.count, found: found.count)
-    let job = SharedState(start, seeds: seeds, found: found, stored: stored)
+    let job = SharedState(start, seeds: seeds, found: found)
     report(start)
     try Workers.run(max(1, min(workers, seeds.count - found.count))) { [self] _ throws(CorpusError) in
       do throws(CorpusError) {
-        try work(job, claims, index, cancellation, report)
+        try work(job, writer, cancellation, report)
       } catch {
         job.stop.cancel()
         throw error
       }
     }
-    try awaitOthers(job, claims, index, cancellation, report)
+    try awaitOthers(job, writer, cancellation, report)
     if let problem = problems.first { throw problem }
     return job.progress.withLock { $0 }
   }
@@ -85,9 +82,9 @@ public struct GenerationJob: Sendable {
   ///
   /// - Parameter isChecking: whether to look into the files of single runs, as no index has done it.
   private func storedSeeds(
-    _ stored: StoredRuns, isChecking: Bool, _ problems: inout [CorpusError]
+    _ sealed: Set<Int64>, isChecking: Bool, _ problems: inout [CorpusError]
   ) throws(CorpusError) -> Set<Int64> {
-    var found = Set(stored.sealed.keys.filter(seeds.contains))
+    var found = sealed.filter(seeds.contains)
     for file in try directory.shardFiles() {
       guard let seed = CorpusDirectory.seed(ofRunFile: file), seeds.contains(seed) else { continue }
       found.insert(seed)
@@ -110,15 +107,13 @@ public struct GenerationJob: Sendable {
     let elsewhere = Mutex<[Int64]>([])
     /// Set when one worker has failed.
     let stop = Cancellation()
-    let stored: Mutex<StoredRuns>
     private let remaining: Mutex<Range<Int64>>
     private let found: Set<Int64>
 
-    init(_ start: Progress, seeds: Range<Int64>, found: Set<Int64>, stored: StoredRuns) {
+    init(_ start: Progress, seeds: Range<Int64>, found: Set<Int64>) {
       progress = Mutex(start)
       remaining = Mutex(seeds)
       self.found = found
-      self.stored = Mutex(stored)
     }
 
     /// The next seed whose run is missing.
@@ -133,69 +128,59 @@ public struct GenerationJob: Sendable {
   }
 
   private func work(
-    _ job: SharedState, _ claims: Claims, _ index: MetricIndex?, _ cancellation: Cancellation,
+    _ job: SharedState, _ writer: CorpusWriter, _ cancellation: Cancellation,
     _ report: @Sendable (Progress) -> Void
   ) throws(CorpusError) {
-    var encoder = try RunEncoder(
-      header: ShardHeader(
-        manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun))
+    var encoder = try RunEncoder(header: header)
     while !job.stop.isCancelled, let seed = job.next() {
       try cancellation.check()
-      let isMade = try make(seed, with: &encoder, job, claims, index, cancellation)
+      let isMade = try make(seed, with: &encoder, job, writer, cancellation)
       guard isMade else { continue }
       report(job.progress.withLock { $0 })
     }
   }
 
+  private var header: ShardHeader {
+    ShardHeader(manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun)
+  }
+
   /// Trains, stores and indexes one run, unless another process is at it or has just done it.
   private func make(
-    _ seed: Int64, with encoder: inout RunEncoder, _ job: SharedState, _ claims: Claims,
-    _ index: MetricIndex?,
+    _ seed: Int64, with encoder: inout RunEncoder, _ job: SharedState, _ writer: CorpusWriter,
     _ cancellation: Cancellation
   ) throws(CorpusError) -> Bool {
-    guard try claims.take(seed) else {
+    let isStopped: @Sendable () -> Bool = { cancellation.isCancelled || job.stop.isCancelled }
+    let outcome = try writer.store(seed, with: &encoder) { () throws(CorpusError) in
+      try generator.storedRun(seed: seed, isCancelled: isStopped)
+    }
+    switch outcome {
+    case .claimedElsewhere:
       job.elsewhere.withLock { $0.append(seed) }
       return false
-    }
-    // Kept until the run is in the index: who finds the file before that knows that someone is at it.
-    defer { claims.release(seed) }
-    let isStored = try job.stored.withLock { (stored) throws(CorpusError) in try stored.contains(seed) }
-    if isStored {
-      job.progress.withLock { $0.madeElsewhere += 1 }
-      return true
-    }
-    let isStopped: @Sendable () -> Bool = { cancellation.isCancelled || job.stop.isCancelled }
-    guard let run = try generator.storedRun(seed: seed, isCancelled: isStopped) else {
+    case .abandoned:
       try cancellation.check()
       return false
-    }
-    let encoded = try encoder.encode(run)
-    let file = directory.runFile(seed: seed)
-    var writer = try ShardWriter(
-      path: directory.absolute(file), header: encoder.header, counts: [run.count],
-      bytes: encoded.compressedBytes)
-    try writer.append(encoded)
-    try writer.finish()
-    try index?.ingest([file])
-    job.progress.withLock {
-      $0.made += 1
-      $0.checkpoints += run.count
-      $0.rawBytes += 4 * run.parameters.count
-      $0.compressedBytes += encoded.compressedBytes
+    case .found:
+      job.progress.withLock { $0.madeElsewhere += 1 }
+    case .stored(let run):
+      job.progress.withLock {
+        $0.made += 1
+        $0.checkpoints += run.count
+        $0.rawBytes += 4 * generator.architecture.parameterCount * run.count
+        $0.compressedBytes += run.compressedBytes
+      }
     }
     return true
   }
 
   /// Waits for the runs that other processes had claimed, and makes those that they did not finish.
   private func awaitOthers(
-    _ job: SharedState, _ claims: Claims, _ index: MetricIndex?, _ cancellation: Cancellation,
+    _ job: SharedState, _ writer: CorpusWriter, _ cancellation: Cancellation,
     _ report: @Sendable (Progress) -> Void
   ) throws(CorpusError) {
     var pending = job.elsewhere.withLock { $0 }
     guard !pending.isEmpty else { return }
-    var encoder = try RunEncoder(
-      header: ShardHeader(
-        manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun))
+    var encoder = try RunEncoder(header: header)
     while !pending.isEmpty {
       report(
         job.progress.withLock {
@@ -205,12 +190,12 @@ public struct GenerationJob: Sendable {
       try cancellation.check()
       var waiting: [Int64] = []
       for seed in pending {
-        if claims.isTaken(seed) {
+        if writer.isClaimed(seed) {
           waiting.append(seed)
         } else {
           // It is stored now, or its maker has died and it is ours to make.
           job.elsewhere.withLock { $0.removeAll() }
-          if try !make(seed, with: &encoder, job, claims, index, cancellation) { waiting.append(seed) }
+          if try !make(seed, with: &encoder, job, writer, cancellation) { waiting.append(seed) }
         }
       }
       pending = waiting
