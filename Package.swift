@@ -50,19 +50,22 @@ let package = Package(
       resources: [.embedInCode("index.sql")],
       swiftSettings: swift),
     .target(
+      name: "PairStream", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
+      swiftSettings: swift),
+    .target(
       name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
@@ -75,6 +78,11 @@ let package = Package(
     .testTarget(
       name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus", "TestSupport"],
       swiftSettings: swift),
+    .testTarget(
+      name: "PairStreamTests",
+      dependencies: [
+        "PairStream", "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "TestSupport",
+      ], swiftSettings: swift),
     .testTarget(
       name: "GeneratorsTests",
       dependencies: [

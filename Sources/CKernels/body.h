@@ -15,6 +15,7 @@
 #include "body_mnist.h"
 #include "body_winograd.h"
 #include "body_cnn.h"
+#include "body_permute.h"
 
 const ck_kernels CK_TABLE = {
     .name = CK_NAME,
@@ -44,4 +45,5 @@ const ck_kernels CK_TABLE = {
     .cnn_gradient = cnn_gradient,
     .cnn_evaluate = cnn_evaluate,
     .sgd_step = sgd_step,
+    .permute = permute,
 };

@@ -156,6 +156,22 @@ package final class Descriptor: Sendable {
     }
   }
 
+  /// Writes bytes from this offset on.
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(CorpusError) {
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(fd, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + done)
+      guard count >= 0 || errno == EINTR else { throw Files.error("write", path) }
+      done += max(count, 0)
+    }
+  }
+
+  package func write(_ bytes: [UInt8], at offset: Int64) throws(CorpusError) {
+    try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
+      try write(UnsafeRawBufferPointer(buffer), at: offset)
+    }
+  }
+
   /// Reads exactly as many bytes as the buffer has, from this offset on.
   package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(CorpusError) {
     var done = 0

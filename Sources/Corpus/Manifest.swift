@@ -6,6 +6,8 @@ public enum Codec: String, Sendable, Codable, CaseIterable {
   case delta
   /// Shuffle and the registered Zstandard filter 32015: read by h5py with hdf5plugin, without this package.
   case zstd
+  /// The floats as they are, mapped into memory by readers: for fast disks.
+  case raw
 }
 
 /// Which runs are held out: the last ones in order of their numbers.

@@ -17,24 +17,41 @@ public enum Workers {
     _ count: Int, _ body: @escaping @Sendable (_ worker: Int) throws(CorpusError) -> Void
   ) throws(CorpusError) {
     let failure = Mutex<CorpusError?>(nil)
-    var threads: [pthread_t] = []
-    for worker in 0..<count {
-      let thread = start {
-        do throws(CorpusError) {
-          try body(worker)
-        } catch {
-          failure.withLock { $0 = $0 ?? error }
-        }
+    let threads = try WorkerThreads(count) { worker in
+      do throws(CorpusError) {
+        try body(worker)
+      } catch {
+        failure.withLock { $0 = $0 ?? error }
       }
-      if let thread {
+    }
+    threads.join()
+    if let error = failure.withLock({ $0 }) { throw error }
+  }
+}
+
+/// Threads that are started together and waited for together.
+package struct WorkerThreads: ~Copyable {
+  private var threads: [pthread_t] = []
+
+  /// Starts threads; where the system gives fewer than `count`, those.
+  ///
+  /// - Throws: if there is not even one.
+  package init(
+    _ count: Int, _ body: @escaping @Sendable (_ worker: Int) -> Void
+  ) throws(CorpusError) {
+    for worker in 0..<count {
+      if let thread = Self.start({ body(worker) }) {
         threads.append(thread)
       } else if threads.isEmpty {
         throw CorpusError(
           .resource, "no thread can be started", remedy: "raise `ulimit -u`, or end other work")
       }
     }
+  }
+
+  /// Returns when all threads have ended.
+  package consuming func join() {
     for thread in threads { pthread_join(thread, nil) }
-    if let error = failure.withLock({ $0 }) { throw error }
   }
 
   /// What a thread does, as an object that C can pass on.

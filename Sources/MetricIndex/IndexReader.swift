@@ -87,13 +87,18 @@ public final class IndexReader: Sendable {
   public func query(
     _ sql: String, columns: ([String]) throws -> Void, row: ([SQLValue]) throws -> Void
   ) throws(CorpusError) {
+    try reading { database in
+      let statement = try database.makeStatement(sql: sql)
+      try columns(statement.columnNames)
+      let cursor = try Row.fetchCursor(statement)
+      while let next = try cursor.next() { try row(next.databaseValues.map(SQLValue.init)) }
+    }
+  }
+
+  /// Runs SQL that a user has written, with errors that tell them what is wrong with it.
+  func reading<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
     do {
-      try queue.read { database in
-        let statement = try database.makeStatement(sql: sql)
-        try columns(statement.columnNames)
-        let cursor = try Row.fetchCursor(statement)
-        while let next = try cursor.next() { try row(next.databaseValues.map(SQLValue.init)) }
-      }
+      return try queue.read(body)
     } catch let error as DatabaseError {
       throw Self.queryError(error, path: directory.indexPath)
     } catch {

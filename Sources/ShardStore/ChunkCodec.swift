@@ -52,7 +52,11 @@ struct ChunkCodec: ~Copyable {
   mutating func encode(_ values: UnsafeBufferPointer<Float>) throws(CorpusError) -> [UInt8] {
     precondition(values.count == rows * parameters)
     let bound =
-      codec == .delta ? cdelta_bound(UInt32(rows), UInt32(parameters)) : ZSTD_compressBound(scratch.count)
+      switch codec {
+      case .delta: cdelta_bound(UInt32(rows), UInt32(parameters))
+      case .zstd: ZSTD_compressBound(scratch.count)
+      case .raw: scratch.count
+      }
     var length: Int64 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: bound) { output, count in
       switch codec {
@@ -63,6 +67,9 @@ struct ChunkCodec: ~Copyable {
         shuffle(UnsafeRawBufferPointer(values))
         let size = ZSTD_compress2(compressor, output.baseAddress, bound, scratch.baseAddress, scratch.count)
         length = ZSTD_isError(size) == 0 ? Int64(size) : -1
+      case .raw:
+        UnsafeMutableRawBufferPointer(output).copyMemory(from: UnsafeRawBufferPointer(values))
+        length = Int64(scratch.count)
       }
       count = max(Int(length), 0)
     }
@@ -82,30 +89,76 @@ struct ChunkCodec: ~Copyable {
     source: @autoclosure () -> String
   ) throws(CorpusError) {
     precondition(output.count == range.count * parameters && range.upperBound <= rows)
-    func damaged(_ what: String) -> CorpusError {
-      HDF5.damaged(source(), "a chunk of its parameters does not decode", cause: what)
-    }
-    switch codec {
-    case .delta:
-      var frames: UInt32 = 0
-      var length: UInt32 = 0
-      guard cdelta_header(bytes.baseAddress, bytes.count, &frames, &length) == 0, frames == rows else {
-        throw damaged("it does not hold \(rows) checkpoints")
-      }
+    guard let base = output.baseAddress else { return }
+    if codec == .delta {
       let result = cdelta_decode(
         delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(range.lowerBound),
-        UInt32(range.count), output.baseAddress)
-      guard result >= 0 else { throw damaged(String(cString: cdelta_error(result))) }
-    case .zstd:
-      guard ZSTD_getFrameContentSize(bytes.baseAddress, bytes.count) == UInt64(scratch.count) else {
-        throw damaged("it does not hold \(rows) checkpoints")
-      }
-      let size = ZSTD_decompressDCtx(
-        decompressor, scratch.baseAddress, scratch.count, bytes.baseAddress, bytes.count)
-      guard ZSTD_isError(size) == 0 else { throw damaged(String(cString: ZSTD_getErrorName(size))) }
-      guard size == scratch.count else { throw damaged("it is too short") }
-      unshuffle(range, into: output)
+        UInt32(range.count), base)
+      try requireDecoded(result, bytes, source)
+      return
     }
+    try open(bytes, source)
+    for row in range { copy(row: row, of: bytes, to: base + (row - range.lowerBound) * parameters) }
+  }
+
+  /// Decodes single checkpoints of a chunk: row `picks[i]` to the P floats at `outputs[i]`.
+  mutating func decode(
+    _ bytes: UnsafeRawBufferPointer, picks: [UInt32], into outputs: [UnsafeMutablePointer<Float>?],
+    source: @autoclosure () -> String
+  ) throws(CorpusError) {
+    precondition(picks.count == outputs.count && picks.allSatisfy { $0 < rows })
+    if codec == .delta {
+      let result = cdelta_pick(
+        delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(picks.count), picks, outputs)
+      try requireDecoded(result, bytes, source)
+      return
+    }
+    try open(bytes, source)
+    for (row, output) in zip(picks, outputs) {
+      if let output { copy(row: Int(row), of: bytes, to: output) }
+    }
+  }
+
+  private func damaged(_ source: () -> String, _ what: String) -> CorpusError {
+    HDF5.damaged(source(), "a chunk of its parameters does not decode", cause: what)
+  }
+
+  /// Turns the result of the codec `delta` into an error.
+  private func requireDecoded(
+    _ result: Int64, _ bytes: UnsafeRawBufferPointer, _ source: () -> String
+  ) throws(CorpusError) {
+    guard result >= 0 else { throw damaged(source, String(cString: cdelta_error(result))) }
+    var frames: UInt32 = 0
+    var length: UInt32 = 0
+    guard cdelta_header(bytes.baseAddress, bytes.count, &frames, &length) == 0, frames == rows else {
+      throw damaged(source, "it does not hold \(rows) checkpoints")
+    }
+  }
+
+  /// Brings the values of a chunk to where ``copy(row:of:to:)`` reads them.
+  private mutating func open(_ bytes: UnsafeRawBufferPointer, _ source: () -> String) throws(CorpusError) {
+    if codec == .raw {
+      guard bytes.count == scratch.count else {
+        throw damaged(source, "it does not hold \(rows) checkpoints")
+      }
+      return
+    }
+    guard ZSTD_getFrameContentSize(bytes.baseAddress, bytes.count) == UInt64(scratch.count) else {
+      throw damaged(source, "it does not hold \(rows) checkpoints")
+    }
+    let size = ZSTD_decompressDCtx(
+      decompressor, scratch.baseAddress, scratch.count, bytes.baseAddress, bytes.count)
+    guard ZSTD_isError(size) == 0 else { throw damaged(source, String(cString: ZSTD_getErrorName(size))) }
+    guard size == scratch.count else { throw damaged(source, "it is too short") }
+  }
+
+  /// Copies a checkpoint of an open chunk.
+  private func copy(row: Int, of bytes: UnsafeRawBufferPointer, to output: UnsafeMutablePointer<Float>) {
+    let target = UnsafeMutableBufferPointer(start: output, count: parameters)
+    if codec == .zstd { return unshuffle(row, into: target) }
+    let size = 4 * parameters
+    UnsafeMutableRawBufferPointer(target).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: bytes[(row * size)..<((row + 1) * size)]))
   }
 
   /// HDF5's shuffle filter: the first bytes of all elements, then the second ones, and so on.
@@ -116,9 +169,9 @@ struct ChunkCodec: ~Copyable {
     }
   }
 
-  private func unshuffle(_ range: Range<Int>, into output: UnsafeMutableBufferPointer<Float>) {
+  private func unshuffle(_ row: Int, into output: UnsafeMutableBufferPointer<Float>) {
     let count = rows * parameters
-    let first = range.lowerBound * parameters
+    let first = row * parameters
     for i in 0..<output.count {
       let j = first + i
       output[i] = Float(

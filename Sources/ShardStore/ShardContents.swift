@@ -90,12 +90,9 @@ struct ShardContents {
       let id = H5Pget_filter2(properties.id, UInt32(position), nil, &count, &values, 0, nil, nil)
       filters.append(HDF5Filter(id: id, values: Array(values.prefix(count))))
     }
-    let isRight =
-      switch header.codec {
-      case .delta: filters == [HDF5Filter(header)]
-      // What the values of shuffle and Zstandard say changes nothing for readers.
-      case .zstd: filters.map(\.id) == [HDF5Filter.shuffle, HDF5Filter(header).id]
-      }
+    let expected = HDF5Filter.pipeline(of: header)
+    // What the values of shuffle and Zstandard say changes nothing for readers.
+    let isRight = header.codec == .zstd ? filters.map(\.id) == expected.map(\.id) : filters == expected
     guard isRight else {
       throw HDF5.damaged(path, "its filters are not those of codec \(header.codec.rawValue)")
     }

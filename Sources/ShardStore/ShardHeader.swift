@@ -76,7 +76,7 @@ extension Codec {
   func rowsPerChunk(checkpoints: Int) -> Int {
     switch self {
     case .zstd: return min(16, max(checkpoints, 1))
-    case .delta:
+    case .delta, .raw:
       if checkpoints <= 25 { return max(checkpoints, 1) }
       func padding(_ rows: Int) -> Int { (rows - checkpoints % rows) % rows }
       // Around 20 the ratio and the cost of a random access are both good; see Schemas/delta-codec.md.

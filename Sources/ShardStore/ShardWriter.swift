@@ -63,10 +63,10 @@ public struct ShardWriter: ~Copyable {
     let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
     let chunk = [UInt64(header.rowsPerChunk), UInt64(header.parameterCount)]
     try HDF5.writing(H5Pset_chunk(properties.id, 2, chunk), "chunk shape", of: path)
-    if header.codec == .zstd { try HDF5.writing(H5Pset_shuffle(properties.id), "shuffle filter", of: path) }
-    let filter = HDF5Filter(header)
-    try HDF5.writing(
-      H5Pset_filter(properties.id, filter.id, 0, filter.values.count, filter.values), "filter", of: path)
+    for filter in HDF5Filter.pipeline(of: header) {
+      try HDF5.writing(
+        H5Pset_filter(properties.id, filter.id, 0, filter.values.count, filter.values), "filter", of: path)
+    }
     return properties
   }
 
@@ -141,23 +141,22 @@ public struct ShardWriter: ~Copyable {
   }
 }
 
-/// The compressing filter of a codec, as HDF5's property lists name it.
+/// A filter as HDF5's property lists name it.
 struct HDF5Filter: Equatable {
-  /// HDF5's own filter that codec `zstd` puts before Zstandard.
-  static let shuffle: Int32 = 2
-
   let id: Int32
   let values: [UInt32]
 
-  init(id: Int32, values: [UInt32]) {
-    self.id = id
-    self.values = values
-  }
+  /// HDF5's own filter that codec `zstd` puts before Zstandard; it is told the size of an element.
+  private static let shuffle = HDF5Filter(id: 2, values: [4])
 
-  init(_ header: ShardHeader) {
+  /// The filters of a codec, in the order in which they are applied when writing.
+  static func pipeline(of header: ShardHeader) -> [HDF5Filter] {
     switch header.codec {
-    case .delta: (id, values) = (52225, [2, UInt32(header.parameterCount), UInt32(header.rowsPerChunk)])
-    case .zstd: (id, values) = (32015, [3])
+    case .delta:
+      let (columns, rows) = (UInt32(header.parameterCount), UInt32(header.rowsPerChunk))
+      return [HDF5Filter(id: 52225, values: [2, columns, rows])]
+    case .zstd: return [shuffle, HDF5Filter(id: 32015, values: [3])]
+    case .raw: return []
     }
   }
 }

@@ -234,6 +234,13 @@ typedef struct ck_kernels {
    * start with a velocity of 0. All arrays (count) and (64), count (16): pad with zeros. */
   void (*sgd_step)(const ck_sgd *sgd, size_t count, const float *gradient, float *parameters,
                    float *velocity);
+
+  /* The pair stream. */
+
+  /* out[r][c] = scale * in[row_order[r]][column_order[c]], each element a block of so many floats: in and out
+   * (rows,columns,block). An order that is NULL leaves things as they are. */
+  void (*permute)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t columns,
+                  const uint32_t *_Nullable column_order, size_t block, const float *in, float *out);
 } ck_kernels;
 
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */

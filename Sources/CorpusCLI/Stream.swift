@@ -1,0 +1,172 @@
+public import ArgumentParser
+import Corpus
+import Foundation
+import MetricIndex
+public import PairStream
+
+struct Stream: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the training pairs of a corpus as trainers get them, or measure how fast they come.",
+    discussion: """
+      EXAMPLE
+        corpus stream corpora/cartpole --count 5
+        corpus stream corpora/cartpole --measure --workers 1
+        corpus stream corpora/cartpole --measure --cache memory --where "run < 1000"
+      """)
+
+  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var options: StreamOptions
+
+  @Flag(help: "Print pairs/s, GB/s and where the time goes, instead of pairs.")
+  var measure = false
+
+  @Option(help: "How many pairs to print.")
+  var count = 10
+
+  @Option(
+    help: "How many seconds to measure, after as long a warm-up as one batch or filling the cache takes.")
+  var seconds = 5.0
+
+  mutating func validate() throws {
+    if count < 1 { throw ValidationError("--count must be at least 1") }
+    if !(seconds > 0 && seconds < 1e6) { throw ValidationError("--seconds must be above 0") }
+  }
+
+  func run() throws {
+    let directory = try corpus.open()
+    var settings = try options.settings()
+    if !measure { settings.batchSize = min(settings.batchSize, count) }
+    let stream = try PairStream(directory, options: settings, isMeasuring: measure)
+    let signals = Console.onInterrupt { stream.cancel() }
+    defer { withExtendedLifetime(signals) {} }
+    if measure { try measure(stream) } else { try show(stream) }
+  }
+
+  private func show(_ stream: PairStream) throws {
+    Console.note(
+      "corpus: \(Format.count(stream.runCount)) runs, \(Format.count(stream.itemsPerEpoch)) pairs an epoch, "
+        + "\(Format.count(stream.batchesPerEpoch)) batches of \(stream.options.batchSize), parameters times "
+        + Format.short(Double(stream.scale)))
+    let metric = stream.metric.name
+    var printer = RowPrinter(format: .table)
+    printer.begin(columns: [
+      "epoch", "item", "run", "start_step", "target_step", "start_\(metric)", "target_\(metric)",
+    ])
+    var left = count
+    while left > 0 {
+      let batch = try stream.next()
+      for i in 0..<min(left, batch.count) {
+        printer.add([
+          .integer(Int64(batch.epoch)), .integer(Int64(batch.firstItem + i)), .integer(batch.run[i]),
+          .integer(Int64(batch.startStep[i])), .integer(Int64(batch.targetStep[i])),
+          .real(Double(batch.startMetric[i])), .real(Double(batch.targetMetric[i])),
+        ])
+      }
+      left -= batch.count
+    }
+    printer.end()
+  }
+
+  private func measure(_ stream: PairStream) throws {
+    // The threads, the page cache and the decoded runs are not what is measured.
+    var warmUp = 0
+    repeat {
+      _ = try stream.next()
+      warmUp += 1
+    } while stream.options.cache != .none && warmUp < stream.batchesPerEpoch
+    for _ in 0..<stream.options.prefetch { _ = try stream.next() }
+    let before = stream.statistics
+    let began = ContinuousClock.now
+    var pairs = 0
+    var elapsed = 0.0
+    repeat {
+      pairs += try stream.next().count
+      elapsed = began.duration(to: .now) / .seconds(1)
+    } while elapsed < seconds
+    let after = stream.statistics
+    let workers = stream.options.workers ?? Workers.available
+    let vectors = stream.options.item == .pairs ? 2 : 1
+    let bytes = Double(pairs * vectors * 4 * stream.parameterCount)
+    let made = Double(max(1, after.items - before.items))
+    func share(_ name: String, _ nanoseconds: UInt64) {
+      let each = Double(nanoseconds) / made
+      let rate = Double(vectors * 4 * stream.parameterCount) / max(each, 1e-9)
+      Console.print(
+        Format.fact(
+          name,
+          "\(Format.fixed(each / 1000, 2)) us a pair of a worker's time, \(Format.fixed(rate, 2)) GB/s a worker"
+        ))
+    }
+    Console.print(
+      Format.fact(
+        "pairs", "\(Format.count(Int(Double(pairs) / elapsed)))/s with \(Format.count(workers, "worker"))"))
+    Console.print(Format.fact("float32", "\(Format.fixed(bytes / elapsed / 1e9, 2)) GB/s"))
+    share("decoding", after.decoding - before.decoding)
+    share("permuting", after.permuting - before.permuting)
+    if stream.options.cache != .none {
+      Console.print(
+        Format.fact("from cache", "\(Format.fixed(100 * Double(after.cached - before.cached) / made, 1)) %"))
+    }
+    if after.replaced > 0 {
+      Console.print(Format.fact("replaced", Format.count(after.replaced, "damaged item")))
+    }
+  }
+}
+
+/// What a pair stream is made of, as flags.
+struct StreamOptions: ParsableArguments {
+  @Option(help: "The metric of starts and targets (default: the corpus's last one).")
+  var metric: String?
+
+  @Option(help: "Pairs in a batch.")
+  var batchSize = 1024
+
+  @Option(help: "The seed of everything that is drawn.")
+  var seed: UInt64 = 0
+
+  @Option(help: "The side of the split: train, test or all.")
+  var split = PairStreamOptions.Split.train
+
+  @Option(name: .customLong("where"), help: "A SQL condition on the columns of runs and checkpoints.")
+  var condition: String?
+
+  @Option(help: "The order of the runs: random, or sequential for disks that hate seeks.")
+  var order = PairStreamOptions.Order.random
+
+  @Option(help: "What is done to hidden units: none, permute or canonical.")
+  var augment = PairStreamOptions.Augmentation.permute
+
+  @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")
+  var scale: Float?
+
+  @Option(help: "Where decoded runs are kept: memory, or a directory.")
+  var cache: String?
+
+  @Option(help: "The most that the cache may take, in MB.")
+  var cacheSize = 4096
+
+  @Option(help: "Threads that decode (default: one a core).")
+  var workers: Int?
+
+  func settings() throws -> PairStreamOptions {
+    var options = PairStreamOptions()
+    options.metric = metric
+    options.batchSize = batchSize
+    options.seed = seed
+    options.split = split
+    options.condition = condition
+    options.order = order
+    options.augmentation = augment
+    if let scale { options.scale = .factor(scale) }
+    options.workers = workers
+    let bytes = cacheSize * 1_000_000
+    if let cache {
+      options.cache = cache == "memory" ? .memory(bytes: bytes) : .disk(path: cache, bytes: bytes)
+    }
+    return options
+  }
+}
+
+extension PairStreamOptions.Split: ExpressibleByArgument {}
+extension PairStreamOptions.Order: ExpressibleByArgument {}
+extension PairStreamOptions.Augmentation: ExpressibleByArgument {}

@@ -1,0 +1,132 @@
+public import Corpus
+import GRDB
+
+/// Which runs, and which of their checkpoints, somebody is about to read: a snapshot of the index, a few bytes a run.
+public struct RunTable: Sendable {
+  public struct Row: Hashable, Sendable {
+    public let run: Int64
+    /// The place of its shard in ``RunTable/shards``.
+    public let shard: Int32
+    public let checkpoints: Int32
+    /// Of the shard's rows, which tells how runs lie in it one after the other.
+    public let firstRow: Int32
+  }
+
+  /// A shard.
+  public struct Shard: Hashable, Sendable {
+    /// Relative to the corpus.
+    public let path: String
+    /// The bytes that its runs take on average.
+    public let bytesPerRun: Int
+  }
+
+  public let shards: [Shard]
+  /// In order of the runs.
+  public let rows: [Row]
+  /// The steps that meet a condition on checkpoints, of all rows one after the other; nil if all do.
+  public let steps: [Int32]?
+  /// Where the steps of each row begin in ``steps``, and one more entry at the end.
+  public let stepStarts: [Int]
+  /// Of all parameters of all checkpoints of these runs.
+  public let sum: Double
+  public let sumOfSquares: Double
+  /// How many checkpoints these runs have, whether or not they meet the condition.
+  public let checkpoints: Int
+  /// SHA-256 of what tells these runs from others: number, checkpoints and sums of each.
+  public let digest: [UInt8]
+}
+
+extension IndexReader {
+  /// The runs of a side of the split and of some statuses that meet a condition.
+  ///
+  /// - Parameters:
+  ///   - split: `train`, `test`, or nil for both.
+  ///   - condition: SQL on the columns of `runs`, or of `runs` and `checkpoints`; nil for all.
+  /// - Throws: `invalidSQL` if SQLite does not accept the condition.
+  public func runTable(
+    split: String?, statuses: Set<RunStatus>, condition: String?
+  ) throws(CorpusError) -> RunTable {
+    var terms = ["status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"]
+    if let split { terms.append("split = '\(split)'") }
+    let ofRuns = terms.joined(separator: " AND ")
+    // The line break ends a comment that the condition may end with.
+    let wanted = condition.map { " AND (\($0)\n)" } ?? ""
+    return try reading { database in
+      let concernsRuns =
+        (try? database.makeStatement(sql: "SELECT 1 FROM runs WHERE \(ofRuns)\(wanted)")) != nil
+      let runs =
+        concernsRuns
+        ? "SELECT run FROM runs WHERE \(ofRuns)\(wanted)" : "SELECT run FROM runs WHERE \(ofRuns)"
+      let steps =
+        concernsRuns
+        ? nil
+        : "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted) ORDER BY run, step"
+      return try RunTable(database, runs: runs, steps: steps)
+    }
+  }
+
+  /// The path of the shard that holds a run now, relative to the corpus.
+  public func shard(of run: Int64) throws(CorpusError) -> String? {
+    try rows("SELECT path FROM runs JOIN shards USING (shard) WHERE run = \(run)").first?.first?.text
+  }
+}
+
+extension RunTable {
+  /// - Parameters:
+  ///   - runs: SQL that gives the numbers of the runs.
+  ///   - steps: SQL that gives their steps as (run, step), in order; nil for all steps.
+  fileprivate init(_ database: Database, runs: String, steps: String?) throws {
+    var places: [Int64: Int32] = [:]
+    var shards: [Shard] = []
+    let files = try GRDB.Row.fetchCursor(
+      database, sql: "SELECT shard, path, bytes / max(runs, 1) FROM shards ORDER BY path")
+    while let file = try files.next() {
+      places[file[0]] = Int32(shards.count)
+      shards.append(Shard(path: file[1], bytesPerRun: file[2]))
+    }
+    var rows: [Row] = []
+    var sum = 0.0
+    var sumOfSquares = 0.0
+    var checkpoints = 0
+    var identity: [UInt64] = []
+    let found = try GRDB.Row.fetchCursor(
+      database,
+      sql: """
+        SELECT run, shard, checkpoints, first_row, sum, sum_of_squares FROM runs WHERE run IN (\(runs)) ORDER BY run
+        """)
+    while let run = try found.next() {
+      rows.append(
+        Row(run: run[0], shard: places[run[1]] ?? 0, checkpoints: run[2], firstRow: run[3]))
+      let (ofRun, ofSquares): (Double, Double) = (run[4] ?? .nan, run[5] ?? .nan)
+      sum += ofRun
+      sumOfSquares += ofSquares
+      let row = rows[rows.count - 1]
+      checkpoints += Int(row.checkpoints)
+      identity += [
+        UInt64(bitPattern: row.run), UInt64(row.checkpoints), ofRun.bitPattern, ofSquares.bitPattern,
+      ]
+    }
+    var hash = try SHA256()
+    hash.update(identity)
+    digest = hash.finish()
+    (self.sum, self.sumOfSquares, self.checkpoints, self.shards) = (sum, sumOfSquares, checkpoints, shards)
+    guard let steps else {
+      (self.rows, self.steps, stepStarts) = (rows, nil, [])
+      return
+    }
+    var kept: [Int32] = []
+    var starts: [Int] = []
+    var place = -1
+    let eligible = try GRDB.Row.fetchCursor(database, sql: steps)
+    while let next = try eligible.next() {
+      let run: Int64 = next[0]
+      while place < 0 || rows[place].run < run {
+        starts.append(kept.count)
+        place += 1
+      }
+      kept.append(next[1])
+    }
+    while starts.count <= rows.count { starts.append(kept.count) }
+    (self.rows, self.steps, stepStarts) = (rows, kept, starts)
+  }
+}

@@ -1,0 +1,111 @@
+import Corpus
+
+/// The hidden layers of a network that is a chain of linear layers and convolutions, read off its architecture.
+///
+/// A tensor of two or more dimensions is the weight of a layer (units, inputs, …), one of a single dimension after it
+/// and as long as its units is its bias, and what stands before the first weight belongs to no layer. The units of a
+/// layer may be permuted where they are the inputs of the next one: its rows, its bias and the columns of the next
+/// move together, and the function stays the same.
+struct HiddenLayers: Sendable {
+  /// One tensor, and what moves in it.
+  struct Part: Sendable {
+    /// Where it starts in the parameter vector.
+    let start: Int
+    let rows: Int
+    let columns: Int
+    /// Floats of an element: the taps of a convolution, or the pixels of a channel that is flattened.
+    let block: Int
+    /// The hidden layer whose units are its rows, if any.
+    let rowLayer: Int?
+    /// The hidden layer whose units are its columns, if any.
+    let columnLayer: Int?
+  }
+
+  let parts: [Part]
+  /// The units of each hidden layer.
+  let widths: [Int]
+
+  init(_ architecture: Architecture) {
+    let tensors = architecture.tensors
+    let weights = tensors.indices.filter { tensors[$0].shape.count >= 2 }
+    var widths: [Int] = []
+    var layerBehind: [Int: Int] = [:]
+    for (weight, next) in zip(weights, weights.dropFirst()) {
+      let units = tensors[weight].shape[0]
+      guard tensors[next].shape[1].isMultiple(of: units) else { continue }
+      layerBehind[weight] = widths.count
+      widths.append(units)
+    }
+    var parts: [Part] = []
+    var start = 0
+    var current: Int?
+    var previous: Int?
+    for (i, tensor) in tensors.enumerated() {
+      if tensor.shape.count >= 2 {
+        (previous, current) = (current, i)
+        let columnLayer = previous.flatMap { layerBehind[$0] }
+        let columns = columnLayer.map { widths[$0] } ?? tensor.shape[1]
+        parts.append(
+          Part(
+            start: start, rows: tensor.shape[0], columns: columns,
+            block: tensor.count / tensor.shape[0] / columns, rowLayer: layerBehind[i],
+            columnLayer: columnLayer))
+      } else {
+        let isBias = current.map { $0 == i - 1 && tensors[$0].shape[0] == tensor.count } ?? false
+        parts.append(
+          Part(
+            start: start, rows: tensor.count, columns: 1, block: 1,
+            rowLayer: isBias ? current.flatMap { layerBehind[$0] } : nil, columnLayer: nil))
+      }
+      start += tensor.count
+    }
+    self.parts = parts
+    self.widths = widths
+  }
+}
+
+/// An order of the units of every hidden layer: which old unit comes to each place. Memory is kept for reuse.
+struct UnitOrder {
+  /// For each layer, of its length.
+  fileprivate(set) var layers: [[UInt32]]
+  private let hidden: HiddenLayers
+
+  init(_ hidden: HiddenLayers) {
+    self.hidden = hidden
+    layers = hidden.widths.map { (0..<UInt32($0)).map { $0 } }
+  }
+
+  /// Draws the order of each layer, all being equally likely (Fisher and Yates).
+  mutating func shuffle(_ random: inout PhiloxGenerator) {
+    for layer in layers.indices {
+      layers[layer].withUnsafeMutableBufferPointer { units in
+        for i in units.indices { units[i] = UInt32(i) }
+        for last in stride(from: units.count - 1, to: 0, by: -1) {
+          units.swapAt(last, Int(random.integer(below: UInt32(last + 1))))
+        }
+      }
+    }
+  }
+
+  /// Takes the order from a parameter vector: the units of each layer by the sums of their incoming weights and bias.
+  ///
+  /// The layers are done one after the other, and each sum goes through the layer before in the order just found. So
+  /// networks that differ in the order of their units alone have the same sums, to the bit, and get the same order.
+  /// Units of equal sums, which are as good as never different, keep theirs.
+  mutating func canonicalize(_ parameters: UnsafePointer<Float>) {
+    for layer in layers.indices {
+      var sums = [Double](repeating: 0, count: layers[layer].count)
+      for part in hidden.parts where part.rowLayer == layer {
+        let length = part.columns * part.block
+        for row in 0..<part.rows {
+          let values = parameters + part.start + row * length
+          for column in 0..<part.columns {
+            let from = part.columnLayer.map { Int(layers[$0][column]) } ?? column
+            for i in 0..<part.block { sums[row] += Double(values[from * part.block + i]) }
+          }
+        }
+      }
+      layers[layer] = sums.indices.sorted { (sums[$0], $0) < (sums[$1], $1) }.map { UInt32($0) }
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import Corpus
+import Synchronization
+
+/// A batch of pairs in memory that is used again once nobody holds the batch.
+///
+/// Of single checkpoints (``PairStreamOptions/Item/checkpoints``), only the starts are there.
+public final class PairBatch: @unchecked Sendable {
+  // Sendable because it is written before it is handed out, and only read then.
+
+  /// B: the number of items.
+  public let count: Int
+  /// P: the length of a parameter vector.
+  public let parameterCount: Int
+  /// The epoch, and the place in it of the first item of this batch.
+  public let epoch: Int
+  public let firstItem: Int
+  /// Items that stand in for damaged ones.
+  public internal(set) var replacements = 0
+
+  private let memory: BatchMemory
+  private let pool: BatchPool
+
+  init(count: Int, epoch: Int, firstItem: Int, memory: BatchMemory, pool: BatchPool) {
+    self.count = count
+    self.epoch = epoch
+    self.firstItem = firstItem
+    self.memory = memory
+    self.pool = pool
+    parameterCount = memory.parameterCount
+  }
+
+  deinit { pool.give(memory) }
+
+  /// B × P, permuted and scaled; starts at a multiple of 64 bytes.
+  public var start: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: memory.start, count: count * parameterCount)
+  }
+  /// B × P, likewise; empty for single checkpoints.
+  public var target: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: memory.target, count: memory.target == nil ? 0 : count * parameterCount)
+  }
+  /// B each.
+  public var startMetric: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: memory.startMetric, count: count)
+  }
+  public var targetMetric: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: memory.targetMetric, count: count)
+  }
+  public var run: UnsafeBufferPointer<Int64> { UnsafeBufferPointer(start: memory.run, count: count) }
+  public var startStep: UnsafeBufferPointer<Int32> {
+    UnsafeBufferPointer(start: memory.startStep, count: count)
+  }
+  public var targetStep: UnsafeBufferPointer<Int32> {
+    UnsafeBufferPointer(start: memory.targetStep, count: count)
+  }
+
+  /// For who fills it.
+  var writable: BatchMemory { memory }
+}
+
+/// The arrays of a batch, in one allocation.
+final class BatchMemory: @unchecked Sendable {
+  // Sendable because each item's part is written by one thread, and read after a lock.
+  let parameterCount: Int
+  let start: UnsafeMutablePointer<Float>
+  let target: UnsafeMutablePointer<Float>?
+  let startMetric: UnsafeMutablePointer<Float>
+  let targetMetric: UnsafeMutablePointer<Float>
+  let run: UnsafeMutablePointer<Int64>
+  let startStep: UnsafeMutablePointer<Int32>
+  let targetStep: UnsafeMutablePointer<Int32>
+  private let base: UnsafeMutableRawPointer
+
+  init(count: Int, parameterCount: Int, hasTargets: Bool) {
+    func rounded(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+    let vectors = rounded(4 * count * parameterCount)
+    let singles = rounded(4 * count)
+    let base = UnsafeMutableRawPointer.allocate(
+      byteCount: (hasTargets ? 2 : 1) * vectors + 4 * singles + rounded(8 * count), alignment: 64)
+    var offset = 0
+    func take<Element>(_ type: Element.Type, _ bytes: Int, _ count: Int) -> UnsafeMutablePointer<Element> {
+      defer { offset += bytes }
+      return (base + offset).bindMemory(to: type, capacity: count)
+    }
+    start = take(Float.self, vectors, count * parameterCount)
+    target = hasTargets ? take(Float.self, vectors, count * parameterCount) : nil
+    startMetric = take(Float.self, singles, count)
+    targetMetric = take(Float.self, singles, count)
+    startStep = take(Int32.self, singles, count)
+    targetStep = take(Int32.self, singles, count)
+    run = take(Int64.self, rounded(8 * count), count)
+    self.base = base
+    self.parameterCount = parameterCount
+  }
+
+  deinit { base.deallocate() }
+}
+
+/// Memory of batches that nobody holds any more.
+final class BatchPool: Sendable {
+  private let free = Mutex<[BatchMemory]>([])
+  private let count: Int
+  private let parameterCount: Int
+  private let hasTargets: Bool
+
+  init(count: Int, parameterCount: Int, hasTargets: Bool) {
+    self.count = count
+    self.parameterCount = parameterCount
+    self.hasTargets = hasTargets
+  }
+
+  func take() -> BatchMemory {
+    free.withLock { $0.popLast() }
+      ?? BatchMemory(count: count, parameterCount: parameterCount, hasTargets: hasTargets)
+  }
+
+  func give(_ memory: BatchMemory) { free.withLock { $0.append(memory) } }
+}

@@ -1,0 +1,94 @@
+import Corpus
+import Foundation
+import Glibc
+import ShardStore
+
+/// Reads the stretches of an epoch from front to back, one window before they are decoded, so that they are in the page
+/// cache by then: the disk sees large reads only.
+final class ReadAhead: @unchecked Sendable {
+  // Sendable because everything that changes is touched under the lock only.
+  private let context: StreamContext
+  private let lock = NSCondition()
+  private var epoch: Epoch?
+  /// The window that is being decoded.
+  private var window = 0
+  /// The window to read next.
+  private var next = 0
+  private var isCancelled = false
+
+  /// Bytes that are asked for at a time.
+  private static let request = 8 << 20
+
+  init(_ context: StreamContext) { self.context = context }
+
+  func cancel() {
+    lock.lock()
+    isCancelled = true
+    lock.broadcast()
+    lock.unlock()
+  }
+
+  /// Says that the item at this place is about to be decoded.
+  func reach(_ place: Int, of epoch: Epoch) {
+    guard let windows = epoch.windows else { return }
+    lock.lock()
+    defer { lock.unlock() }
+    window = windows.window(at: place, visits: context.sampler.visits)
+    if self.epoch?.number != epoch.number || next < window { next = window }
+    self.epoch = epoch
+    lock.broadcast()
+  }
+
+  /// Reads until it is cancelled.
+  func run() {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.request, alignment: 4096)
+    defer { buffer.deallocate() }
+    while let stretches = nextWindow() {
+      for stretch in stretches { read(stretch, buffer) }
+    }
+  }
+
+  private func nextWindow() -> [Int]? {
+    lock.lock()
+    defer { lock.unlock() }
+    while !isCancelled {
+      if let windows = epoch?.windows, next <= window + 1, next < windows.count {
+        defer { next += 1 }
+        return windows.window(next)
+      }
+      lock.wait()
+    }
+    return nil
+  }
+
+  /// Reads what the runs of a stretch take in their files. Failures are left to the one who decodes them.
+  private func read(_ stretch: Int, _ buffer: UnsafeMutableRawBufferPointer) {
+    guard let runs = context.sampler.stretches?[stretch] else { return }
+    var pending: (path: String, range: Range<Int>)?
+    for run in runs {
+      guard let found = try? context.pool.find(Int(run)) else { continue }
+      let extent = found.shard.extent(of: found.place)
+      if let last = pending, last.path == found.shard.path,
+        extent.lowerBound - last.range.upperBound < 1 << 20
+      {
+        pending = (last.path, last.range.lowerBound..<extent.upperBound)
+      } else {
+        if let last = pending { read(last.path, last.range, buffer) }
+        pending = (found.shard.path, extent)
+      }
+    }
+    if let last = pending { read(last.path, last.range, buffer) }
+  }
+
+  private func read(_ path: String, _ range: Range<Int>, _ buffer: UnsafeMutableRawBufferPointer) {
+    guard let file = try? Descriptor(opening: path, O_RDONLY) else { return }
+    posix_fadvise(file.fd, off_t(range.lowerBound), off_t(range.count), Int32(POSIX_FADV_SEQUENTIAL))
+    var offset = range.lowerBound
+    while offset < range.upperBound, !lock.withLock({ isCancelled }) {
+      let count = pread(
+        file.fd, buffer.baseAddress, min(buffer.count, range.upperBound - offset), off_t(offset))
+      if count <= 0 { return }
+      offset += count
+    }
+  }
+}

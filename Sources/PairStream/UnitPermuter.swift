@@ -1,0 +1,42 @@
+internal import CKernels
+import Corpus
+
+/// Copies parameter vectors into a batch, permuted and scaled in one pass.
+struct UnitPermuter: @unchecked Sendable {
+  // Sendable because the table of kernels is a constant of the program.
+  private let kernels: ck_kernels
+  private let hidden: HiddenLayers
+  private let count: Int
+  private let scale: Float
+
+  init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float) {
+    self.hidden = hidden
+    self.scale = scale
+    count = parameterCount
+    kernels = ck_kernels_best().pointee
+  }
+
+  /// - Parameters:
+  ///   - order: nil to leave the units where they are.
+  ///   - input, output: P floats each, which do not overlap.
+  func copy(_ order: UnitOrder?, from input: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>) {
+    guard let order else { return kernels.permute(scale, 1, nil, count, nil, 1, input, output) }
+    for part in hidden.parts {
+      order.withUnits(of: part.rowLayer) { rows in
+        order.withUnits(of: part.columnLayer) { columns in
+          kernels.permute(
+            scale, part.rows, rows, part.columns, columns, part.block, input + part.start, output + part.start
+          )
+        }
+      }
+    }
+  }
+}
+
+extension UnitOrder {
+  /// Calls `body` with the order of a layer, or nil where there is none.
+  fileprivate func withUnits(of layer: Int?, _ body: (UnsafePointer<UInt32>?) -> Void) {
+    guard let layer else { return body(nil) }
+    layers[layer].withUnsafeBufferPointer { body($0.baseAddress) }
+  }
+}

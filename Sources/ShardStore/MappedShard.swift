@@ -1,0 +1,129 @@
+public import Corpus
+
+/// A shard mapped into memory, for who reads single checkpoints of many runs in any order.
+///
+/// Of the metrics it keeps one, so that thousands of shards may be open at once; it holds no file open.
+public final class MappedShard: Sendable {
+  /// A run's place in the shard.
+  public struct Place: Hashable, Sendable {
+    /// The row of its first checkpoint.
+    public let firstRow: Int
+    /// The number of its checkpoints.
+    public let count: Int
+  }
+
+  public let path: String
+  public let header: ShardHeader
+  private let mapping: FileMapping
+  private let places: [Int64: Place]
+  private let chunks: [StoredRun.Chunk]
+  private let metric: [Float]
+
+  /// Opens a shard and checks that its parts fit together.
+  ///
+  /// - Parameter metric: the place of the metric that ``metric(row:)`` tells, among those of the corpus.
+  public init(opening path: String, metric: Int) throws(CorpusError) {
+    let reader = try ShardReader(opening: path)
+    self.path = path
+    header = reader.header
+    mapping = try FileMapping(opening: path)
+    places = Dictionary(
+      reader.runs.map { ($0.seed, Place(firstRow: $0.firstRow, count: $0.count)) }, uniquingKeysWith: { $1 })
+    chunks = reader.runs.flatMap(\.chunks)
+    self.metric = reader.metrics[metric]
+    guard chunks.allSatisfy({ Int($0.offset) + $0.bytes <= mapping.bytes.count }) else {
+      throw HDF5.damaged(path, "it has become shorter while it was opened")
+    }
+  }
+
+  /// Where a run lies, or nil if it is not in this shard.
+  public func place(of run: Int64) -> Place? { places[run] }
+
+  /// The metric of the checkpoint in a row.
+  public func metric(row: Int) -> Float { metric[row] }
+
+  /// The compressed bytes of the chunk that holds a row.
+  public func chunk(ofRow row: Int) -> UnsafeRawBufferPointer {
+    let chunk = chunks[row / header.rowsPerChunk]
+    let start = Int(chunk.offset)
+    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + chunk.bytes)])
+  }
+
+  /// The bytes of the file from the first to the last chunk of a run.
+  public func extent(of place: Place) -> Range<Int> {
+    let first = chunks[place.firstRow / header.rowsPerChunk]
+    let last = chunks[(place.firstRow + place.count - 1) / header.rowsPerChunk]
+    return Int(first.offset)..<max(Int(last.offset) + last.bytes, Int(first.offset) + 1)
+  }
+
+  /// Calls `body` with the P floats of a row where they lie in the file as they are.
+  ///
+  /// - Returns: nil for a codec that has to decode them.
+  public func rawValues(row: Int) -> UnsafePointer<Float>? {
+    guard header.codec == .raw else { return nil }
+    let offset = row % header.rowsPerChunk * header.parameterCount * MemoryLayout<Float>.stride
+    // HDF5 puts chunks at multiples of 8 bytes; where somebody else did not, they are decoded, that is copied.
+    guard let base = chunk(ofRow: row).baseAddress, UInt(bitPattern: base + offset).isMultiple(of: 4)
+    else { return nil }
+    return (base + offset).assumingMemoryBound(to: Float.self)
+  }
+}
+
+/// Decodes single checkpoints out of mapped shards of one kind. Serves one thread.
+public struct CheckpointDecoder: ~Copyable {
+  private let header: ShardHeader
+  private var codec: ChunkCodec
+
+  public init(header: ShardHeader) throws(CorpusError) {
+    self.header = header
+    codec = try ChunkCodec(header: header)
+  }
+
+  /// Whether it can decode out of shards with this header.
+  public func serves(_ other: ShardHeader) -> Bool {
+    other.codec == header.codec && other.rowsPerChunk == header.rowsPerChunk
+      && other.parameterCount == header.parameterCount
+  }
+
+  /// Decodes a row into P floats.
+  public mutating func decode(
+    row: Int, of shard: MappedShard, into output: UnsafeMutablePointer<Float>
+  ) throws(CorpusError) {
+    try codec.decode(
+      shard.chunk(ofRow: row), picks: [UInt32(row % header.rowsPerChunk)], into: [output],
+      source: shard.path)
+  }
+
+  /// Decodes two rows into P floats each; what both are built from, once.
+  public mutating func decode(
+    rows: (Int, Int), of shard: MappedShard,
+    into outputs: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
+  ) throws(CorpusError) {
+    let size = header.rowsPerChunk
+    guard rows.0 / size == rows.1 / size else {
+      try decode(row: rows.0, of: shard, into: outputs.0)
+      try decode(row: rows.1, of: shard, into: outputs.1)
+      return
+    }
+    try codec.decode(
+      shard.chunk(ofRow: rows.0), picks: [UInt32(rows.0 % size), UInt32(rows.1 % size)],
+      into: [outputs.0, outputs.1], source: shard.path)
+  }
+
+  /// Decodes successive rows of a run, which begins with one of them, into rows.count × P floats.
+  public mutating func decode(
+    rows: Range<Int>, of shard: MappedShard, into output: UnsafeMutablePointer<Float>
+  ) throws(CorpusError) {
+    let size = header.rowsPerChunk
+    var row = rows.lowerBound
+    while row < rows.upperBound {
+      let first = row % size
+      let count = min(size - first, rows.upperBound - row)
+      let target = UnsafeMutableBufferPointer(
+        start: output + (row - rows.lowerBound) * header.parameterCount, count: count * header.parameterCount)
+      try codec.decode(
+        shard.chunk(ofRow: row), rows: first..<(first + count), into: target, source: shard.path)
+      row += count
+    }
+  }
+}
