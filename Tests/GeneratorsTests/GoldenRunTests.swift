@@ -104,10 +104,11 @@ import Testing
         "let generatorVersion go up first")
       if old.header.recipe == generator.recipe { return }
     }
+    // The codec that is not ours, so that a new version of the other leaves these files alone.
     let manifest = Manifest(
       task: task, architecture: generator.architecture, metrics: generator.metrics, recipe: generator.recipe,
-      generatorVersion: generatorVersion, split: generator.split, codec: .delta)
-    let header = ShardHeader(manifest: manifest, codec: .delta, checkpoints: run.count)
+      generatorVersion: generatorVersion, split: generator.split, codec: .zstd)
+    let header = ShardHeader(manifest: manifest, codec: .zstd, checkpoints: run.count)
     var encoder = try RunEncoder(header: header)
     let encoded = try encoder.encode(run)
     try FileManager.default.createDirectory(atPath: Self.directory, withIntermediateDirectories: true)
