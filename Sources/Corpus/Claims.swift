@@ -7,7 +7,7 @@ import Glibc
 /// locks are open-file-description locks (`fcntl` with `F_OFD_SETLK`), which also work between the machines of
 /// a network file system with locking.
 package final class Claims: Sendable {
-  /// Held by whoever moves runs between shards.
+  /// Held by whoever moves runs between shards, or mends shards.
   package static let compaction = SeedRange.limit
   /// Held by whoever replaces the index as a whole.
   package static let rebuild = SeedRange.limit + 1

@@ -56,7 +56,14 @@ public struct ContentHash: Hashable, Sendable {
   }
 }
 
-extension ContentHash: CustomStringConvertible {
+extension ContentHash: LosslessStringConvertible {
+  /// Reads what ``description`` writes; nil for anything else.
+  public init?(_ text: String) {
+    let digits = text.utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+    guard digits.count == 64, text.utf8.count == 64 else { return nil }
+    self.init(bytes: stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) })
+  }
+
   /// 64 hexadecimal digits.
   public var description: String {
     let digits = Array("0123456789abcdef".utf8)

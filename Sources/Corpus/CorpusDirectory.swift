@@ -10,6 +10,8 @@ public struct CorpusDirectory: Sendable {
   public var shardsPath: String { "\(path)/shards" }
   /// Shards of one run each, not yet compacted.
   public var runsPath: String { "\(path)/runs" }
+  /// What a repair has replaced without being able to prove that nothing is lost with it.
+  public var damagedPath: String { "\(path)/damaged" }
 
   /// Opens an existing corpus.
   public init(opening path: String) throws(CorpusError) {
@@ -27,7 +29,7 @@ public struct CorpusDirectory: Sendable {
         remedy: "name the directory that `corpus generate --out` made")
     }
     self.path = path
-    manifest = try Manifest(json: Self.contents(manifestPath), path: manifestPath)
+    manifest = try Manifest(json: Files.contents(manifestPath, limit: 16 << 20), path: manifestPath)
   }
 
   /// Opens the corpus of these runs, or makes it where nothing is there yet.
@@ -115,6 +117,14 @@ public struct CorpusDirectory: Sendable {
     file.wholeMatch(of: /shards\/[0-9]{6,}-[0-9]{6,}\.h5/) != nil
   }
 
+  /// The seeds from the first to the last run of a sealed shard, by its name; nil where it is none's.
+  public static func seeds(ofSealedFile file: String) -> ClosedRange<Int64>? {
+    guard let match = file.wholeMatch(of: /shards\/([0-9]{6,})-([0-9]{6,})\.h5/),
+      let first = Int64(match.1), let last = Int64(match.2), first <= last
+    else { return nil }
+    return first...last
+  }
+
   /// The absolute, or at least usable, path of a file of the corpus.
   public func absolute(_ file: String) -> String { "\(path)/\(file)" }
 
@@ -127,19 +137,5 @@ public struct CorpusDirectory: Sendable {
     var path = path.isEmpty ? "." : path
     while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
     return path
-  }
-
-  private static func contents(_ path: String) throws(CorpusError) -> Data {
-    let file = try Descriptor(opening: path, 0)
-    let size = try Files.size(path)
-    guard size < 16 << 20 else {
-      throw CorpusError(.notACorpus, "\(path) is too large for a manifest", remedy: "check the path")
-    }
-    var data = Data(count: Int(size))
-    let result = data.withUnsafeMutableBytes { buffer in
-      Result { () throws(CorpusError) in try file.read(into: buffer, at: 0) }
-    }
-    try result.get()
-    return data
   }
 }

@@ -76,6 +76,69 @@ package enum Files {
     try synchronizeDirectory(split(path).directory)
   }
 
+  /// Gives a complete and synchronised file another name on the same file system, in place of what has it.
+  package static func move(_ path: String, to target: String) throws(CorpusError) {
+    guard rename(path, target) == 0 else { throw error("write", target) }
+    try synchronizeDirectory(split(target).directory)
+  }
+
+  /// Keeps a file's present contents in another directory, whatever becomes of its own name.
+  ///
+  /// - Returns: the path there: the file's name, with a number where that is taken by something else.
+  package static func keep(_ path: String, in directory: String) throws(CorpusError) -> String {
+    try createDirectory(directory)
+    let name = split(path).name
+    var number = 1
+    while true {
+      let target = "\(directory)/\(name)" + (number == 1 ? "" : ".\(number)")
+      if link(path, target) == 0 || areSame(path, target) {
+        try synchronizeDirectory(directory)
+        return target
+      }
+      if errno == EEXIST {
+        number += 1
+        continue
+      }
+      // File systems without hard links keep a copy.
+      let temporary = temporaryPath(for: target)
+      try remove(temporary)
+      do {
+        try FileManager.default.copyItem(atPath: path, toPath: temporary)
+      } catch {
+        throw CorpusError(
+          .inputOutput, "cannot keep a copy of \(path) in \(directory)",
+          remedy: "make room and permission for it there", cause: "\(error)")
+      }
+      try publish(temporary, as: target, replacing: false)
+      return target
+    }
+  }
+
+  private static func areSame(_ path: String, _ other: String) -> Bool {
+    let code = errno
+    defer { errno = code }
+    var (a, b) = (stat(), stat())
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino
+  }
+
+  /// The bytes of a file that must not be longer than `limit`; also of a pipe.
+  package static func contents(_ path: String, limit: Int) throws(CorpusError) -> Data {
+    let file = try Descriptor(opening: path, O_RDONLY)
+    var data = Data()
+    var piece = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+      let count = Glibc.read(file.fd, &piece, piece.count)
+      guard count >= 0 || errno == EINTR else { throw error("read", path) }
+      if count == 0 { return data }
+      data.append(contentsOf: piece.prefix(max(count, 0)))
+      guard data.count <= limit else {
+        throw CorpusError(
+          .inputOutput, "\(path) is longer than the \(limit) bytes that it may have", remedy: "check the path"
+        )
+      }
+    }
+  }
+
   package static func remove(_ path: String) throws(CorpusError) {
     guard unlink(path) == 0 || errno == ENOENT else { throw error("remove", path) }
   }

@@ -15,8 +15,8 @@ struct CorpusCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Generate.self, Status.self, Query.self, Show.self, Verify.self, Index.self, Compact.self, Repack.self,
-      Stream.self,
+      Generate.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self, Compact.self,
+      Repack.self, Recipe.self, Stream.self,
     ])
 
   static func main() {

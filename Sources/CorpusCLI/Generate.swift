@@ -2,7 +2,7 @@ import ArgumentParser
 import Corpus
 import Generators
 
-/// `corpus generate`: one subcommand a task.
+/// `corpus generate`: one subcommand a task, and one for recipe files, which may be of any task.
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train networks and store their checkpoints.",
@@ -14,8 +14,11 @@ struct Generate: ParsableCommand {
         corpus generate cartpole --runs '0..<48' --out corpora/cartpole
         corpus generate mnist --runs '0..<48' --datasets Data --out corpora/mnist
         corpus generate cifar10 --runs '0..<48' --datasets Data --out corpora/cifar10
+        corpus generate --recipe mnist.json --runs '0..<48' --datasets Data --out elsewhere/mnist
       """,
-    subcommands: [GenerateCartpole.self, GenerateMNIST.self, GenerateCIFAR10.self])
+    subcommands: [
+      GenerateCartpole.self, GenerateMNIST.self, GenerateCIFAR10.self, GenerateFromRecipe.self,
+    ], defaultSubcommand: GenerateFromRecipe.self)
 }
 
 /// The flags that the tasks share.
@@ -42,12 +45,15 @@ struct GenerateOptions: ParsableArguments {
     if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
   }
 
-  func run(_ generator: any Generator, testLimit: Int) throws {
+  /// - Parameters:
+  ///   - split: which runs of a new corpus are held out, where it is not the task's usual rule.
+  ///   - codec: how a new corpus is stored, where no flag says it.
+  func run(_ generator: any Generator, split: SplitRule? = nil, codec usual: Codec? = nil) throws {
     let range = try SeedRange(parsing: runs)
     let manifest = Manifest(
       task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-      recipe: generator.recipe, generatorVersion: generatorVersion, split: SplitRule(testLimit: testLimit),
-      codec: codec ?? .delta)
+      recipe: generator.recipe, generatorVersion: generatorVersion, split: split ?? generator.split,
+      codec: codec ?? usual ?? .delta)
     let directory = try CorpusDirectory(openingOrCreating: out, manifest: manifest)
     let job = GenerationJob(
       generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,

@@ -39,6 +39,6 @@ struct GenerateCIFAR10: ParsableCommand {
     var recipe = CIFAR10Recipe(dataset: images.identity)
     if let epochs { recipe.epochs = epochs }
     if let checkpoints { recipe.checkpoints = checkpoints }
-    try options.run(CIFAR10Generator(recipe, dataset: images), testLimit: 2_050)
+    try options.run(CIFAR10Generator(recipe, dataset: images))
   }
 }

@@ -28,6 +28,6 @@ struct GenerateCartpole: ParsableCommand {
     if let iterations { recipe.iterations = iterations }
     if let checkpoints { recipe.checkpoints = checkpoints }
     if let environments { recipe.environments = environments }
-    try options.run(CartpoleGenerator(recipe), testLimit: 2_050)
+    try options.run(CartpoleGenerator(recipe))
   }
 }

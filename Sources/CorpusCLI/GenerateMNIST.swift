@@ -39,7 +39,7 @@ struct GenerateMNIST: ParsableCommand {
     var recipe = MNISTRecipe(dataset: images.identity)
     if let epochs { recipe.epochs = epochs }
     if let checkpoints { recipe.checkpoints = checkpoints }
-    try options.run(MNISTGenerator(recipe, dataset: images), testLimit: 500)
+    try options.run(MNISTGenerator(recipe, dataset: images))
   }
 }
 

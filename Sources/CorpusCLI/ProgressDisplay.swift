@@ -56,6 +56,16 @@ final class ProgressDisplay: Sendable {
     }
   }
 
+  /// Prints a line of results, in place of the bar until that is drawn again.
+  func print(_ line: String) {
+    if isQuiet { return }
+    state.withLock { state in
+      if state.isLineOpen { Console.noteWithoutNewline("\r\u{1B}[K") }
+      state.isLineOpen = false
+      Console.print(line)
+    }
+  }
+
   /// Ends the bar's line, so that what follows stands below it.
   func finish() {
     state.withLock { state in

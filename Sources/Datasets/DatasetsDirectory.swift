@@ -38,6 +38,6 @@ public struct DatasetsDirectory: Sendable {
       .missingDataset,
       "the data set \(name) is not in \(path): " + (partly ?? "looked for \(wanted) in \(places)"),
       remedy: "name its directory with --datasets or \(Self.variable), fetch it with Scripts/fetch-datasets, "
-        + "or use --dataset synthetic")
+        + "or make other runs, with --dataset synthetic")
   }
 }

@@ -75,18 +75,22 @@ public struct ImageDataset: Sendable {
 }
 
 extension ImageDataset {
-  /// The data set that a recipe names: read from a directory, or drawn.
-  public init(named name: String, in directory: DatasetsDirectory) throws(CorpusError) {
-    switch name {
+  /// The data set that a recipe names: read from a directory, or drawn, as many images as it says.
+  ///
+  /// - Throws: `missingDataset`; `malformedDataset`; `differentDataset` if what is there has another SHA-256.
+  public init(_ recorded: DatasetIdentity, in directory: DatasetsDirectory) throws(CorpusError) {
+    let (train, test) = (recorded.trainImages, recorded.testImages)
+    switch recorded.name {
     case "mnist": self = try .mnist(in: directory)
     case "cifar10": self = try .cifar10(in: directory)
-    case "synthetic-digits": self = try .syntheticDigits()
-    case "synthetic-textures": self = try .syntheticTextures()
+    case "synthetic-digits": self = try .syntheticDigits(train: train, test: test)
+    case "synthetic-textures": self = try .syntheticTextures(train: train, test: test)
     default:
       throw CorpusError(
-        .missingDataset, "no data set of this program is called \(name)",
+        .missingDataset, "no data set of this program is called \(recorded.name)",
         remedy: "use the release of checkpoint-corpus that made the recipe")
     }
+    try identity.require(recorded)
   }
 }
 
@@ -136,6 +140,11 @@ public struct DatasetIdentity: Codable, Hashable, Sendable {
     throw CorpusError(
       .differentDataset, "the recipe is for \(recorded.summary), not for \(summary)",
       remedy: "name the directory of the very same images with --datasets")
+  }
+
+  /// Whether so many images can be, without asking any data.
+  public var hasPossibleCounts: Bool {
+    (1...10_000_000).contains(trainImages) && (1...10_000_000).contains(testImages)
   }
 
   private var summary: String {

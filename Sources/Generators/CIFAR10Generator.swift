@@ -50,8 +50,10 @@ public struct CIFAR10Generator: Generator {
   }
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
+    // What cannot be is told before any data are read.
     let settings = try recipe.decoded(as: CIFAR10Recipe.self, task: Self.task)
-    try self.init(settings, dataset: ImageDataset(named: settings.dataset.name, in: datasets))
+    try settings.validate()
+    try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }

@@ -24,6 +24,8 @@ public protocol Generator: Sendable {
   var recipe: JSONValue { get }
   /// The number of checkpoints of each run.
   var checkpointsPerRun: Int { get }
+  /// Which runs of a new corpus are held out; without this, the last 5 %, at most 2,050.
+  var split: SplitRule { get }
 
   /// Trains one run on the calling thread.
   ///
@@ -36,6 +38,8 @@ public protocol Generator: Sendable {
 
 extension Generator {
   public var task: String { Self.task }
+
+  public var split: SplitRule { SplitRule(testLimit: 2_050) }
 
   /// The run as it is stored: with one kind of NaN.
   ///

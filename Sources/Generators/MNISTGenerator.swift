@@ -48,11 +48,15 @@ public struct MNISTGenerator: Generator {
   }
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
+    // What cannot be is told before any data are read.
     let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.task)
-    try self.init(settings, dataset: ImageDataset(named: settings.dataset.name, in: datasets))
+    try settings.validate()
+    try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }
+
+  public var split: SplitRule { SplitRule(testLimit: 500) }
 
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     let key = UInt64(bitPattern: seed)

@@ -47,6 +47,9 @@ public struct MNISTRecipe: Codable, Hashable, Sendable {
   ///
   /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.
   public func validate() throws(CorpusError) {
+    try require(
+      dataset.hasPossibleCounts, .dataset, "\(dataset.trainImages) + \(dataset.testImages) images",
+      "a data set of 1 to 10000000 images in each part")
     // Comparisons are written so that NaN fails them.
     try require((1...100_000).contains(epochs), .epochs, epochs, "from 1 to 100000")
     try require(

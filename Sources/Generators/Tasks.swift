@@ -1,13 +1,28 @@
 public import Corpus
 public import Datasets
-import Foundation
+import Synchronization
 
 /// The tasks that this program can train.
 public enum Tasks {
-  /// Each by its generator; a new task is added here.
-  public static let all: [any Generator.Type] = [
-    CartpoleGenerator.self, MNISTGenerator.self, CIFAR10Generator.self,
-  ]
+  /// Each by its generator; a new task of this package gets a line here.
+  private static let known = Mutex<[any Generator.Type]>([
+    CartpoleGenerator.self,
+    MNISTGenerator.self,
+    CIFAR10Generator.self,
+  ])
+
+  public static var all: [any Generator.Type] { known.withLock { $0 } }
+
+  /// Adds a task that is not of this package, such as one of a program that uses it.
+  ///
+  /// - Precondition: no other task has its name.
+  public static func register(_ generator: any Generator.Type) {
+    known.withLock { known in
+      precondition(
+        !known.contains { $0.task == generator.task && $0 != generator }, "a task of this name is known")
+      if !known.contains(where: { $0 == generator }) { known.append(generator) }
+    }
+  }
 
   /// The generator whose runs a corpus holds.
   ///
@@ -17,33 +32,78 @@ public enum Tasks {
     of directory: CorpusDirectory, datasets: DatasetsDirectory
   ) throws(CorpusError) -> any Generator {
     let manifest = directory.manifest
-    guard let type = all.first(where: { $0.task == manifest.task }) else {
-      throw CorpusError(
-        .cannotReplay,
-        "the runs of \(directory.path) cannot be made again: task \(manifest.task) is none of this "
-          + "program's, as in a corpus that was imported", remedy: "verify it without --replay")
-    }
+    let type = try requireTask(of: directory)
+    let cannot = "the runs of \(directory.path) cannot be made again"
     guard manifest.generatorVersion == generatorVersion else {
       throw CorpusError(
         .cannotReplay,
-        "the runs of \(directory.path) are of generator version \(manifest.generatorVersion), and this "
-          + "program's is \(generatorVersion)", remedy: "replay them with the release that made them")
+        "\(cannot): they are of generator version \(manifest.generatorVersion), and this program's is "
+          + "\(generatorVersion)", remedy: "use the release that made them")
     }
-    return try type.init(recipe: manifest.recipe, datasets: datasets)
+    let generator = try type.init(recipe: manifest.recipe, datasets: datasets)
+    guard generator.architecture == manifest.architecture, generator.metrics == manifest.metrics else {
+      throw CorpusError(
+        .cannotReplay,
+        "\(cannot): they have another architecture or other metrics than task \(manifest.task)",
+        remedy: "verify it without --replay, and restore its corpus.json or what else is damaged from a copy")
+    }
+    return generator
   }
+
+  /// The task whose runs a corpus holds.
+  ///
+  /// - Throws: `cannotReplay` for a corpus of somebody else's task.
+  @discardableResult
+  public static func requireTask(of directory: CorpusDirectory) throws(CorpusError) -> any Generator.Type {
+    guard let type = type(of: directory.manifest.task) else {
+      throw CorpusError(
+        .cannotReplay,
+        "the runs of \(directory.path) cannot be made again: task \(directory.manifest.task) is none of this "
+          + "program's, as in a corpus that was imported",
+        remedy: "verify it without --replay, and restore what is damaged from a copy")
+    }
+    return type
+  }
+
+  /// The generator that a recipe file asks for.
+  ///
+  /// - Parameter path: the file, for errors.
+  /// - Throws: `invalidRecipe` for an unknown task, for unknown members and impossible values; `cannotReplay`
+  ///   for another generator version; what is wrong with the data.
+  public static func generator(
+    of file: RecipeFile, path: String, datasets: DatasetsDirectory
+  ) throws(CorpusError) -> any Generator {
+    guard let type = type(of: file.task) else {
+      throw CorpusError(
+        .invalidRecipe, "\(path) is for task \(file.task), which is none of this program's",
+        remedy: "use one of \(all.map { $0.task }.joined(separator: ", ")), or the program that has it")
+    }
+    guard file.generatorVersion == generatorVersion else {
+      throw CorpusError(
+        .cannotReplay,
+        "\(path) is for generator version \(file.generatorVersion), and this program's is \(generatorVersion)",
+        remedy: "use the release that made it; this one would make other bits")
+    }
+    do throws(CorpusError) {
+      return try type.init(recipe: file.recipe, datasets: datasets)
+    } catch  where error.code == .invalidRecipe {
+      throw CorpusError(
+        .invalidRecipe, "in \(path), \(error.message)", remedy: error.remedy, cause: error.cause)
+    }
+  }
+
+  private static func type(of task: String) -> (any Generator.Type)? { all.first { $0.task == task } }
 }
 
 extension JSONValue {
-  /// A recipe with its type.
+  /// A recipe with its type, for a generator to begin with.
   ///
-  /// - Throws: `invalidRecipe` if members are missing or of the wrong type.
-  func decoded<Recipe: Decodable>(as type: Recipe.Type, task: String) throws(CorpusError) -> Recipe {
-    do {
-      return try CanonicalJSON.decode(type, from: CanonicalJSON.data(self, pretty: false))
-    } catch {
+  /// - Throws: `invalidRecipe` if members are missing, unknown or of the wrong type.
+  public func decoded<Recipe: Codable>(as type: Recipe.Type, task: String) throws(CorpusError) -> Recipe {
+    try decoded(as: type) { (problem) throws(CorpusError) in
       throw CorpusError(
-        .invalidRecipe, "the recipe is none of task \(task)", remedy: "compare it with that of `corpus show`",
-        cause: "\(error)")
+        .invalidRecipe, "the recipe is none of task \(task): \(problem)",
+        remedy: "compare it with one that `corpus recipe` prints")
     }
   }
 }

@@ -210,11 +210,11 @@ public struct Compaction: Sendable {
 
 extension Claims {
   /// The claims of a corpus with the one for moving runs between shards taken.
-  static func takingCompaction(_ directory: CorpusDirectory) throws(CorpusError) -> Claims {
+  package static func takingCompaction(_ directory: CorpusDirectory) throws(CorpusError) -> Claims {
     let claims = try Claims(directory: directory.path)
     guard try claims.take(compaction) else {
       throw CorpusError(
-        .resource, "another process is compacting or repacking \(directory.path)",
+        .resource, "another process is compacting, repacking or repairing \(directory.path)",
         remedy: "wait until it has ended")
     }
     return claims

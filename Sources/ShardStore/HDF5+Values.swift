@@ -160,7 +160,9 @@ struct HDF5Values {
     }
   }
 
-  func hasAttribute(_ name: String) -> Bool { H5Aexists(file, name) > 0 }
+  func hasAttribute(_ name: String) throws(CorpusError) -> Bool {
+    try HDF5.reading(H5Aexists(file, name), "attribute \(name)", of: path) > 0
+  }
 
   func text(attribute name: String) throws(CorpusError) -> String {
     let attribute = try open(attribute: name)

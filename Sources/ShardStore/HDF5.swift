@@ -100,6 +100,6 @@ enum HDF5 {
   static func damaged(_ path: String, _ what: String, cause: String? = nil) -> CorpusError {
     CorpusError(
       .damagedShard, "\(path) is damaged: \(what)",
-      remedy: "restore the file from a copy, or delete it and generate its runs again", cause: cause)
+      remedy: "restore the file from a copy, or make its runs again with `corpus repair`", cause: cause)
   }
 }

@@ -31,7 +31,7 @@ struct ShardContents {
   private static func openParameters(
     _ values: HDF5Values
   ) throws(CorpusError) -> ParameterDataset {
-    guard values.hasAttribute("format"), try values.text(attribute: "format") == ShardHeader.format else {
+    guard try values.hasAttribute("format"), try values.text(attribute: "format") == ShardHeader.format else {
       throw CorpusError(
         .foreignShard, "\(values.path) is an HDF5 file, but no shard of a checkpoint corpus",
         remedy: "move it out of the corpus")

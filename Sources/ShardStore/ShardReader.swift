@@ -51,7 +51,7 @@ public final class ShardReader: Sendable {
       if let errno = HDF5.errno(behind: cause) { throw Files.error("read", path, errno: errno) }
       throw CorpusError(
         .damagedShard, "\(path) is \(size == 0 ? "empty" : "no HDF5 file, or a damaged one")",
-        remedy: "move it away, or delete it and generate its runs again", cause: cause)
+        remedy: "make its runs again with `corpus repair`, or move it away", cause: cause)
     }
     let hdf5 = HDF5Object(id, release: H5Fclose)
     let values = HDF5Values(file: hdf5.id, path: path, fileBytes: size)
@@ -68,7 +68,7 @@ public final class ShardReader: Sendable {
       .damagedShard,
       "\(path) does not hold the one run that its name says, but "
         + "\(runs.prefix(3).map { "\($0.seed)" }.joined(separator: ", "))",
-      remedy: "give it the name that it had, or delete it and generate run \(seed) again")
+      remedy: "give it the name that it had, or make run \(seed) again with `corpus repair`")
   }
 
   /// The bytes of a run's chunks and all else that a shard says of it, to be stored elsewhere as it is.
@@ -92,7 +92,7 @@ public final class ShardReader: Sendable {
   }
 
   /// Reads every chunk through HDF5's own index, as h5py would, and compares it with what ``StoredRun`` says.
-  func checkChunkTable() throws(CorpusError) {
+  package func checkChunkTable() throws(CorpusError) {
     try HDF5.prepare()
     let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
     H5Pset_file_locking(access.id, false, true)
@@ -196,7 +196,8 @@ public struct RunDecoder: ~Copyable {
       throw CorpusError(
         .damagedShard,
         "run \(stored.seed) in \(shard.path) is damaged: its contents do not have the "
-          + "recorded hash", remedy: "restore the file from a copy, or delete it and generate its runs again")
+          + "recorded hash",
+        remedy: "restore the file from a copy, or make its runs again with `corpus repair`")
     }
     return run
   }

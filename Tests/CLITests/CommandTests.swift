@@ -131,7 +131,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ["generate"], ["generate", "cartpole"], ["generate", "mnist"], ["status"], ["query"], ["show"],
+    ["generate"], ["generate", "cartpole"], ["generate", "mnist"], ["generate", "recipe"], ["repair"],
+    ["recipe"], ["status"], ["query"], ["show"],
     ["verify"], ["index"],
     ["compact"],
     ["repack"], [],

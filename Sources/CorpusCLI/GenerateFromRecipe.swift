@@ -1,0 +1,30 @@
+import ArgumentParser
+import Corpus
+import Generators
+
+/// `corpus generate --recipe`: what `corpus generate` does where no task is named.
+struct GenerateFromRecipe: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "recipe",
+    abstract: "Make a corpus after a file that `corpus recipe` wrote.",
+    discussion: """
+      EXAMPLE
+        corpus recipe corpora/mnist > mnist.json
+        corpus generate --recipe mnist.json --runs '0..<48' --datasets Data --out elsewhere/mnist
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "A file that `corpus recipe` printed. Without one, name a task: cartpole, mnist or cifar10.",
+      valueName: "file"), completion: .file(extensions: ["json"]))
+  var recipe: String
+
+  @OptionGroup var options: GenerateOptions
+  @OptionGroup var datasets: DatasetOptions
+
+  func run() throws {
+    let file = try RecipeFile(reading: recipe)
+    let generator = try Tasks.generator(of: file, path: recipe, datasets: datasets.directory)
+    try options.run(generator, split: file.split, codec: file.codec)
+  }
+}

@@ -1,0 +1,111 @@
+import Corpus
+import Datasets
+import Foundation
+import Generators
+import MetricIndex
+import TestSupport
+import Testing
+
+/// The task that CONTRIBUTING.md adds: it goes all the way that tasks of this package go.
+@Suite struct ExampleTaskTests {
+  private let temporary = TemporaryDirectory()
+  private var datasets: DatasetsDirectory { DatasetsDirectory(temporary.path) }
+
+  private static func file(_ path: String) throws -> String {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
+  }
+
+  /// The blocks of CONTRIBUTING.md in a language.
+  private static func blocks(_ language: String) throws -> [String] {
+    try file("CONTRIBUTING.md").components(separatedBy: "```\(language)\n").dropFirst().map {
+      $0.components(separatedBy: "```")[0]
+    }
+  }
+
+  /// The recipe file of CONTRIBUTING.md, for points in and around a circle.
+  private func recipe() throws -> RecipeFile {
+    var random = PhiloxGenerator(seed: 3)
+    var csv = ""
+    for _ in 0..<200 {
+      let (x, y) = (2 * random.uniform() - 1, 2 * random.uniform() - 1)
+      csv += "\(x),\(y),\(x * x + y * y < 0.5 ? 1 : -1)\n"
+    }
+    try csv.write(toFile: temporary.path + "/points.csv", atomically: true, encoding: .utf8)
+    var hash = try SHA256()
+    hash.update(Array(csv.utf8))
+    let digest = ContentHash(bytes: hash.finish()).description
+    let text = try #require(try Self.blocks("json").first { $0.contains("\"points\"") })
+    return try RecipeFile(
+      json: Data(text.replacing(/"sha256": "[^"]*"/, with: "\"sha256\": \"\(digest)\"").utf8), path: "recipe")
+  }
+
+  @Test func `CONTRIBUTING shows the file that is tested here`() throws {
+    let example = try Self.file("Tests/GeneratorsTests/ExampleTask.swift")
+    #expect(try Self.blocks("swift").contains(example))
+    // And the line that registers it, as a test does it, and so a program that imports this package.
+    #expect(try Self.file("CONTRIBUTING.md").contains("Tasks.register(PointsGenerator.self)"))
+  }
+
+  @Test func `is trained, stored, indexed, verified, replayed and repaired`() throws {
+    Tasks.register(PointsGenerator.self)
+    let recipe = try recipe()
+    let generator = try Tasks.generator(of: recipe, path: "recipe", datasets: datasets)
+    let directory = try CorpusDirectory(
+      openingOrCreating: temporary.path + "/corpus",
+      manifest: Manifest(
+        task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
+        recipe: generator.recipe, generatorVersion: generatorVersion, split: generator.split, codec: .delta))
+    let made = try GenerationJob(
+      generator: generator, directory: directory, seeds: 0..<5, workers: 2, codec: .delta
+    ).run(cancellation: Cancellation()) { _ in }
+    #expect(made.made == 5 && made.checkpoints == 5 * generator.checkpointsPerRun)
+
+    let errors = try IndexReader(opening: directory).rows(
+      "SELECT avg(train_error) FROM checkpoints GROUP BY iteration ORDER BY iteration")
+    #expect(errors.count == generator.checkpointsPerRun)
+    guard case .real(let first) = errors[0][0], case .real(let last) = errors[errors.count - 1][0] else {
+      Issue.record("no errors")
+      return
+    }
+    #expect(first > 35 && last < 15, "it learns")
+
+    func problems() throws -> [CorpusError] {
+      try CorpusVerification(directory, workers: 1).run(cancellation: Cancellation()) { _, _ in }.problems
+    }
+    #expect(try problems() == [])
+    let again = try Tasks.generator(of: directory, datasets: datasets)
+    let replay = try Replay(directory: directory, generator: again, workers: 2).run(
+      .range(0..<5), cancellation: Cancellation()
+    ) { _, _ in }
+    #expect(replay.equal == 5 && replay.problems == [])
+
+    try Data("garbage".utf8).write(to: URL(fileURLWithPath: directory.absolute("runs/000002.h5")))
+    let repair = try RepairJob(directory: directory, workers: 1) {
+      () throws(CorpusError) in try Tasks.generator(of: directory, datasets: datasets)
+    }.run(cancellation: Cancellation()) { _ in }
+    #expect(repair.runs.map(\.run) == [2] && repair.runs[0].proofs == [.index])
+    #expect(try problems() == [])
+  }
+
+  @Test func `refuses what the other tasks refuse`() throws {
+    Tasks.register(PointsGenerator.self)
+    var file = try recipe()
+    guard case .object(let members) = file.recipe else { return }
+    func code(_ name: String, _ value: JSONValue?) -> CorpusError.Code? {
+      file.recipe = .object(members.merging([name: value ?? .null]) { $1 }.filter { $0.value != .null })
+      do {
+        _ = try Tasks.generator(of: file, path: "recipe", datasets: datasets)
+        return nil
+      } catch {
+        return error.code
+      }
+    }
+    #expect(code("steps", .number(20)) == nil)
+    #expect(code("steps", .number(0)) == .invalidRecipe)
+    #expect(code("steps", nil) == .invalidRecipe)
+    #expect(code("stepz", .number(1)) == .invalidRecipe)
+    #expect(code("sha256", .string("00")) == .differentDataset)
+  }
+}

@@ -1,0 +1,120 @@
+import CKernels
+import Corpus
+import Datasets
+import Foundation
+import Generators
+import ShardStore
+import Testing
+
+/// One small run of each task, as this program has always made it: Data/golden.
+@Suite struct GoldenRunTests {
+  static let tasks = ["cartpole", "mnist", "cifar10"]
+  static let seed: Int64 = 7
+
+  private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Data/golden").path
+
+  private static func path(_ task: String) -> String { "\(directory)/\(task).h5" }
+
+  private static let rewrite =
+    "CORPUS_WRITE_GOLDEN=1 swift test -c release --filter GoldenRunTests writes them anew"
+
+  /// A generator of a golden recipe that computes with some kernels.
+  private static func generator(_ task: String, _ recipe: JSONValue, _ kernels: Kernels) throws
+    -> any Generator
+  {
+    let data = try CanonicalJSON.data(recipe, pretty: false)
+    switch task {
+    case "cartpole":
+      return try CartpoleGenerator(CanonicalJSON.decode(CartpoleRecipe.self, from: data), kernels: kernels)
+    case "mnist":
+      let recipe = try CanonicalJSON.decode(MNISTRecipe.self, from: data)
+      let digits = try ImageDataset(recipe.dataset, in: DatasetsDirectory())
+      return try MNISTGenerator(recipe, dataset: digits, kernels: kernels)
+    default:
+      let recipe = try CanonicalJSON.decode(CIFAR10Recipe.self, from: data)
+      let textures = try ImageDataset(recipe.dataset, in: DatasetsDirectory())
+      return try CIFAR10Generator(recipe, dataset: textures, kernels: kernels)
+    }
+  }
+
+  @Test(arguments: tasks) func `a golden run comes out again on every path`(task: String) throws {
+    let shard = try ShardReader(opening: Self.path(task))
+    #expect(shard.header.task == task)
+    #expect(
+      shard.header.generatorVersion == generatorVersion,
+      "generatorVersion has gone up: the golden runs are of another one; \(Self.rewrite)")
+    var decoder = try RunDecoder(header: shard.header)
+    let stored = try decoder.run(at: 0, in: shard)
+    #expect(stored.seed == Self.seed && stored.status == .ok)
+    let paths = Kernels.names.filter { ck_kernels_named($0) != nil }
+    #expect(paths.contains("portable"))
+    for path in paths {
+      let generator = try Self.generator(task, shard.header.recipe, Kernels(named: path))
+      #expect(
+        generator.architecture == shard.header.architecture && generator.metrics == shard.header.metrics)
+      let run = try #require(try generator.generate(seed: Self.seed, isCancelled: { false }))
+      #expect(
+        try ContentHash(of: run) == shard.runs[0].contentHash,
+        """
+        the bits of a \(task) run have changed on path \(path). If nobody meant that, mend it. If it is meant, \
+        generatorVersion must go up, as runs that are stored can no longer be made again; then \(Self.rewrite)
+        """)
+    }
+  }
+
+  @Test(arguments: tasks) func `a golden shard is small`(task: String) throws {
+    let attributes = try FileManager.default.attributesOfItem(atPath: Self.path(task))
+    #expect(try #require(attributes[.size] as? Int) < 200_000)
+  }
+
+  /// The recipes of the golden runs: a moment's work for plain C, and every part of the training in it.
+  private static func recipe(_ task: String) throws -> JSONValue {
+    switch task {
+    case "cartpole":
+      var recipe = CartpoleRecipe()
+      recipe.environments = 32
+      recipe.iterations = 8
+      recipe.checkpoints = 5
+      return try CanonicalJSON.value(recipe)
+    case "mnist":
+      var recipe = MNISTRecipe(dataset: try ImageDataset.syntheticDigits(train: 640, test: 100).identity)
+      recipe.batchSize = 64
+      recipe.epochs = 2
+      recipe.checkpoints = 4
+      return try CanonicalJSON.value(recipe)
+    default:
+      var recipe = CIFAR10Recipe(dataset: try ImageDataset.syntheticTextures(train: 100, test: 20).identity)
+      recipe.batchSize = 16
+      recipe.epochs = 2
+      recipe.checkpoints = 4
+      return try CanonicalJSON.value(recipe)
+    }
+  }
+
+  @Test(
+    .enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: tasks)
+  func `writes a golden shard`(task: String) throws {
+    let generator = try Self.generator(task, Self.recipe(task), Kernels(environment: [:]))
+    let run = try #require(try generator.generate(seed: Self.seed, isCancelled: { false }))
+    if let old = try? ShardReader(opening: Self.path(task)), old.header.generatorVersion == generatorVersion {
+      // The same version must not come to mean other bits.
+      #expect(
+        try old.header.recipe != generator.recipe || old.runs[0].contentHash == ContentHash(of: run),
+        "let generatorVersion go up first")
+      if old.header.recipe == generator.recipe { return }
+    }
+    // The codec that is not ours, so that a new version of the other leaves these files alone.
+    let manifest = Manifest(
+      task: task, architecture: generator.architecture, metrics: generator.metrics, recipe: generator.recipe,
+      generatorVersion: generatorVersion, split: generator.split, codec: .zstd)
+    let header = ShardHeader(manifest: manifest, codec: .zstd, checkpoints: run.count)
+    var encoder = try RunEncoder(header: header)
+    let encoded = try encoder.encode(run)
+    try FileManager.default.createDirectory(atPath: Self.directory, withIntermediateDirectories: true)
+    var writer = try ShardWriter(
+      path: Self.path(task), header: header, counts: [run.count], bytes: encoded.compressedBytes)
+    try writer.append(encoded)
+    try writer.finish()
+  }
+}
