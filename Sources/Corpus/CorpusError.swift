@@ -10,6 +10,8 @@ public struct CorpusError: Error, Hashable, Sendable {
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
     case missingDataset, malformedDataset, differentDataset
     case diskFull, readOnly, inputOutput, resource
+    /// Of the C interface and of Python.
+    case invalidArgument, forked, claimedElsewhere
   }
 
   public var code: Code
