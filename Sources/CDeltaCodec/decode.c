@@ -1,5 +1,5 @@
 #include "format.h"
-#include "planes.h"
+#include "values.h"
 
 #include <stdlib.h>
 
@@ -17,132 +17,329 @@ int64_t cdelta_header(const void *chunk, size_t size, uint32_t *frames, uint32_t
     return 0;
 }
 
-/* Reads a number of up to 28 bits; returns what follows it, or NULL. */
-static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint32_t *value) {
-    *value = 0;
-    for (int shift = 0; shift < 28 && at < end; shift += 7) {
-        uint8_t byte = *at++;
-        *value |= (uint32_t)(byte & 0x7F) << shift;
-        if (byte < 0x80) return at;
+/* What one call of the decoder works on. */
+struct decoder {
+    cdelta_context *context;
+    const uint8_t *end; /* of the chunk */
+    const uint8_t *common;
+    size_t common_size;
+    struct frame *frames;
+    uint32_t count, parameters;
+    uint32_t ancestors; /* frames decoded into context->ancestors */
+};
+
+/* Reads one entry; returns whether it keeps the rules. */
+static int get_entry(const struct decoder *decoder, const uint8_t *at, uint32_t index) {
+    struct frame *frame = &decoder->frames[index];
+    uint32_t body_size;
+    uint16_t codes_size;
+    frame->kind = at[0];
+    frame->base = at[1];
+    memcpy(&frame->parent, at + 2, 2);
+    memcpy(&frame->checksum, at + 4, 4);
+    memcpy(&body_size, at + 8, 4);
+    memcpy(&codes_size, at + 12, 2);
+    frame->body_size = body_size;
+    frame->codes_size = codes_size;
+    frame->sizes = at + FIXED_ENTRY_BYTES;
+    frame->values = NULL;
+    frame->output = NULL;
+    int has_parent = frame->parent != NO_PARENT;
+    if (has_parent && (frame->parent >= decoder->count || frame->parent == index)) return 0;
+    size_t raw = sizeof(float) * (size_t)decoder->parameters;
+    switch (frame->kind) {
+    case KIND_SAME: return body_size == 0;
+    case KIND_RAW: return body_size == raw && !has_parent;
+    case KIND_ALONE: return codes_size <= body_size && !has_parent;
+    case KIND_DIFFERENCE: return codes_size <= body_size && has_parent;
+    default: return 0;
     }
-    return NULL;
 }
 
-/* Reads one entry; returns what follows it, or NULL when it breaks the rules. */
-static const uint8_t *get_block(const uint8_t *at, const uint8_t *end, uint32_t remaining,
-                                uint32_t parameters, struct block *block) {
-    if (end - at < ENTRY_BYTES) return NULL;
-    block->keyframe = at[0] & KEYFRAME;
-    block->frames = at[0] & BLOCK_FRAMES;
-    block->modes = at[1];
-    at += ENTRY_BYTES;
-    if (block->frames == 0 || block->frames > remaining) return NULL;
-    uint64_t values = (uint64_t)block->frames * parameters;
-    if (block->frames > 1 && values > MAX_BLOCK_VALUES) return NULL;
-    for (int p = 0; p < PLANES; p++) {
-        switch (block->modes >> 2 * p & 3) {
-        case MODE_ZERO: block->size[p] = 0; break;
-        case MODE_RAW: block->size[p] = (uint32_t)values; break;
-        case MODE_ZSTD:
-            at = get_varint(at, end, &block->size[p]);
-            if (at == NULL || block->size[p] > values) return NULL;
-            break;
-        default: return NULL;
-        }
+/* Fills decoder->frames, with every body inside the chunk. */
+static int64_t read_directory(struct decoder *decoder, const uint8_t *chunk) {
+    const uint8_t *at = chunk + HEADER_BYTES;
+    uint16_t common;
+    size_t entry = entry_bytes(decoder->parameters);
+    memcpy(&common, chunk + 10, 2);
+    if ((size_t)(decoder->end - at) < common + decoder->count * entry) return CDELTA_ERROR_LENGTH;
+    decoder->common = at;
+    decoder->common_size = common;
+    at += common;
+    if (cdelta_reserve(&decoder->context->frames, decoder->count * sizeof(struct frame)) != 0)
+        return CDELTA_ERROR_MEMORY;
+    decoder->frames = decoder->context->frames.memory;
+    const uint8_t *body = at + decoder->count * entry;
+    for (uint32_t f = 0; f < decoder->count; f++, at += entry) {
+        if (!get_entry(decoder, at, f)) return CDELTA_ERROR_CORRUPT;
+        struct frame *frame = &decoder->frames[f];
+        if ((size_t)(decoder->end - body) < frame->body_size) return CDELTA_ERROR_LENGTH;
+        frame->body = body;
+        body += frame->body_size;
     }
-    if ((size_t)(end - at) / CHECKSUM_BYTES < block->frames) return NULL;
-    block->checksums = at;
-    return at + (size_t)block->frames * CHECKSUM_BYTES;
+    return body == decoder->end ? 0 : CDELTA_ERROR_LENGTH;
 }
 
-/* Fills context->blocks, with every plane inside the chunk. */
-static int64_t read_directory(cdelta_context *context, const uint8_t *chunk, size_t size, uint32_t frames) {
-    const uint8_t *at = chunk + HEADER_BYTES, *end = chunk + size;
-    if ((size_t)(end - at) / CHECKSUM_BYTES < frames) return CDELTA_ERROR_LENGTH;
-    if (context->block_capacity < frames) {
-        struct block *blocks = realloc(context->blocks, frames * sizeof *blocks);
-        if (blocks == NULL) return CDELTA_ERROR_MEMORY;
-        context->blocks = blocks;
-        context->block_capacity = frames;
+/* Brings the table of a frame's codes about, unless it is there already. */
+static int64_t open_codes(struct decoder *decoder, const struct frame *frame) {
+    cdelta_context *context = decoder->context;
+    const uint8_t *at = frame->codes_size > 0 ? frame->body : decoder->common;
+    size_t size = frame->codes_size > 0 ? frame->codes_size : decoder->common_size;
+    if (frame->kind == KIND_DIFFERENCE && context->table_codes == at) return 0;
+    context->table_codes = NULL;
+    struct codes codes;
+    if (!cdelta_read_codes(at, size, &codes)) return CDELTA_ERROR_CORRUPT;
+    if (frame->kind == KIND_ALONE) {
+        cdelta_alone_table(&codes, frame->base, &context->table);
+        return 0;
     }
-    struct block *block = context->blocks;
-    for (uint32_t f = 0; f < frames; f += block++->frames) {
-        at = get_block(at, end, frames - f, context->parameters, block);
-        if (at == NULL || (f == 0 && !block->keyframe)) return CDELTA_ERROR_CORRUPT;
-    }
-    for (struct block *b = context->blocks; b < block; b++) {
-        b->body = at;
-        for (int p = 0; p < PLANES; p++) {
-            if ((size_t)(end - at) < b->size[p]) return CDELTA_ERROR_LENGTH;
-            at += b->size[p];
-        }
-    }
-    return at == end ? 0 : CDELTA_ERROR_LENGTH;
-}
-
-/* Points `planes` at a block's planes, in the chunk or decompressed; `step` is their bytes per frame. */
-static int64_t open_block(cdelta_context *context, const struct block *block, const uint8_t *planes[PLANES],
-                          size_t step[PLANES]) {
-    const uint8_t *body = block->body;
-    size_t values = (size_t)block->frames * context->parameters;
-    for (int p = 0; p < PLANES; p++) {
-        uint32_t size = block->size[p];
-        step[p] = context->parameters;
-        switch (block->modes >> 2 * p & 3) {
-        case MODE_ZERO:
-            planes[p] = context->zeros;
-            step[p] = 0;
-            break;
-        case MODE_RAW: planes[p] = body; break;
-        default:
-            memcpy(context->packed + MAGIC_BYTES, body, size);
-            planes[p] = context->planes[p];
-            if (ZSTD_decompressDCtx(context->decompressor, context->planes[p], values, context->packed,
-                                    size + MAGIC_BYTES) != values)
-                return CDELTA_ERROR_CORRUPT;
-        }
-        body += size;
-    }
+    cdelta_difference_table(&codes, &context->table);
+    context->table_codes = at;
     return 0;
 }
 
-int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
-                      uint32_t first, uint32_t count, float *out) {
+/*
+ * Where the streams can be read: 8 bytes at a time, and as far as a damaged stream may lead. That is in the chunk
+ * itself, or near its end in a copy.
+ */
+static const uint8_t *open_streams(struct decoder *decoder, const struct frame *frame) {
+    const uint8_t *streams = frame->body + frame->codes_size;
+    size_t size = frame->body_size - frame->codes_size;
+    size_t reach = ((size_t)decoder->parameters / STREAMS + 1) * MAX_VALUE_BITS / 8 + sizeof(uint64_t);
+    if ((size_t)(decoder->end - streams) >= size + reach) return streams;
+    struct buffer *tail = &decoder->context->tail;
+    if (cdelta_reserve(tail, size + reach) != 0) return NULL;
+    memcpy(tail->memory, streams, size);
+    memset((uint8_t *)tail->memory + size, 0, reach);
+    return tail->memory;
+}
+
+/* The next bits of a stream, at least 57 of them; the first one is lowest. */
+static inline uint64_t peek(const uint8_t *streams, uint64_t at) {
+    uint64_t window;
+    memcpy(&window, streams + (at >> 3), sizeof window);
+    return window >> (at & 7);
+}
+
+/*
+ * The compiler would put the eight streams' places and values into vectors, and lose more time by moving them there
+ * and back than it saves, were it not told here that it wants each in a register.
+ */
+static inline uint32_t alone_in_register(uint32_t value) {
+    __asm__("" : "+r"(value));
+    return value;
+}
+
+/* Moves a place, in bits. */
+static inline void advance(uint64_t *at, uint32_t bits) {
+    *at += bits;
+    __asm__("" : "+r"(*at));
+}
+
+/* The bits of a value that follow its code. */
+static inline uint64_t rest_of(uint64_t window, uint32_t entry) {
+    return window >> (entry & 0xFF) & ((UINT64_C(1) << (entry >> 8 & 0xFF)) - 1);
+}
+
+/* The next difference + 1 of a stream, in the context whose table begins at this entry. */
+static inline uint32_t take_difference(const uint8_t *streams, uint64_t *at, const uint32_t *entries,
+                                       uint16_t context) {
+    uint64_t window = peek(streams, *at);
+    uint32_t entry = entries[context + (window & (CODE_VALUES - 1))];
+    advance(at, entry >> 16);
+    return alone_in_register((uint32_t)(rest_of(window, entry) | UINT64_C(1) << (entry >> 8 & 0xFF)));
+}
+
+/* The next value of a stream that stands alone. */
+static inline uint32_t take_alone(const uint8_t *streams, uint64_t *at, const uint32_t *entries) {
+    uint64_t window = peek(streams, *at);
+    uint32_t entry = entries[window & (CODE_VALUES - 1)];
+    advance(at, entry >> 16 & 0xFF);
+    return alone_in_register((uint32_t)rest_of(window, entry) | entry >> 24 << 24);
+}
+
+VECTOR_CLONES
+static void read_differences(const uint8_t *restrict streams, uint64_t places[restrict STREAMS],
+                             const uint32_t *restrict entries, const uint16_t *restrict contexts,
+                             uint32_t *restrict out, size_t count) {
+    uint64_t a = places[0], b = places[1], c = places[2], d = places[3];
+    uint64_t e = places[4], f = places[5], g = places[6], h = places[7];
+    size_t i = 0;
+    for (; i + STREAMS <= count; i += STREAMS) {
+        out[i] = take_difference(streams, &a, entries, contexts[i]);
+        out[i + 1] = take_difference(streams, &b, entries, contexts[i + 1]);
+        out[i + 2] = take_difference(streams, &c, entries, contexts[i + 2]);
+        out[i + 3] = take_difference(streams, &d, entries, contexts[i + 3]);
+        out[i + 4] = take_difference(streams, &e, entries, contexts[i + 4]);
+        out[i + 5] = take_difference(streams, &f, entries, contexts[i + 5]);
+        out[i + 6] = take_difference(streams, &g, entries, contexts[i + 6]);
+        out[i + 7] = take_difference(streams, &h, entries, contexts[i + 7]);
+    }
+    memcpy(places, (uint64_t[]){a, b, c, d, e, f, g, h}, STREAMS * sizeof *places);
+    for (; i < count; i++) out[i] = take_difference(streams, &places[i % STREAMS], entries, contexts[i]);
+}
+
+VECTOR_CLONES
+static void read_values(const uint8_t *restrict streams, uint64_t places[restrict STREAMS],
+                        const uint32_t *restrict entries, uint32_t *restrict out, size_t count) {
+    uint64_t a = places[0], b = places[1], c = places[2], d = places[3];
+    uint64_t e = places[4], f = places[5], g = places[6], h = places[7];
+    size_t i = 0;
+    for (; i + STREAMS <= count; i += STREAMS) {
+        out[i] = take_alone(streams, &a, entries);
+        out[i + 1] = take_alone(streams, &b, entries);
+        out[i + 2] = take_alone(streams, &c, entries);
+        out[i + 3] = take_alone(streams, &d, entries);
+        out[i + 4] = take_alone(streams, &e, entries);
+        out[i + 5] = take_alone(streams, &f, entries);
+        out[i + 6] = take_alone(streams, &g, entries);
+        out[i + 7] = take_alone(streams, &h, entries);
+    }
+    memcpy(places, (uint64_t[]){a, b, c, d, e, f, g, h}, STREAMS * sizeof *places);
+    for (; i < count; i++) out[i] = take_alone(streams, &places[i % STREAMS], entries);
+}
+
+/* Where each stream of a frame begins, and the last one ends, in bytes from the first. */
+static int find_streams(const struct decoder *decoder, const struct frame *frame, size_t place[STREAMS + 1]) {
+    size_t bytes = size_bytes(decoder->parameters), end = 0;
+    for (uint32_t s = 0; s < STREAMS - 1; s++) {
+        uint32_t size = 0;
+        memcpy(&size, frame->sizes + s * bytes, bytes);
+        place[s] = end;
+        end += size;
+    }
+    place[STREAMS - 1] = end;
+    place[STREAMS] = frame->body_size - frame->codes_size;
+    return end <= place[STREAMS];
+}
+
+/* Decodes the streams of a frame into context->coded. */
+static int64_t read_streams(struct decoder *decoder, const struct frame *frame) {
+    cdelta_context *context = decoder->context;
+    size_t place[STREAMS + 1];
+    uint64_t at[STREAMS];
+    int64_t status = open_codes(decoder, frame);
+    if (status != 0) return status;
+    if (!find_streams(decoder, frame, place)) return CDELTA_ERROR_CORRUPT;
+    const uint8_t *streams = open_streams(decoder, frame);
+    if (streams == NULL) return CDELTA_ERROR_MEMORY;
+    for (uint32_t s = 0; s < STREAMS; s++) at[s] = 8 * place[s];
+    if (frame->kind == KIND_DIFFERENCE) {
+        read_differences(streams, at, context->table.entry[0], context->contexts.memory, context->coded.memory,
+                         decoder->parameters);
+    } else {
+        read_values(streams, at, context->table.entry[0], context->coded.memory, decoder->parameters);
+    }
+    /* Each stream must have been read to its end, and no further. */
+    for (uint32_t s = 0; s < STREAMS; s++)
+        if ((at[s] + 7) / 8 != place[s + 1]) return CDELTA_ERROR_CORRUPT;
+    return 0;
+}
+
+/* Decodes a frame whose parent is decoded. */
+static int64_t decode_frame(struct decoder *decoder, struct frame *frame, float *out) {
+    cdelta_context *context = decoder->context;
+    uint32_t parameters = decoder->parameters;
+    size_t bytes = sizeof(float) * (size_t)parameters;
+    const float *parent = frame->parent == NO_PARENT ? NULL : decoder->frames[frame->parent].values;
+    int64_t status = 0;
+    switch (frame->kind) {
+    case KIND_SAME:
+        if (parent != NULL) {
+            memcpy(out, parent, bytes);
+        } else {
+            memset(out, 0, bytes);
+        }
+        break;
+    case KIND_RAW: memcpy(out, frame->body, bytes); break;
+    case KIND_ALONE:
+        status = read_streams(decoder, frame);
+        if (status == 0) cdelta_unrotate(context->coded.memory, (float_bits *)out, parameters);
+        break;
+    default:
+        cdelta_find_contexts((const float_bits *)parent, frame->base, context->contexts.memory, parameters);
+        status = read_streams(decoder, frame);
+        if (status == 0)
+            cdelta_add(context->coded.memory, (const float_bits *)parent, (float_bits *)out, parameters);
+    }
+    frame->values = out;
+    return status;
+}
+
+/* Decodes a frame after those that it is built from. */
+static int64_t decode_path(struct decoder *decoder, uint32_t index) {
+    uint32_t path[MAX_DEPTH + 1], depth = 0;
+    path[0] = index;
+    while (decoder->frames[path[depth]].parent != NO_PARENT) {
+        uint32_t parent = decoder->frames[path[depth]].parent;
+        if (decoder->frames[parent].values != NULL) break;
+        if (depth == MAX_DEPTH) return CDELTA_ERROR_CORRUPT;
+        path[++depth] = parent;
+    }
+    size_t bytes = sizeof(float) * (size_t)decoder->parameters;
+    for (uint32_t i = depth; i > 0; i--) {
+        struct frame *frame = &decoder->frames[path[i]];
+        float *out = frame->output;
+        if (out == NULL)
+            out = (float *)((char *)decoder->context->ancestors.memory + bytes * decoder->ancestors++);
+        int64_t status = decode_frame(decoder, frame, out);
+        if (status != 0) return status;
+    }
+    return decode_frame(decoder, &decoder->frames[index], decoder->frames[index].output);
+}
+
+/* Makes room for the ancestors of all wanted frames. */
+static int64_t reserve(cdelta_context *context, uint32_t wanted, uint32_t frames, uint32_t parameters) {
+    size_t bytes = sizeof(float) * (size_t)parameters;
+    size_t ancestors = (size_t)wanted * MAX_DEPTH;
+    if (ancestors > frames) ancestors = frames;
+    if (cdelta_reserve(&context->contexts, sizeof(uint16_t) * (size_t)parameters) != 0 || cdelta_reserve(&context->coded, bytes) != 0
+        || cdelta_reserve(&context->ancestors, ancestors * bytes) != 0)
+        return CDELTA_ERROR_MEMORY;
+    return 0;
+}
+
+int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
+                    uint32_t count, const uint32_t *wanted, float *const *outputs) {
     uint32_t frames, width;
     int64_t status = cdelta_header(chunk, size, &frames, &width);
     if (status != 0) return status;
     if (width != parameters) return CDELTA_ERROR_PARAMETERS;
-    if (count == 0 || first >= frames || count > frames - first) return CDELTA_ERROR_ARGUMENT;
-    status = cdelta_reserve(context, parameters);
-    if (status == 0) status = read_directory(context, chunk, size, frames);
+    for (uint32_t i = 0; i < count; i++)
+        if (wanted[i] >= frames) return CDELTA_ERROR_ARGUMENT;
+    struct decoder decoder = {
+        .context = context, .end = (const uint8_t *)chunk + size, .count = frames, .parameters = parameters};
+    context->table_codes = NULL;
+    status = read_directory(&decoder, chunk);
+    if (status == 0) status = reserve(context, count, frames, parameters);
     if (status != 0) return status;
+    for (uint32_t i = 0; i < count; i++) decoder.frames[wanted[i]].output = outputs[i];
+    for (uint32_t i = 0; i < count && status == 0; i++) {
+        struct frame *frame = &decoder.frames[wanted[i]];
+        if (frame->values == NULL) status = decode_path(&decoder, wanted[i]);
+        /* A frame that is wanted twice. */
+        if (status == 0 && frame->values != outputs[i])
+            memcpy(outputs[i], frame->values, sizeof(float) * (size_t)parameters);
+        if (status == 0 && frame->checksum != frame_checksum(outputs[i], parameters))
+            status = CDELTA_ERROR_CHECKSUM;
+    }
+    return status == 0 ? count : status;
+}
 
-    /* The wanted frames are built from the last keyframe that is not behind the first of them. */
-    const struct block *block = context->blocks;
-    uint32_t f = 0;
-    for (uint32_t at = 0, b = 0; at <= first; at += context->blocks[b++].frames) {
-        if (!context->blocks[b].keyframe) continue;
-        block = &context->blocks[b];
-        f = at;
-    }
-    const void *previous = NULL;
-    for (; f < first + count; block++) {
-        const uint8_t *planes[PLANES];
-        size_t step[PLANES];
-        status = open_block(context, block, planes, step);
-        if (status != 0) return status;
-        if (block->keyframe) previous = context->zeros;
-        for (uint32_t i = 0; i < block->frames && f < first + count; i++, f++) {
-            void *values = context->held[f & 1];
-            if (f >= first) values = out + (size_t)(f - first) * parameters;
-            cdelta_merge(planes, previous, values, parameters);
-            for (int p = 0; p < PLANES; p++) planes[p] += step[p];
-            previous = values;
-            if (f < first) continue;
-            uint32_t checksum;
-            memcpy(&checksum, block->checksums + (size_t)i * CHECKSUM_BYTES, CHECKSUM_BYTES);
-            if (checksum != frame_checksum(values, parameters)) return CDELTA_ERROR_CHECKSUM;
+int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
+                      uint32_t first, uint32_t count, float *out) {
+    if (count == 0 || count > CDELTA_MAX_FRAMES || first > CDELTA_MAX_FRAMES) return CDELTA_ERROR_ARGUMENT;
+    uint32_t *wanted = malloc(count * sizeof *wanted);
+    float **outputs = malloc(count * sizeof *outputs);
+    int64_t status = CDELTA_ERROR_MEMORY;
+    if (wanted != NULL && outputs != NULL) {
+        for (uint32_t i = 0; i < count; i++) {
+            wanted[i] = first + i;
+            outputs[i] = out + (size_t)i * parameters;
         }
+        status = cdelta_pick(context, chunk, size, parameters, count, wanted, outputs);
     }
-    return count;
+    free(wanted);
+    free(outputs);
+    return status;
 }

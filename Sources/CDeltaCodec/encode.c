@@ -1,80 +1,218 @@
 #include "format.h"
-#include "planes.h"
+#include "values.h"
 
 /*
- * Differences of short frames share a block: a Huffman table costs some 50 bytes, and 2 microseconds to set
- * up when decoding. Much longer blocks lose again, because the differences shrink as training goes on, and
- * because a frame alone costs the decoding of its block.
+ * From so many parameters on, each difference has codes of its own: they take some 100 bytes, and 1 microsecond
+ * to set up when decoding, and save 1 % of a frame. Smaller frames share those of the chunk.
  */
-enum { BLOCK_VALUES = 16384 };
+enum { OWN_CODES_PARAMETERS = 4096 };
+
+/* Frames in which each has one frame in the middle to build on; more would be too far from it. */
+enum { WINDOW = 32 };
+
+/* Where contexts begin, below the average of reference exponent + bits of the difference; measured. */
+enum { CONTEXT_OFFSET = 24 };
+
+/* What one call of the encoder works on. */
+struct encoder {
+    cdelta_context *context;
+    const float *values;
+    uint32_t frames, parameters;
+    struct codes common;
+};
 
 size_t cdelta_bound(uint32_t frames, uint32_t parameters) {
     if (frames == 0 || frames > CDELTA_MAX_FRAMES) return 0;
     if (parameters == 0 || parameters > CDELTA_MAX_PARAMETERS) return 0;
-    return HEADER_BYTES + (size_t)frames * (MAX_ENTRY_BYTES + CHECKSUM_BYTES + PLANES * (size_t)parameters);
+    size_t entry = entry_bytes(parameters);
+    /* The encoder writes a frame behind the longest directory before it knows that raw would be shorter. */
+    size_t overshoot = MAX_CODES_BYTES + STREAMS + (size_t)parameters * MAX_VALUE_BITS / 8;
+    return HEADER_BYTES + MAX_CODES_BYTES + (size_t)frames * (entry + sizeof(float) * (size_t)parameters)
+        + overshoot;
 }
 
-static uint8_t *put_varint(uint8_t *at, uint32_t value) {
-    for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
-    *at++ = (uint8_t)value;
-    return at;
+static const float *frame_values(const struct encoder *encoder, uint32_t frame) {
+    return encoder->values + (size_t)frame * encoder->parameters;
 }
-
-/* A plane is worth compressing when it gets shorter by a 32nd: a raw plane is free to decode. */
-static size_t worthwhile(uint32_t count) { return count - count / 32; }
 
 static int is_zero(const void *bytes, size_t size) {
     const uint8_t *at = bytes;
     return at[0] == 0 && memcmp(at, at + 1, size - 1) == 0;
 }
 
-/*
- * Whether a plane looks like noise, by the chance that two of its bytes are equal: 1/256 for noise, and more
- * than 1/233 where order-0 entropy could save a 60th or so. Integers, so that every machine decides alike.
- */
-static int is_noise(const uint8_t *plane, uint32_t count) {
-    uint32_t histogram[4][256];
-    memset(histogram, 0, sizeof histogram);
-    uint32_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        for (int lane = 0; lane < 4; lane++) histogram[lane][plane[i + lane]]++;
-    for (; i < count; i++) histogram[0][plane[i]]++;
-    uint64_t equal = 0;
-    for (int byte = 0; byte < 256; byte++) {
-        uint64_t n = 0;
-        for (int lane = 0; lane < 4; lane++) n += histogram[lane][byte];
-        equal += n * (n - (n > 0));
+/* What the frame at a place of a window is built from. */
+static uint32_t parent_place(uint32_t place, uint32_t count, uint32_t middle) {
+    switch (place % 3) {
+    case 0: return place + 1 < count ? place + 1 : place > 1 ? place - 2 : middle;
+    case 1: return middle;
+    default: return place - 1;
     }
-    return equal * 233 <= (uint64_t)count * (count - 1);
 }
 
-/* Stores a plane the shortest way; returns its mode and moves `body` behind it. */
-static int put_plane(cdelta_context *context, const uint8_t *plane, uint32_t count, uint8_t **body,
-                     uint32_t *packed) {
-    if (is_zero(plane, count)) return MODE_ZERO;
-    if (!is_noise(plane, count)) {
-        size_t size = ZSTD_compress2(context->compressor, context->packed, worthwhile(count), plane, count);
-        if (!ZSTD_isError(size)) {
-            *packed = (uint32_t)size - MAGIC_BYTES;
-            memcpy(*body, context->packed + MAGIC_BYTES, *packed);
-            *body += *packed;
-            return MODE_ZSTD;
+/*
+ * Chooses what each frame is built from. Of three successive frames the middle one is the neighbour of the other
+ * two, and all middle ones are built from the one in the middle of the chunk, which stands alone. So a frame is
+ * at most two others away from itself, and most differences are between neighbours.
+ *
+ * Frames of zeros, which pad the end of a run, take no part.
+ */
+static void choose_parents(const struct encoder *encoder, struct frame *frames) {
+    size_t frame = sizeof(float) * (size_t)encoder->parameters;
+    for (uint32_t f = 0; f < encoder->frames;) {
+        uint32_t window[WINDOW], n = 0;
+        for (; f < encoder->frames && n < WINDOW; f++) {
+            frames[f].kind = KIND_SAME;
+            frames[f].parent = NO_PARENT;
+            if (!is_zero(frame_values(encoder, f), frame)) window[n++] = f;
+        }
+        if (n == 0) continue;
+        uint32_t middle = n / 2 / 3 * 3 + 1 < n ? n / 2 / 3 * 3 + 1 : n - 1;
+        for (uint32_t i = 0; i < n; i++) {
+            struct frame *frame = &frames[window[i]];
+            frame->kind = i == middle ? KIND_ALONE : KIND_DIFFERENCE;
+            if (i != middle) frame->parent = (uint16_t)window[parent_place(i, n, middle)];
         }
     }
-    memcpy(*body, plane, count);
-    *body += count;
-    return MODE_RAW;
 }
 
-/* The frames of the block that starts at `values`: alike (zeros or not), and few enough for one block. */
-static uint32_t block_frames(const float *values, uint32_t remaining, uint32_t parameters, int zero) {
-    uint32_t most = (zero ? MAX_BLOCK_VALUES : BLOCK_VALUES) / parameters;
-    if (most > BLOCK_FRAMES) most = BLOCK_FRAMES;
-    if (most > remaining) most = remaining;
-    uint32_t frames = 1;
-    while (frames < most && is_zero(values + (size_t)frames * parameters, parameters * sizeof(float)) == zero)
-        frames++;
-    return frames;
+/* The bits of z + 1 below its highest. */
+static uint32_t difference_symbol(uint32_t z) { return z == UINT32_MAX ? 32 : 31 - (uint32_t)__builtin_clz(z + 1); }
+
+/* Computes what a difference codes: `coded`, `symbols` and `contexts` of the context, and the frame's base. */
+static void prepare_difference(const struct encoder *encoder, struct frame *frame, uint32_t index) {
+    cdelta_context *context = encoder->context;
+    uint32_t count = encoder->parameters;
+    const float_bits *reference = (const float_bits *)frame_values(encoder, frame->parent);
+    uint32_t *coded = context->coded.memory;
+    uint8_t *symbols = context->symbols.memory;
+    cdelta_subtract((const float_bits *)frame_values(encoder, index), reference, coded, count);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        symbols[i] = (uint8_t)difference_symbol(coded[i]);
+        sum += symbols[i] + (reference[i] >> 23 & 0xFF);
+    }
+    uint64_t mean = (sum + count / 2) / count;
+    frame->base = (uint8_t)(mean < CONTEXT_OFFSET ? 0 : mean - CONTEXT_OFFSET > 255 ? 255 : mean - CONTEXT_OFFSET);
+    cdelta_find_contexts(reference, frame->base, context->contexts.memory, count);
+}
+
+/* The same for a value alone, which has the one context 0. */
+static void prepare_alone(const struct encoder *encoder, struct frame *frame, uint32_t index) {
+    cdelta_context *context = encoder->context;
+    uint32_t count = encoder->parameters;
+    uint32_t *coded = context->coded.memory;
+    uint8_t *symbols = context->symbols.memory;
+    cdelta_rotate((const float_bits *)frame_values(encoder, index), coded, count);
+    uint32_t top = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (coded[i] >> 24 > top) top = coded[i] >> 24;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t below = top - (coded[i] >> 24);
+        symbols[i] = (uint8_t)(below + 1 < SYMBOLS ? below + 1 : 0);
+    }
+    memset(context->contexts.memory, 0, sizeof(uint16_t) * (size_t)count);
+    frame->base = (uint8_t)top;
+}
+
+static void prepare(const struct encoder *encoder, struct frame *frame, uint32_t index) {
+    if (frame->kind == KIND_DIFFERENCE) {
+        prepare_difference(encoder, frame, index);
+    } else {
+        prepare_alone(encoder, frame, index);
+    }
+}
+
+static void count_symbols(const struct encoder *encoder, struct histogram *histogram) {
+    const uint8_t *symbols = encoder->context->symbols.memory;
+    const uint16_t *contexts = encoder->context->contexts.memory;
+    for (uint32_t i = 0; i < encoder->parameters; i++) histogram->count[contexts[i] / CODE_VALUES][symbols[i]]++;
+}
+
+/* Writes one stream; returns what follows it. */
+static uint8_t *put_stream(const struct encoder *encoder, const struct codes *codes, int is_difference,
+                           uint32_t stream, uint8_t *out) {
+    const uint8_t *symbols = encoder->context->symbols.memory;
+    const uint16_t *contexts = encoder->context->contexts.memory;
+    const uint32_t *coded = encoder->context->coded.memory;
+    uint64_t held = 0;
+    uint32_t bits = 0;
+    for (uint32_t i = stream; i < encoder->parameters; i += STREAMS) {
+        uint32_t context = contexts[i] / CODE_VALUES;
+        uint8_t symbol = symbols[i], length = codes->length[context][symbol];
+        uint32_t rest = is_difference ? difference_rest(symbol) : alone_rest(symbol);
+        uint64_t low = (coded[i] + (uint32_t)is_difference) & ((UINT64_C(1) << rest) - 1);
+        held |= (codes->code[context][symbol] | low << length) << bits;
+        bits += length + rest;
+        /* At most 7 bits are left over, and 40 come: they fit. */
+        for (; bits >= 8; bits -= 8, held >>= 8) *out++ = (uint8_t)held;
+    }
+    if (bits > 0) *out++ = (uint8_t)held;
+    return out;
+}
+
+/* Writes the body of a coded frame; returns what follows it. */
+static uint8_t *put_body(const struct encoder *encoder, struct frame *frame, uint32_t index, uint8_t *out) {
+    int is_difference = frame->kind == KIND_DIFFERENCE;
+    struct codes own;
+    const struct codes *codes = &encoder->common;
+    prepare(encoder, frame, index);
+    if (!is_difference || encoder->parameters >= OWN_CODES_PARAMETERS) {
+        struct histogram histogram = {0};
+        count_symbols(encoder, &histogram);
+        cdelta_make_codes(&histogram, &own);
+        codes = &own;
+        frame->codes_size = (uint32_t)cdelta_write_codes(codes, out);
+        out += frame->codes_size;
+    }
+    for (uint32_t s = 0; s < STREAMS; s++) {
+        uint8_t *end = put_stream(encoder, codes, is_difference, s, out);
+        frame->size[s] = (uint32_t)(end - out);
+        out = end;
+    }
+    return out;
+}
+
+/* The codes that small differences share; none are used where each has its own. */
+static void make_common_codes(struct encoder *encoder, struct frame *frames) {
+    memset(&encoder->common, 0, sizeof encoder->common);
+    if (encoder->parameters >= OWN_CODES_PARAMETERS) return;
+    struct histogram histogram = {0};
+    for (uint32_t f = 0; f < encoder->frames; f++) {
+        if (frames[f].kind != KIND_DIFFERENCE) continue;
+        prepare(encoder, &frames[f], f);
+        count_symbols(encoder, &histogram);
+    }
+    cdelta_make_codes(&histogram, &encoder->common);
+}
+
+/* Writes a frame's body, the shortest way; returns what follows it. */
+static uint8_t *put_frame(const struct encoder *encoder, struct frame *frame, uint32_t index, uint8_t *out) {
+    size_t raw = sizeof(float) * (size_t)encoder->parameters;
+    const float *values = frame_values(encoder, index);
+    if (frame->kind == KIND_SAME) return out;
+    if (frame->parent != NO_PARENT && memcmp(values, frame_values(encoder, frame->parent), raw) == 0) {
+        frame->kind = KIND_SAME;
+        return out;
+    }
+    uint8_t *end = put_body(encoder, frame, index, out);
+    if ((size_t)(end - out) < raw) return end;
+    *frame = (struct frame){.kind = KIND_RAW, .parent = NO_PARENT};
+    memcpy(out, values, raw);
+    return out + raw;
+}
+
+static void put_entry(const struct encoder *encoder, const struct frame *frame, uint32_t index, uint8_t *out) {
+    uint32_t checksum = frame_checksum(frame_values(encoder, index), encoder->parameters);
+    uint16_t codes_size = (uint16_t)frame->codes_size;
+    uint32_t body_size = (uint32_t)frame->body_size;
+    out[0] = frame->kind;
+    out[1] = frame->base;
+    memcpy(out + 2, &frame->parent, 2);
+    memcpy(out + 4, &checksum, 4);
+    memcpy(out + 8, &body_size, 4);
+    memcpy(out + 12, &codes_size, 2);
+    size_t bytes = size_bytes(encoder->parameters);
+    for (uint32_t s = 0; s < STREAMS - 1; s++) memcpy(out + FIXED_ENTRY_BYTES + s * bytes, &frame->size[s], bytes);
 }
 
 int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t frames, uint32_t parameters,
@@ -82,40 +220,31 @@ int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t fra
     size_t bound = cdelta_bound(frames, parameters);
     if (bound == 0) return CDELTA_ERROR_ARGUMENT;
     if (capacity < bound) return CDELTA_ERROR_CAPACITY;
-    int64_t status = cdelta_reserve(context, parameters);
-    if (status != 0) return status;
+    if (cdelta_reserve(&context->frames, frames * sizeof(struct frame)) != 0
+        || cdelta_reserve(&context->contexts, sizeof(uint16_t) * (size_t)parameters) != 0 || cdelta_reserve(&context->symbols, parameters) != 0
+        || cdelta_reserve(&context->coded, sizeof(uint32_t) * (size_t)parameters) != 0)
+        return CDELTA_ERROR_MEMORY;
 
-    uint8_t *entry = out;
-    memcpy(entry, CHUNK_MAGIC, sizeof CHUNK_MAGIC);
-    memcpy(entry + 4, &parameters, 4);
-    memcpy(entry + 8, &(uint16_t){(uint16_t)frames}, 2);
-    entry += HEADER_BYTES;
-    /* The planes wait behind the longest directory there can be, then close up to the real one. */
-    uint8_t *bodies = entry + (size_t)frames * (MAX_ENTRY_BYTES + CHECKSUM_BYTES), *body = bodies;
+    struct encoder encoder = {.context = context, .values = values, .frames = frames, .parameters = parameters};
+    struct frame *all = context->frames.memory;
+    memset(all, 0, frames * sizeof *all);
+    choose_parents(&encoder, all);
+    make_common_codes(&encoder, all);
 
-    for (uint32_t f = 0, count; f < frames; f += count, values += (size_t)count * parameters) {
-        /* Frames of zeros cost nothing as keyframes, but a whole frame as a difference. */
-        int zero = is_zero(values, parameters * sizeof(float));
-        int keyframe = f == 0 || zero;
-        count = keyframe && !zero ? 1 : block_frames(values, frames - f, parameters, zero);
-        *entry++ = (uint8_t)(count | (keyframe ? KEYFRAME : 0));
-        uint8_t *modes = entry++;
-        *modes = 0;
-        if (!zero) {
-            const void *reference = keyframe ? (const void *)context->zeros : values - parameters;
-            cdelta_split((const float_bits *)values, reference, context->planes, count * parameters);
-            for (int p = 0; p < PLANES; p++) {
-                uint32_t packed = 0;
-                int mode = put_plane(context, context->planes[p], count * parameters, &body, &packed);
-                *modes |= (uint8_t)(mode << 2 * p);
-                if (mode == MODE_ZSTD) entry = put_varint(entry, packed);
-            }
-        }
-        for (uint32_t i = 0; i < count; i++, entry += CHECKSUM_BYTES) {
-            uint32_t checksum = frame_checksum(values + (size_t)i * parameters, parameters);
-            memcpy(entry, &checksum, CHECKSUM_BYTES);
-        }
+    uint8_t *header = out, *at = header + HEADER_BYTES;
+    uint16_t common = (uint16_t)cdelta_write_codes(&encoder.common, at);
+    memcpy(header, CHUNK_MAGIC, sizeof CHUNK_MAGIC);
+    memcpy(header + 4, &parameters, 4);
+    memcpy(header + 8, &(uint16_t){(uint16_t)frames}, 2);
+    memcpy(header + 10, &common, 2);
+    at += common;
+
+    uint8_t *body = at + frames * entry_bytes(parameters);
+    for (uint32_t f = 0; f < frames; f++, at += entry_bytes(parameters)) {
+        uint8_t *end = put_frame(&encoder, &all[f], f, body);
+        all[f].body_size = (size_t)(end - body);
+        put_entry(&encoder, &all[f], f, at);
+        body = end;
     }
-    memmove(entry, bodies, (size_t)(body - bodies));
-    return (entry - (uint8_t *)out) + (body - bodies);
+    return body - (uint8_t *)out;
 }

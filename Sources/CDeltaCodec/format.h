@@ -3,58 +3,84 @@
 #define CDELTA_FORMAT_H
 
 #include "CDeltaCodec.h"
+#include "codes.h"
 
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-#include <zstd.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "Planes and checksums are defined over little-endian floats; this machine would need byte swaps."
+#error "Streams and checksums are defined over little-endian floats; this machine would need byte swaps."
 #endif
 
-enum { PLANES = 4, HEADER_BYTES = 10, MAGIC_BYTES = 4, CHECKSUM_BYTES = 4 };
+/* The chunk's header: magic, parameters, frames, bytes of the common codes. */
+enum { HEADER_BYTES = 12 };
 
-/* A block's directory entry: its frames and keyframe flag, its planes' modes, sizes and the checksums. */
-enum { ENTRY_BYTES = 2, VARINT_BYTES = 4, MAX_ENTRY_BYTES = ENTRY_BYTES + PLANES * VARINT_BYTES };
-enum { KEYFRAME = 0x80, BLOCK_FRAMES = 0x7F };
+/* How a frame is stored. */
+enum {
+    KIND_SAME = 0,       /* as its parent; zeros if it has none */
+    KIND_RAW = 1,        /* its floats */
+    KIND_ALONE = 2,      /* coded without a parent */
+    KIND_DIFFERENCE = 3, /* coded as the difference from its parent */
+};
 
-/* A block of more than one frame has at most so many values, which bounds a reader's memory. */
-enum { MAX_BLOCK_VALUES = 65536 };
+enum { NO_PARENT = 0xFFFF };
 
-/* How a plane is stored: two bits each in a block's mode byte, plane 0 (the low bytes) lowest. */
-enum { MODE_ZERO = 0, MODE_RAW = 1, MODE_ZSTD = 2 };
+/* A frame is built from at most this many others, so that a reader's work and memory are bounded. */
+enum { MAX_DEPTH = 8 };
+
+/* Value i of a frame lies in stream i mod 8: a processor decodes several streams at a time. */
+enum { STREAMS = 8 };
+
+/* The most bits of a value: a code, and 32 bits as they are. */
+enum { MAX_VALUE_BITS = CODE_BITS + 32 };
 
 static const uint8_t CHUNK_MAGIC[4] = {'C', 'C', 'D', CDELTA_VERSION};
 
-/* Every Zstandard frame starts with these, so a plane does not store them. */
-static const uint8_t ZSTD_MAGIC[MAGIC_BYTES] = {0x28, 0xB5, 0x2F, 0xFD};
+/* A stream's size is a uint16 where that is always enough, else a uint32. */
+static inline size_t size_bytes(uint32_t parameters) { return parameters <= 65536 ? 2 : 4; }
 
-/* A block's directory entry, read. */
-struct block {
-    const uint8_t *checksums;
+/* A frame's entry in the directory: kind, base, parent, checksum, bytes of its body, bytes of its own codes (0 where
+ * it uses the common ones), and of all its streams but the last. */
+enum { FIXED_ENTRY_BYTES = 14 };
+static inline size_t entry_bytes(uint32_t parameters) {
+    return FIXED_ENTRY_BYTES + (STREAMS - 1) * size_bytes(parameters);
+}
+
+/* A frame's entry, read. */
+struct frame {
+    uint32_t size[STREAMS]; /* encoder */
+    const uint8_t *sizes;   /* decoder: the streams' sizes in the directory */
+    uint32_t codes_size;
     const uint8_t *body;
-    uint32_t size[PLANES];
-    uint32_t frames;
-    uint8_t keyframe;
-    uint8_t modes;
+    size_t body_size;
+    const float *values; /* NULL until it is decoded */
+    float *output;       /* where it is wanted; NULL if it is not */
+    uint32_t checksum;
+    uint16_t parent;
+    uint8_t kind;
+    uint8_t base;
+};
+
+/* Memory that grows when more is asked for. */
+struct buffer {
+    void *memory;
+    size_t size;
 };
 
 struct cdelta_context {
-    ZSTD_CCtx *compressor;
-    ZSTD_DCtx *decompressor;
-    uint32_t parameters; /* what `memory` is laid out for */
-    uint8_t *memory;
-    uint8_t *planes[PLANES]; /* of the largest block */
-    uint8_t *packed;         /* a compressed plane with its magic */
-    uint8_t *zeros;          /* a frame of zeros: what keyframes are differences from */
-    uint8_t *held[2];        /* the two latest frames before the wanted ones */
-    struct block *blocks;
-    uint32_t block_capacity;
+    struct buffer frames;     /* struct frame each */
+    struct buffer ancestors;  /* float frames that nobody asked for, but others are built on */
+    struct buffer contexts;   /* a frame's contexts, times CODE_VALUES, a uint16 a value */
+    struct buffer symbols;    /* encoder: a frame's symbols */
+    struct buffer coded;      /* a frame's values before they are floats, or before they are written */
+    struct buffer tail;       /* a copy of streams at the end of a chunk, with room behind */
+    struct decoding_table table;
+    const uint8_t *table_codes; /* whose codes `table` is of; NULL for none */
 };
 
-/* Lays the working memory out for frames of this size. 0, or CDELTA_ERROR_MEMORY. */
-int64_t cdelta_reserve(cdelta_context *context, uint32_t parameters);
+/* Makes room for `size` bytes; what was there may be lost. 0, or CDELTA_ERROR_MEMORY. */
+int64_t cdelta_reserve(struct buffer *buffer, size_t size);
 
 static inline uint32_t frame_checksum(const void *values, uint32_t parameters) {
     return (uint32_t)XXH3_64bits(values, (size_t)parameters * sizeof(float));

@@ -156,7 +156,7 @@ struct HDF5Filter: Equatable {
 
   init(_ header: ShardHeader) {
     switch header.codec {
-    case .delta: (id, values) = (52225, [1, UInt32(header.parameterCount), UInt32(header.rowsPerChunk)])
+    case .delta: (id, values) = (52225, [2, UInt32(header.parameterCount), UInt32(header.rowsPerChunk)])
     case .zstd: (id, values) = (32015, [3])
     }
   }

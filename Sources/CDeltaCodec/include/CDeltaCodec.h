@@ -2,15 +2,15 @@
  * The `delta` codec: checkpoints of one training run, packed without loss.
  *
  * Consecutive checkpoints of a run are close together, but float32 hides it: sign, exponent and mantissa share
- * bytes, and the low bits of the mantissa are noise that no compressor can shrink. The codec maps each float
- * to an integer that orders as the float does, subtracts the same parameter of the checkpoint before, and
- * stores the four bytes of the differences apart, so that noise stays raw (and free to decode) and only what
- * has structure goes through Zstandard. Short frames share their planes with their neighbours in blocks of up
- * to 16,384 values, since a compressor's tables cost more than a small frame has to save. Decoding gives back
- * every bit: NaN payloads, -0, infinities, denormals.
+ * bytes, and the low bits of the mantissa are noise that no compressor can shrink. The codec maps each float to an
+ * integer that orders as the float does, and subtracts that of the same parameter in a neighbouring checkpoint. Of
+ * the difference only the number of its bits has structure: it gets a prefix code, chosen by the exponent of the
+ * neighbour's value, and the bits themselves follow as they are. Every checkpoint is built from at most two others
+ * of its chunk, so that a reader who wants one of them decodes three. Decoding gives back every bit: NaN payloads,
+ * -0, infinities, denormals.
  *
  * A chunk holds `frames` checkpoints (frames) of `parameters` floats each. The format is described, with a
- * small reader in Python, in Schemas/delta-codec.md; it is version 1 and will stay readable.
+ * small reader in Python, in Schemas/delta-codec.md; it is version 2. Version 1 was never published.
  *
  * Threads: the functions share nothing. One context serves one thread at a time.
  * Foreign bytes: cdelta_header and cdelta_decode accept anything. They never read outside the chunk, never
@@ -32,7 +32,7 @@ extern "C" {
 /** The most parameters that a frame can have: 2^27, half a gigabyte. */
 #define CDELTA_MAX_PARAMETERS 134217728u
 /** The version of the format that cdelta_encode writes: the first of the HDF5 filter's values. */
-#define CDELTA_VERSION 1u
+#define CDELTA_VERSION 2u
 
 /**
  * What went wrong. Every function below that returns an int64_t returns one of these when it fails; they are
@@ -45,11 +45,11 @@ enum cdelta_status {
     CDELTA_ERROR_FORMAT = -4,     /**< Not a delta chunk, or a version that this build does not know. */
     CDELTA_ERROR_PARAMETERS = -5, /**< The chunk's frames have another number of parameters. */
     CDELTA_ERROR_LENGTH = -6,     /**< The chunk is shorter or longer than its directory says. */
-    CDELTA_ERROR_CORRUPT = -7,    /**< A field of the directory or a compressed plane makes no sense. */
+    CDELTA_ERROR_CORRUPT = -7,    /**< A field of the directory, a code or a stream makes no sense. */
     CDELTA_ERROR_CHECKSUM = -8,   /**< A frame decoded, but not to the values that were encoded. */
 };
 
-/** Working memory, and Zstandard's two contexts; grows to the largest frame seen. */
+/** Working memory; grows to the largest frame seen. */
 typedef struct cdelta_context cdelta_context;
 
 /** A new context, or NULL when memory is short. */
@@ -58,20 +58,17 @@ cdelta_context *cdelta_create(void);
 /** Frees a context; NULL is fine. */
 void cdelta_free(cdelta_context *context);
 
-/**
- * The most bytes that cdelta_encode() can need: 10 + frames * (22 + 4 * parameters).
- * 0 when the shape is outside the limits above.
- */
+/** The most bytes that cdelta_encode() needs to work in; 0 when the shape is outside the limits above. */
 size_t cdelta_bound(uint32_t frames, uint32_t parameters);
 
 /**
  * Packs `frames` checkpoints.
  *
  * values      frames x parameters floats, one checkpoint after the other.
- * out         the chunk; its bytes depend on `values` and the version of Zstandard alone.
+ * out         the chunk; its bytes depend on `values` alone.
  * capacity    the bytes at `out`: at least cdelta_bound(frames, parameters).
  *
- * Returns the size of the chunk in bytes. Frames of zeros (padding after the end of a run) take 4 to 6 bytes.
+ * Returns the size of the chunk in bytes. Frames of zeros (padding after the end of a run) take 28 bytes.
  */
 int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t frames, uint32_t parameters,
                       void *out, size_t capacity);
@@ -88,7 +85,14 @@ int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t fra
 int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
                       uint32_t first, uint32_t count, float *out);
 
-/** The shape of a chunk, from its first 10 bytes. Returns 0, or an error that leaves the outputs alone. */
+/**
+ * Unpacks any frames of a chunk, as cdelta_decode() does: frame `wanted[i]` to `outputs[i]`, for i < count.
+ * What several of them are built from is decoded once. Returns `count`.
+ */
+int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
+                    uint32_t count, const uint32_t *wanted, float *const *outputs);
+
+/** The shape of a chunk, from its first 12 bytes. Returns 0, or an error that leaves the outputs alone. */
 int64_t cdelta_header(const void *chunk, size_t size, uint32_t *frames, uint32_t *parameters);
 
 /** An English sentence about a negative return value; never NULL. The text is static. */
