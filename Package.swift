@@ -14,12 +14,17 @@ let swift: [SwiftSetting] =
 
 let c: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
 
+// Libraries for other programs bring along HDF5, Zstandard and the rest.
+let linkArchives = "-use-ld=\(Context.packageDirectory)/Scripts/link"
+
 let package = Package(
   name: "checkpoint-corpus",
   products: [
     .executable(name: "corpus", targets: ["CorpusCLI"]),
     // What HDF5_PLUGIN_PATH points at: h5py, h5dump and the rest read `delta` shards through it.
     .library(name: "H5ZCheckpointDelta", type: .dynamic, targets: ["CDeltaPlugin"]),
+    // For C, and for all that can call it, such as Python.
+    .library(name: "checkpoint_corpus", type: .dynamic, targets: ["CInterface"]),
   ],
   dependencies: [
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -35,7 +40,13 @@ let package = Package(
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
     .target(
       name: "CDeltaPlugin", dependencies: ["CDeltaCodec"], cSettings: c,
-      linkerSettings: [.unsafeFlags(["-static-stdlib", "-nostartfiles"], .when(platforms: [.linux]))]),
+      linkerSettings: [
+        .unsafeFlags(
+          [
+            "-static-stdlib", "-nostartfiles", linkArchives,
+            "-Xlinker", "-Bsymbolic", "-Xlinker", "--exclude-libs", "-Xlinker", "ALL",
+          ], .when(platforms: [.linux]))
+      ]),
     .target(name: "CLinux", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
     .target(name: "Datasets", dependencies: ["Corpus", "CZlib"], swiftSettings: swift),
@@ -55,6 +66,21 @@ let package = Package(
     .target(
       name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
+    .target(name: "CCheckpointCorpus", cSettings: c),
+    .target(
+      name: "CInterface",
+      dependencies: ["CCheckpointCorpus", "Corpus", "Datasets", "MetricIndex", "Generators"],
+      exclude: ["exports.map"], swiftSettings: swift,
+      linkerSettings: [
+        .unsafeFlags(
+          [
+            "-static-stdlib", linkArchives,
+            "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CInterface/exports.map",
+            "-Xlinker", "-Bsymbolic", "-Xlinker", "-z", "-Xlinker", "defs",
+            // What Foundation stands on, which its modules name only where they are compiled against its archive.
+            "-lCoreFoundation", "-l_FoundationCollections", "-l_FoundationCShims", "-l_FoundationICU",
+          ], .when(platforms: [.linux]))
+      ]),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
@@ -89,6 +115,10 @@ let package = Package(
         "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport",
       ],
       swiftSettings: swift),
+    .testTarget(
+      // Not CInterface: the program links with the library as everybody does.
+      name: "CInterfaceTests", dependencies: ["ShardStore", "MetricIndex", "Corpus", "TestSupport"],
+      exclude: ["program.c"], swiftSettings: swift),
     .testTarget(
       name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
       swiftSettings: swift),

@@ -11,6 +11,8 @@ public struct CorpusError: Error, Hashable, Sendable {
     case missingDataset, malformedDataset, differentDataset
     case invalidOption, emptySelection, differentCorpus
     case diskFull, readOnly, inputOutput, resource
+    /// Of the C interface and of Python.
+    case invalidArgument, forked, claimedElsewhere
   }
 
   public var code: Code

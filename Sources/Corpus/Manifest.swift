@@ -116,6 +116,26 @@ public struct Manifest: Hashable, Sendable, Codable {
     }
   }
 
+  /// Refuses what no corpus can be made of: the architecture and the metrics of somebody's own task.
+  public func validate() throws(CorpusError) {
+    func require(_ condition: Bool, _ message: String, _ remedy: String) throws(CorpusError) {
+      if !condition { throw CorpusError(.invalidArgument, message, remedy: remedy) }
+    }
+    try require(!task.isEmpty, "the task has no name", "give it one")
+    let names = architecture.tensors.map(\.name)
+    try require(
+      Set(names).count == names.count, "two tensors of the architecture have the same name",
+      "give each a name of its own")
+    for metric in metrics {
+      try require(
+        metric.isColumnName, "a metric cannot be called \"\(metric.name)\"",
+        "use lower-case letters, digits and _, and not run, step, iteration or epoch")
+    }
+    try require(
+      Set(metrics.map(\.name)).count == metrics.count, "two metrics have the same name",
+      "give each a name of its own")
+  }
+
   /// Refuses, with what differs, a corpus whose runs would not be those of `other`.
   public func requireSameRuns(as other: Manifest, path: String) throws(CorpusError) {
     guard task == other.task else {

@@ -20,8 +20,8 @@ public struct CIFAR10Generator: Generator {
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CIFAR10Recipe
-  private let images: CIFAR10Images
-  private let kernels: Kernels
+  let images: CIFAR10Images
+  let kernels: Kernels
 
   /// A generator of runs after a recipe.
   ///

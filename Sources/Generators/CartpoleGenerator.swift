@@ -19,7 +19,7 @@ public struct CartpoleGenerator: Generator {
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CartpoleRecipe
-  private let kernels: Kernels
+  let kernels: Kernels
 
   /// A generator of runs after a recipe.
   ///

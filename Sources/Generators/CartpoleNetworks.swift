@@ -18,19 +18,25 @@ struct CartpoleNetworks: ~Copyable {
   private let policyPacked = AlignedBuffer<UInt8>(count: Int(CK_MLP_BYTES))
   private let valuePacked = AlignedBuffer<UInt8>(count: Int(CK_MLP_BYTES))
 
+  /// Networks as training begins with.
   init(recipe: CartpoleRecipe, kernels: Kernels, seed: UInt64) {
+    var initialization = OrthogonalInitialization(kernels: kernels, seed: seed)
+    let policy = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.policyGain)
+    let value = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.valueGain)
+    self.init(
+      recipe: recipe, kernels: kernels, policy: [Float(recipe.initialLogStd)] + policy, value: value)
+  }
+
+  /// Given networks: the stored parameters of a policy, and those of a value function; zeros where there are none.
+  init(recipe: CartpoleRecipe, kernels: Kernels, policy: [Float], value: [Float] = []) {
+    precondition(policy.count == Self.policyCount && value.count <= Self.valueCount)
     self.recipe = recipe
     self.kernels = kernels
     adam = ck_adam(
       learning_rate: 0, beta1: Float(recipe.adamBeta1), beta2: Float(recipe.adamBeta2),
       epsilon: Float(recipe.adamEpsilon), norm_limit: Float(recipe.gradientNormLimit), beta1_power: 1,
       beta2_power: 1)
-    var initialization = OrthogonalInitialization(kernels: kernels, seed: seed)
-    let policy = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.policyGain)
-    let value = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.valueGain)
-    for (i, parameter) in ([Float(recipe.initialLogStd)] + policy + value).enumerated() {
-      parameters.base[i] = parameter
-    }
+    for (i, parameter) in (policy + value).enumerated() { parameters.base[i] = parameter }
     pack()
   }
 

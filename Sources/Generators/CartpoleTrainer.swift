@@ -52,8 +52,8 @@ struct CartpoleTrainer: ~Copyable {
     iteration += 1
   }
 
-  /// The return of each environment's first episode under the initial policy, in the order in which they end.
-  private static func firstEpisodes(
+  /// The return of each environment's first episode under a policy, in the order in which they end.
+  static func firstEpisodes(
     _ networks: inout CartpoleNetworks, recipe: CartpoleRecipe, kernels: Kernels, seed: UInt64
   ) -> [Float] {
     var environment = CartpoleEnvironment(

@@ -19,8 +19,8 @@ public struct MNISTGenerator: Generator {
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: MNISTRecipe
-  private let images: MNISTImages
-  private let kernels: Kernels
+  let images: MNISTImages
+  let kernels: Kernels
 
   /// A generator of runs after a recipe.
   ///

@@ -39,9 +39,7 @@ package struct MNISTTrainer: ~Copyable {
     self.images = images
     order = EpochOrder(count: images.train.count, kernels: kernels, seed: seed)
     decay = CosineDecay(base: recipe.learningRate, epochs: recipe.epochs)
-    scale = ck_mnist_scale(
-      background: Float(-recipe.pixelMean / recipe.pixelDeviation),
-      scale: Float(1 / (255 * recipe.pixelDeviation)))
+    scale = ck_mnist_scale(recipe)
     sgd = ck_sgd(
       learning_rate: 0, momentum: Float(recipe.momentum), weight_decay: Float(recipe.weightDecay))
 
@@ -102,6 +100,15 @@ package struct MNISTTrainer: ~Copyable {
       parameters.base[i] = Float(1 / Double(inputs).squareRoot()) * (2 * parameters.base[i] - 1)
     }
     return parameters
+  }
+}
+
+extension ck_mnist_scale {
+  /// What a recipe does to pixels.
+  init(_ recipe: MNISTRecipe) {
+    self.init(
+      background: Float(-recipe.pixelMean / recipe.pixelDeviation),
+      scale: Float(1 / (255 * recipe.pixelDeviation)))
   }
 }
 

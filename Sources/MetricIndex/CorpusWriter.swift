@@ -44,6 +44,45 @@ public final class CorpusWriter: Sendable {
   /// Whether another process is making a run.
   public func isClaimed(_ seed: Int64) -> Bool { claims.isTaken(seed) }
 
+  /// Whether a run is stored by now.
+  public func isStored(_ seed: Int64) throws(CorpusError) -> Bool {
+    try storedRuns.withLock { (stored) throws(CorpusError) in try stored.contains(seed) }
+  }
+
+  /// Claims a run for those who make it elsewhere than in ``store(_:with:make:)``, and then call ``store(claimed:)``
+  /// or ``release(_:)``.
+  ///
+  /// - Throws: `alreadyExists` for a run that is stored, `claimedElsewhere`.
+  public func claim(_ seed: Int64) throws(CorpusError) {
+    guard try claims.take(seed) else {
+      throw CorpusError(
+        .claimedElsewhere, "run \(seed) of \(directory.path) is being made by somebody else",
+        remedy: "make another one meanwhile, or end the other process")
+    }
+    do throws(CorpusError) {
+      guard try !isStored(seed) else {
+        throw CorpusError(
+          .alreadyExists, "run \(seed) is stored in \(directory.path)",
+          remedy: "leave it out: a stored run is never changed")
+      }
+    } catch {
+      claims.release(seed)
+      throw error
+    }
+  }
+
+  /// Gives up a claimed run.
+  public func release(_ seed: Int64) { claims.release(seed) }
+
+  /// Stores and indexes a run that is claimed by this writer, and ends the claim; a failure leaves it claimed.
+  public func store(claimed run: Run) throws(CorpusError) {
+    let header = ShardHeader(
+      manifest: directory.manifest, codec: directory.manifest.codec, checkpoints: run.count)
+    var encoder = try RunEncoder(header: header)
+    _ = try put(run, with: &encoder)
+    claims.release(run.seed)
+  }
+
   /// Makes, stores and indexes one run, unless it is stored or another process is at it.
   ///
   /// - Parameters:
@@ -55,18 +94,21 @@ public final class CorpusWriter: Sendable {
     guard try claims.take(seed) else { return .claimedElsewhere }
     // Kept until the run is in the index: who finds the file before that knows that someone is at it.
     defer { claims.release(seed) }
-    let isStored = try storedRuns.withLock { (stored) throws(CorpusError) in try stored.contains(seed) }
-    if isStored { return .found }
+    if try isStored(seed) { return .found }
     guard let run = try make() else { return .abandoned }
     precondition(run.seed == seed)
+    return .stored(try put(run, with: &encoder))
+  }
+
+  private func put(_ run: Run, with encoder: inout RunEncoder) throws(CorpusError) -> EncodedRun {
     let encoded = try encoder.encode(run)
-    let file = directory.runFile(seed: seed)
+    let file = directory.runFile(seed: run.seed)
     var writer = try ShardWriter(
       path: directory.absolute(file), header: encoder.header, counts: [run.count],
       bytes: encoded.compressedBytes)
     try writer.append(encoded)
     try writer.finish()
     try index?.ingest([file])
-    return .stored(encoded)
+    return encoded
   }
 }

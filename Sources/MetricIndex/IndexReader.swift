@@ -113,12 +113,12 @@ public final class IndexReader: Sendable {
     return rows
   }
 
-  private static func queryError(_ error: DatabaseError, path: String) -> CorpusError {
+  static func queryError(_ error: DatabaseError, path: String) -> CorpusError {
     let message = error.message ?? "no message"
     switch error.resultCode {
     case .SQLITE_READONLY:
       return CorpusError(
-        .invalidSQL, "the SQL would write, and `corpus query` only reads",
+        .invalidSQL, "the SQL would write, and queries only read",
         remedy: "ask with SELECT; to keep "
           + "tables of your own, ATTACH the index in a database of yours", cause: message)
     case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_INTERRUPT,

@@ -71,7 +71,7 @@ import Testing
     try fixture.generated("0")
     expect(
       try Command.run("query", fixture.path, "SELECT x FROM runs"), says: "no such column: x", "index.sql")
-    expect(try Command.run("query", fixture.path, "DELETE FROM runs"), says: "only reads")
+    expect(try Command.run("query", fixture.path, "DELETE FROM runs"), says: "only read")
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     expect(
       try Command.run("query", fixture.path, endless, "--timeout", "0.2"), says: "interrupted", status: 130)

@@ -1,0 +1,332 @@
+/** checkpoint_corpus.h: corpora of neural-network checkpoints, from C and from all that can call C.
+ *
+ * A corpus is a directory that holds the training runs of one task. A run, named by its seed, is a row of
+ * checkpoints, called its steps and counted from 0; a checkpoint is a vector of P float32 parameters, with the
+ * iteration of the training that it was taken at, and the values of the corpus's metrics. An index in SQLite says
+ * where everything is and answers questions in SQL; Schemas/index.sql describes its tables.
+ *
+ *     cc_corpus *corpus;
+ *     if (cc_corpus_open("corpora/cartpole", 0, &corpus) != CC_OK) {
+ *         fprintf(stderr, "%s: %s\n", cc_error_message(), cc_error_remedy());
+ *         return 1;
+ *     }
+ *     float *vector = malloc(sizeof(float) * cc_corpus_parameter_count(corpus));
+ *     if (cc_corpus_read(corpus, 7, 199, 200, vector) == CC_OK) ...     // the last checkpoint of run 7
+ *     cc_corpus_close(corpus);
+ *
+ * Link with -lcheckpoint_corpus. The library brings along all that it needs but the C and C++ runtimes of the
+ * system, and exports nothing but the names below, under the symbol version CHECKPOINT_CORPUS_1: names and
+ * meanings of that version stay as they are. A process may use another HDF5, SQLite or Zstandard beside it.
+ *
+ * ERRORS. Functions that can fail return an int: CC_OK, which is 0, or one of the codes below, all of them above 0.
+ * Then cc_error_message() says what happened, and cc_error_remedy() what to do about it. What a function gives back
+ * through pointers is set only when it returns CC_OK.
+ *
+ * MEMORY. What is opened is closed by the function of that name, which takes NULL as well; its handle is not valid
+ * after that. Strings and arrays that the library returns are its own; each function says how long they are valid.
+ * Strings are UTF-8 and end with a 0. Arrays are row-major.
+ *
+ * THREADS. Every function may be called by any thread at any time, and a handle used by many at once; only closing
+ * a handle that another thread is using is not allowed. Errors are kept for each thread by itself.
+ *
+ * FORK. A handle belongs to the process that opened it. In a child made by fork() functions refuse it with
+ * CC_FORKED, and closing it there does nothing; what the child opens itself works. fork() waits for calls that are
+ * at work on files, but not for cc_evaluator_run().
+ *
+ * SIGNALS. The library installs no handlers. Long calls are ended from another thread: cc_rows_interrupt() and
+ * cc_evaluator_cancel().
+ */
+#ifndef CHECKPOINT_CORPUS_H
+#define CHECKPOINT_CORPUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of the library, such as "0.1.0". Valid for ever. */
+const char *cc_version(void);
+
+/* ---- Errors ---- */
+
+/** What can go wrong. New codes may be added at the end. */
+enum {
+  CC_OK = 0,
+  /** An argument that cannot be, such as NULL where something has to be, or a step that the run does not have. */
+  CC_INVALID_ARGUMENT = 1,
+  /** The handle belongs to the process that this one was forked from: open the thing again in this process. */
+  CC_FORKED = 2,
+  /** No directory, no corpus.json, or a damaged one. */
+  CC_NOT_A_CORPUS = 3,
+  /** Something is there already: a run of that seed, or other files where a corpus should go. */
+  CC_ALREADY_EXISTS = 4,
+  /** The corpus is one of another task. */
+  CC_DIFFERENT_TASK = 5,
+  /** The corpus has another recipe, architecture or other metrics. */
+  CC_DIFFERENT_RECIPE = 6,
+  /** A newer release of the library has written this. */
+  CC_UNSUPPORTED_VERSION = 7,
+  /** The corpus has no such run. */
+  CC_UNKNOWN_RUN = 8,
+  CC_MALFORMED_RANGE = 9,
+  /** The recipe is not one of its task. */
+  CC_INVALID_RECIPE = 10,
+  /** A file of the corpus does not hold what it should. */
+  CC_DAMAGED_SHARD = 11,
+  /** A file in the corpus belongs to another one. */
+  CC_FOREIGN_SHARD = 12,
+  /** Two files hold different runs of one name. */
+  CC_CONFLICTING_RUNS = 13,
+  /** The task is none of those that this library knows. */
+  CC_CANNOT_REPLAY = 14,
+  /** A run does not come out as it is recorded. */
+  CC_DIFFERENT_RUN = 15,
+  /** There is no index: see cc_index(). */
+  CC_INDEX_MISSING = 16,
+  /** The index is older than the files: see cc_index(). */
+  CC_INDEX_STALE = 17,
+  /** The index is damaged: see cc_index(). */
+  CC_INDEX_CORRUPT = 18,
+  /** SQL that SQLite does not accept, that would write, or that is not one statement. */
+  CC_INVALID_SQL = 19,
+  /** cc_rows_interrupt() or cc_evaluator_cancel() was called. */
+  CC_INTERRUPTED = 20,
+  /** A data set is not where it was looked for. */
+  CC_MISSING_DATASET = 21,
+  /** The files of a data set are not what they should be. */
+  CC_MALFORMED_DATASET = 22,
+  /** The data set is not the one that the recipe names. */
+  CC_DIFFERENT_DATASET = 23,
+  CC_DISK_FULL = 24,
+  /** Reading or writing is not permitted. */
+  CC_READ_ONLY = 25,
+  /** The system could not read or write. */
+  CC_INPUT_OUTPUT = 26,
+  /** Something has run out or is missing: memory, files, threads, instructions of the processor. */
+  CC_RESOURCE = 27,
+  /** Another process, or another handle of this one, is making the run. */
+  CC_CLAIMED_ELSEWHERE = 28
+};
+
+/** A code's name in lower case, such as "unknown_run"; "unknown" for a number that is none. Valid for ever. */
+const char *cc_error_name(int code);
+
+/** What happened when a call on this thread last failed: a sentence without a full stop that names the file or run.
+ * Empty where none has failed. Valid until another call on this thread fails. */
+const char *cc_error_message(void);
+
+/** What to do about it, likewise. */
+const char *cc_error_remedy(void);
+
+/** What the layer below said: errno's text, or HDF5's or SQLite's message; empty where it said nothing. */
+const char *cc_error_cause(void);
+
+/* ---- Reading a corpus ---- */
+
+/** A corpus that is open for reading. */
+typedef struct cc_corpus cc_corpus;
+
+/** For cc_corpus_open(): use the index even if it is older than the files. */
+enum { CC_STALE = 1 };
+
+/** Opens a corpus, without looking into its runs.
+ *
+ * path: its directory. flags: 0 or CC_STALE.
+ * Fails with CC_NOT_A_CORPUS, CC_INDEX_MISSING, CC_INDEX_STALE, CC_INDEX_CORRUPT, CC_READ_ONLY. */
+int cc_corpus_open(const char *path, unsigned flags, cc_corpus **corpus);
+
+void cc_corpus_close(cc_corpus *corpus);
+
+/** What the runs of the corpus have in common, as JSON: task, architecture (name, and of each tensor name and
+ * shape), metrics (of each name and goal), recipe and more; Schemas/corpus.md describes it. Valid until the corpus
+ * is closed. NULL only for NULL. */
+const char *cc_corpus_manifest(cc_corpus *corpus);
+
+/** P, the length of a parameter vector; 0 for NULL. */
+int64_t cc_corpus_parameter_count(cc_corpus *corpus);
+
+/** M, the number of metrics; 0 for NULL. */
+int64_t cc_corpus_metric_count(cc_corpus *corpus);
+
+/** Counts the runs and the checkpoints of the corpus as they are now. */
+int cc_corpus_count(cc_corpus *corpus, int64_t *runs, int64_t *checkpoints);
+
+/** Whether a run is fit for training on. */
+enum {
+  CC_STATUS_OK = 0,
+  /** Some parameter is not finite. */
+  CC_STATUS_NONFINITE = 1,
+  /** Some parameter's magnitude is above 10. */
+  CC_STATUS_OUT_OF_RANGE = 2
+};
+
+/** Whether a run is held out. */
+enum { CC_SPLIT_TRAIN = 0, CC_SPLIT_TEST = 1 };
+
+/** What the index says of a run. */
+typedef struct cc_run {
+  int64_t run;
+  int64_t checkpoints; /* K, the number of its steps */
+  int32_t status;      /* CC_STATUS_… */
+  int32_t split;       /* CC_SPLIT_… */
+} cc_run;
+
+/** Looks up a run. Fails with CC_UNKNOWN_RUN. */
+int cc_corpus_run(cc_corpus *corpus, int64_t run, cc_run *facts);
+
+/** Reads the parameters of the steps first ..< end of a run.
+ *
+ * parameters: receives (end - first, P).
+ * Fails with CC_UNKNOWN_RUN; CC_INVALID_ARGUMENT if the run has not these steps; CC_DAMAGED_SHARD, naming the file,
+ * if a checksum is not right. */
+int cc_corpus_read(cc_corpus *corpus, int64_t run, int64_t first, int64_t end, float *parameters);
+
+/** Reads a whole run of K steps, and proves it against its content hash if its parameters are asked for.
+ *
+ * checkpoints: K, as cc_corpus_run() tells it. Any of the arrays may be NULL.
+ * iterations: receives (K). metrics: receives (M, K), in the order of the manifest, NaN where there is no value.
+ * parameters: receives (K, P).
+ * Fails as cc_corpus_read(), and with CC_INVALID_ARGUMENT for another number of steps. */
+int cc_corpus_read_run(cc_corpus *corpus, int64_t run, int64_t checkpoints, int32_t *iterations, float *metrics,
+                       float *parameters);
+
+/** Makes a corpus's index agree with its files, or makes it anew from them alone.
+ *
+ * rebuild: not 0 to make it anew, as is needed for one that is damaged.
+ * Fails with the first of what is wrong with the files; the others are taken up all the same. */
+int cc_index(const char *path, int rebuild);
+
+/* ---- Asking in SQL ---- */
+
+/** The kinds of values. */
+enum { CC_NULL = 0, CC_INTEGER = 1, CC_REAL = 2, CC_TEXT = 3, CC_BLOB = 4 };
+
+/** A value of SQL. */
+typedef struct cc_value {
+  int32_t type;   /* CC_NULL, … */
+  int32_t unused; /* 0 */
+  int64_t length; /* of text and blob in bytes, without the 0 that text ends with */
+  union {
+    int64_t integer;
+    double real;
+    const char *text;
+    const void *blob;
+  } as;
+} cc_value;
+
+/** The rows that a statement gives, in order. */
+typedef struct cc_rows cc_rows;
+
+/** Begins a SQL statement that only reads.
+ *
+ * parameters: (count), the values of its question marks, in order; NULL for none. They are copied.
+ * Fails with CC_INVALID_SQL. While rows are open whose end has not been reached, those who store runs have to wait:
+ * don't keep them for long. */
+int cc_query(cc_corpus *corpus, const char *sql, const cc_value *parameters, size_t count, cc_rows **rows);
+
+/** The number of columns; 0 for NULL. */
+size_t cc_rows_column_count(cc_rows *rows);
+
+/** A column's name, valid until the rows are closed; NULL where there is none of this number. */
+const char *cc_rows_column(cc_rows *rows, size_t column);
+
+/** Fetches the next rows, at most `limit`.
+ *
+ * values: receives a pointer to (count, columns), valid until the next fetch on these rows or until they are closed.
+ * count: receives their number: fewer than `limit` only at the end, 0 after it.
+ * Fails with CC_INVALID_SQL for what fails only while it runs, CC_INTERRUPTED, and other errors of the index. */
+int cc_rows_fetch(cc_rows *rows, size_t limit, const cc_value **values, size_t *count);
+
+/** Ends the fetch that another thread is waiting for, and all later ones, with CC_INTERRUPTED. */
+void cc_rows_interrupt(cc_rows *rows);
+
+void cc_rows_close(cc_rows *rows);
+
+/* ---- Storing runs of one's own ---- */
+
+/** A corpus that is open for storing runs. */
+typedef struct cc_writer cc_writer;
+
+/** Opens a corpus for storing runs, making it where nothing is yet.
+ *
+ * manifest: what the runs have in common, as JSON:
+ *     {"task": "my-task",
+ *      "architecture": {"name": "mlp", "tensors": [{"name": "fc.weight", "shape": [10, 4]}, …]},
+ *      "metrics": [{"name": "test_loss", "goal": "minimize"}, …],
+ *      "recipe": {…}}
+ * and optionally "codec" ("delta" or "zstd"), "split" ({"test_fraction": 0.05, "test_limit": 2050}) and
+ * "generator_version" (0: runs that this library cannot make again).
+ * Fails with CC_INVALID_ARGUMENT for a manifest that cannot be, CC_DIFFERENT_TASK or CC_DIFFERENT_RECIPE for a corpus
+ * that is there and has another, CC_ALREADY_EXISTS where something else is there, CC_READ_ONLY, CC_DISK_FULL. */
+int cc_writer_open(const char *path, const char *manifest, cc_writer **writer);
+
+/** Gives up the runs that were begun and not stored. */
+void cc_writer_close(cc_writer *writer);
+
+/** Tells whether a run is stored: *contains becomes 1 or 0. */
+int cc_writer_contains(cc_writer *writer, int64_t seed, int *contains);
+
+/** Claims a run, so that no other process makes it until it is stored or given up. The claim of a process that dies
+ * ends with it.
+ *
+ * seed: from 0 to 2^62 - 1.
+ * Fails with CC_ALREADY_EXISTS for a run that is stored, CC_CLAIMED_ELSEWHERE. */
+int cc_writer_begin(cc_writer *writer, int64_t seed);
+
+/** Gives a run up that was begun. */
+void cc_writer_abandon(cc_writer *writer, int64_t seed);
+
+/** Stores a run, begun or not, and takes it up in the index. It is there as a whole or not at all.
+ *
+ * checkpoints: K, above 0. iterations: (K), ascending, from 0 on. metrics: (M, K), in the order of the manifest, NaN
+ * for no value. parameters: (K, P).
+ * Fails with CC_INVALID_ARGUMENT, CC_ALREADY_EXISTS, CC_CLAIMED_ELSEWHERE, CC_DISK_FULL, CC_READ_ONLY. A run that was
+ * begun stays so when this fails. */
+int cc_writer_store(cc_writer *writer, int64_t seed, int64_t checkpoints, const int32_t *iterations,
+                    const float *metrics, const float *parameters);
+
+/* ---- Judging networks ---- */
+
+/** A task that networks can be judged on, with its data. */
+typedef struct cc_evaluator cc_evaluator;
+
+/** Makes a task ready, and reads its data.
+ *
+ * task: "mnist", "cifar10" or "cartpole". recipe: its recipe as JSON, as a manifest has it; NULL for the published
+ * one. datasets: the directory of data sets; NULL for what the variable CORPUS_DATASETS names, else Data.
+ * Fails with CC_CANNOT_REPLAY for another task, CC_INVALID_RECIPE, CC_MISSING_DATASET, CC_MALFORMED_DATASET,
+ * CC_DIFFERENT_DATASET. */
+int cc_evaluator_open(const char *task, const char *recipe, const char *datasets, cc_evaluator **evaluator);
+
+void cc_evaluator_close(cc_evaluator *evaluator);
+
+/** P, the length of a parameter vector; 0 for NULL. */
+int64_t cc_evaluator_parameter_count(cc_evaluator *evaluator);
+
+/** The number E of numbers that a network is judged by; 0 for NULL. */
+size_t cc_evaluator_metric_count(cc_evaluator *evaluator);
+
+/** Their names, such as "test_loss"; valid until the evaluator is closed; NULL where there is none of this number. */
+const char *cc_evaluator_metric(cc_evaluator *evaluator, size_t metric);
+
+/** Judges networks: MNIST and CIFAR-10 by loss and error on all test images, Cartpole by the mean return of at least
+ * 256 episodes with noise. The numbers do not depend on the number of threads or on the processor.
+ *
+ * count: the number N of networks. parameters: (N, P).
+ * seed: of the random numbers of Cartpole, the same for each network; the others have none.
+ * workers: the number of threads; 0 for as many as there are processors.
+ * metrics: receives (N, E).
+ * Fails with CC_INTERRUPTED after cc_evaluator_cancel(), CC_RESOURCE if no thread can be started. */
+int cc_evaluator_run(cc_evaluator *evaluator, size_t count, const float *parameters, uint64_t seed, unsigned workers,
+                     float *metrics);
+
+/** Ends the runs of this evaluator that other threads are waiting for, within the time that a network takes. */
+void cc_evaluator_cancel(cc_evaluator *evaluator);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

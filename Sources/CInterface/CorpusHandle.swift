@@ -1,0 +1,135 @@
+public import CCheckpointCorpus
+import Corpus
+import MetricIndex
+
+/// `cc_corpus`.
+final class CorpusHandle: Handle {
+  let reader: CorpusReader
+  let manifest: CText
+  let parameterCount: Int
+
+  init(path: String, allowStale: Bool) throws(CorpusError) {
+    let directory = try CorpusDirectory(opening: path)
+    reader = CorpusReader(try IndexReader(opening: directory, allowStale: allowStale))
+    manifest = CText(try CanonicalJSON.string(directory.manifest))
+    parameterCount = directory.manifest.architecture.parameterCount
+  }
+}
+
+@c @implementation
+public func cc_corpus_open(
+  _ path: UnsafePointer<CChar>?, _ flags: UInt32, _ corpus: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let corpus = try present(corpus, "corpus")
+    guard flags & ~UInt32(CC_STALE) == 0 else { throw .invalidArgument("there are no flags \(flags)") }
+    let handle = try CorpusHandle(path: string(path, "path"), allowStale: flags & UInt32(CC_STALE) != 0)
+    corpus.pointee = handle.passed()
+  }
+}
+
+@c @implementation
+public func cc_corpus_close(_ corpus: OpaquePointer?) { ForkGate.pass { corpus.close(CorpusHandle.self) } }
+
+@c @implementation
+public func cc_corpus_manifest(_ corpus: OpaquePointer?) -> UnsafePointer<CChar>? {
+  corpus.object(CorpusHandle.self)?.manifest.start
+}
+
+@c @implementation
+public func cc_corpus_parameter_count(_ corpus: OpaquePointer?) -> Int64 {
+  Int64(corpus.object(CorpusHandle.self)?.parameterCount ?? 0)
+}
+
+@c @implementation
+public func cc_corpus_metric_count(_ corpus: OpaquePointer?) -> Int64 {
+  Int64(corpus.object(CorpusHandle.self)?.reader.directory.manifest.metrics.count ?? 0)
+}
+
+@c @implementation
+public func cc_corpus_count(
+  _ corpus: OpaquePointer?, _ runs: UnsafeMutablePointer<Int64>?, _ checkpoints: UnsafeMutablePointer<Int64>?
+) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let count = try corpus.opened(CorpusHandle.self).reader.count()
+    try present(runs, "number of runs").pointee = Int64(count.runs)
+    try present(checkpoints, "number of checkpoints").pointee = Int64(count.checkpoints)
+  }
+}
+
+@c @implementation
+public func cc_corpus_run(_ corpus: OpaquePointer?, _ run: Int64, _ facts: UnsafeMutablePointer<cc_run>?)
+  -> Int32
+{
+  guardedOnFiles { () throws(CorpusError) in
+    let known = try corpus.opened(CorpusHandle.self).reader.facts(of: run)
+    let status =
+      switch known.status {
+      case .ok: CC_STATUS_OK
+      case .nonfinite: CC_STATUS_NONFINITE
+      case .outOfRange: CC_STATUS_OUT_OF_RANGE
+      }
+    try present(facts, "facts").pointee = cc_run(
+      run: run, checkpoints: Int64(known.checkpoints), status: Int32(status),
+      split: Int32(known.split == "test" ? CC_SPLIT_TEST : CC_SPLIT_TRAIN))
+  }
+}
+
+@c @implementation
+public func cc_corpus_read(
+  _ corpus: OpaquePointer?, _ run: Int64, _ first: Int64, _ end: Int64,
+  _ parameters: UnsafeMutablePointer<Float>?
+) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let corpus = try corpus.opened(CorpusHandle.self)
+    guard first >= 0, first <= end, end <= Int64(Int32.max) else {
+      throw .invalidArgument("there are no steps from \(first) to \(end)", remedy: "let 0 <= first <= end")
+    }
+    let start = try present(parameters, "parameters")
+    let steps = Int(first)..<Int(end)
+    // The number of steps is compared with the run's before any memory is touched.
+    let output = UnsafeMutableBufferPointer(start: start, count: steps.count * corpus.parameterCount)
+    try corpus.reader.read(run, steps: steps, into: output)
+  }
+}
+
+@c @implementation
+public func cc_corpus_read_run(
+  _ corpus: OpaquePointer?, _ run: Int64, _ checkpoints: Int64, _ iterations: UnsafeMutablePointer<Int32>?,
+  _ metrics: UnsafeMutablePointer<Float>?, _ parameters: UnsafeMutablePointer<Float>?
+) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let reader = try corpus.opened(CorpusHandle.self).reader
+    let found: (iterations: [Int32], metrics: [[Float]])
+    var vectors: [Float] = []
+    if parameters == nil {
+      found = try reader.metrics(of: run)
+    } else {
+      let whole = try reader.run(run)
+      found = (whole.iterations, whole.metrics)
+      vectors = whole.parameters
+    }
+    guard found.iterations.count == checkpoints else {
+      throw .invalidArgument(
+        "run \(run) has \(found.iterations.count) checkpoints, not \(checkpoints)",
+        remedy: "ask cc_corpus_run() for their number")
+    }
+    iterations?.update(from: found.iterations, count: found.iterations.count)
+    for (number, values) in found.metrics.enumerated() {
+      metrics?.advanced(by: number * values.count).update(from: values, count: values.count)
+    }
+    parameters?.update(from: vectors, count: vectors.count)
+  }
+}
+
+@c @implementation
+public func cc_index(_ path: UnsafePointer<CChar>?, _ rebuild: Int32) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let directory = try CorpusDirectory(opening: string(path, "path"))
+    let report =
+      rebuild != 0
+      ? try MetricIndex.rebuild(directory)
+      : try MetricIndex(openingOrCreating: directory).synchronize()
+    if let problem = report.problems.first { throw problem }
+  }
+}

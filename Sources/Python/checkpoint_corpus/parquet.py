@@ -1,0 +1,59 @@
+"""Metrics as Parquet, by pyarrow."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Optional
+
+import numpy as np
+
+from .errors import CorpusError
+from .rows import Rows
+
+if TYPE_CHECKING:
+    from .corpus import Corpus
+
+
+def write(corpus: Corpus, path: str, where: Optional[str], overwrite: bool) -> int:
+    """Does what `Corpus.to_parquet` says."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise CorpusError("resource", "Parquet needs the package pyarrow", "pip install pyarrow") from None
+    if os.path.exists(path) and not overwrite:
+        raise CorpusError("already_exists", f"{path} is there already", "choose another name, or pass overwrite=True")
+    metrics = list(corpus.metrics)
+    schema = pyarrow.schema(
+        [("run", pyarrow.int64()), ("step", pyarrow.int32()), ("iteration", pyarrow.int32())]
+        + [(name, pyarrow.string()) for name in ("split", "status")]
+        + [(name, pyarrow.float32()) for name in metrics]
+    )
+    condition = f"WHERE {where}" if where else ""
+    query = f"SELECT {', '.join(schema.names)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
+    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        with Rows(corpus._pointer, query, ()) as rows:
+            with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
+                for batch in rows.batches():
+                    # NaN stands for NULL in a column of numbers, and is none in Parquet.
+                    columns = [
+                        pyarrow.array(
+                            column.astype(np.float64) if name in metrics else column, field.type, from_pandas=True
+                        )
+                        for name, column, field in zip(schema.names, batch, schema)
+                    ]
+                    writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+                    count += len(batch[0])
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CorpusError(
+            "input_output", f"cannot write {path}", "check the path and the disk", error.strerror or str(error)
+        ) from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    return count

@@ -1,0 +1,238 @@
+"""Storing checkpoints of one's own."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from typing import Any, Iterable, Iterator, Mapping, Optional, Union
+
+import numpy as np
+
+from . import _library as library
+from .errors import CorpusError
+from .vectors import architecture_of, vector_of
+
+#: Metrics whose direction goes without saying.
+KNOWN_METRICS = {
+    "train_loss": "minimize",
+    "train_error": "minimize",
+    "test_loss": "minimize",
+    "test_error": "minimize",
+    "train_return": "maximize",
+}
+
+
+class Writer:
+    """A corpus that is open for storing runs, made where nothing is yet.
+
+        >>> with Writer("corpora/mine", task="mine", architecture=model, metrics=["train_loss", "test_loss"],
+        ...             recipe={"learning_rate": 0.1, "epochs": 5}) as writer:
+        ...     for seed in writer.missing(range(1000)):
+        ...         with writer.run(seed) as run:
+        ...             torch.manual_seed(seed)
+        ...             ...
+        ...             run.log(iteration, model, train_loss=loss, test_loss=test(model))
+
+    A run is stored as a whole when its `with` block ends, and not at all if that raises. Any number of threads and
+    processes may store into one corpus, each run made by one of them; a job that is run again goes on where it was.
+
+    Args:
+        path: the corpus's directory.
+        task: a name for what is trained.
+        architecture: the tensors of a parameter vector: a module, its state_dict, or a dict from names to shapes.
+        metrics: what is logged with each checkpoint: a dict from names to "minimize" or "maximize"; for train_loss,
+            train_error, test_loss, test_error and train_return a list of names will do.
+        recipe: everything that determines a run but its seed, as JSON.
+        architecture_name: a name for the architecture.
+        codec: "delta", the smallest, or "zstd", which h5py with hdf5plugin reads without this package.
+        test_fraction: the part of the runs that is held out: the last ones.
+        test_limit: the most runs that are held out.
+
+    Raises:
+        CorpusError: "different_task" or "different_recipe" if the corpus that is there is another one.
+    """
+
+    def __init__(
+        self,
+        path: Union[str, os.PathLike[str]],
+        *,
+        task: str,
+        architecture: Any,
+        metrics: Union[Mapping[str, str], Iterable[str]],
+        recipe: Optional[Mapping[str, Any]] = None,
+        architecture_name: str = "network",
+        codec: str = "delta",
+        test_fraction: float = 0.05,
+        test_limit: int = 2050,
+    ) -> None:
+        #: Runs that `missing` has claimed, and that nobody has begun yet.
+        self._offered: set[int] = set()
+        self.path = os.fspath(path)
+        self.architecture = architecture_of(architecture)
+        self.metrics = _goals(metrics)
+        manifest = {
+            "task": task,
+            "architecture": {
+                "name": architecture_name,
+                "tensors": [{"name": name, "shape": shape} for name, shape in self.architecture.items()],
+            },
+            "metrics": [{"name": name, "goal": goal} for name, goal in self.metrics.items()],
+            "recipe": dict(recipe or {}),
+            "codec": codec,
+            "split": {"test_fraction": test_fraction, "test_limit": test_limit},
+        }
+        try:
+            text = json.dumps(manifest, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise CorpusError(
+                "invalid_recipe", "the recipe cannot be written as JSON",
+                "use finite numbers, texts, lists and dicts", str(error),
+            ) from None  # fmt: skip
+        self._handle = library.Handle("writer_close", "writer_open", library.path_bytes(self.path), text.encode())
+
+    def close(self) -> None:
+        """Ends writing; runs that were begun and not stored are given up."""
+        self._handle.close()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Writer {self.path!r}{': closed' if self._handle.is_closed else ''}>"
+
+    def __contains__(self, seed: int) -> bool:
+        """Whether the run is stored."""
+        contains = ctypes.c_int()
+        library.call("writer_contains", self._handle.pointer, seed, ctypes.byref(contains))
+        return bool(contains.value)
+
+    def missing(self, seeds: Iterable[int]) -> Iterator[int]:
+        """Those of the seeds whose runs are neither stored nor being made by others, each looked up at its turn.
+
+        The run is claimed for the caller until it is stored; one that is not begun only until the next is asked for.
+        """
+        for seed in seeds:
+            if seed in self:
+                continue
+            try:
+                library.call("writer_begin", self._handle.pointer, seed)
+            except CorpusError as error:
+                if error.code in ("already_exists", "claimed_elsewhere"):
+                    continue
+                raise
+            self._offered.add(seed)
+            try:
+                yield seed
+            finally:
+                if seed in self._offered:
+                    self._offered.discard(seed)
+                    self._abandon(seed)
+
+    def _abandon(self, seed: int) -> None:
+        if not self._handle.is_closed:
+            library.function("writer_abandon")(self._handle.pointer, seed)
+
+    def run(self, seed: int) -> RunWriter:
+        """Begins a run; to be used in a `with` statement.
+
+        Args:
+            seed: its name, from 0 on, and by custom the seed of all its random numbers.
+
+        Raises:
+            CorpusError: "already_exists" if it is stored, "claimed_elsewhere" if another process is making it.
+        """
+        if seed in self._offered:
+            self._offered.discard(seed)
+        else:
+            library.call("writer_begin", self._handle.pointer, seed)
+        return RunWriter(self, seed)
+
+
+class RunWriter:
+    """A run that is being made; `Writer.run` begins it. Its checkpoints are kept in memory until it is stored."""
+
+    def __init__(self, writer: Writer, seed: int) -> None:
+        self.writer = writer
+        self.seed = seed
+        self._iterations: list[int] = []
+        self._metrics: list[list[float]] = []
+        self._vectors: list[np.ndarray] = []
+
+    def log(self, iteration: int, parameters: Any, **metrics: Any) -> None:
+        """Takes a checkpoint.
+
+        Args:
+            iteration: the training iteration, ascending from one checkpoint to the next; 0 for the initial network.
+            parameters: a module, its state_dict, or a vector (P,); a copy is kept.
+            metrics: values by name; those that are left out are NaN, which is NULL in SQL.
+        """
+        unknown = [name for name in metrics if name not in self.writer.metrics]
+        if unknown:
+            raise CorpusError(
+                "invalid_argument", f"the corpus has no metric {unknown[0]}",
+                f"log {', '.join(self.writer.metrics)}, or begin a corpus with other metrics",
+            )  # fmt: skip
+        iteration = int(iteration)
+        if iteration < 0 or (self._iterations and iteration <= self._iterations[-1]):
+            raise CorpusError(
+                "invalid_argument", f"iteration {iteration} of run {self.seed} comes too late",
+                "log checkpoints in their order, each once",
+            )  # fmt: skip
+        if iteration >= 2**31:
+            raise CorpusError(
+                "invalid_argument", f"iteration {iteration} has more than 31 bits", "count in larger steps"
+            )
+        vector = vector_of(parameters, self.writer.architecture)
+        # A loss that PyTorch still could differentiate is worth no warning.
+        values = [metrics.get(name, np.nan) for name in self.writer.metrics]
+        self._metrics.append([float(value.detach() if hasattr(value, "detach") else value) for value in values])
+        self._iterations.append(iteration)
+        self._vectors.append(vector)
+
+    def __len__(self) -> int:
+        """The number of checkpoints taken."""
+        return len(self._iterations)
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            return self.writer._abandon(self.seed)
+        try:
+            self._store()
+        except BaseException:
+            self.writer._abandon(self.seed)
+            raise
+
+    def _store(self) -> None:
+        if not self._iterations:
+            raise CorpusError("invalid_argument", f"run {self.seed} has no checkpoints", "log at least one")
+        iterations = np.array(self._iterations, np.int32)
+        metrics = np.ascontiguousarray(np.array(self._metrics, np.float32).T)
+        parameters = np.stack(self._vectors)
+        library.call(
+            "writer_store", self.writer._handle.pointer, self.seed, len(iterations), iterations.ctypes.data,
+            metrics.ctypes.data, parameters.ctypes.data,
+        )  # fmt: skip
+        self._vectors.clear()
+
+
+def _goals(metrics: Union[Mapping[str, str], Iterable[str]]) -> dict[str, str]:
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    if isinstance(metrics, Mapping):
+        goals = dict(metrics)
+    else:
+        goals = {name: KNOWN_METRICS.get(name, "") for name in metrics}
+    for name, goal in goals.items():
+        if goal not in ("minimize", "maximize"):
+            raise CorpusError(
+                "invalid_argument", f"it is not said what is better for the metric {name}",
+                f'pass metrics={{"{name}": "minimize"}}, or "maximize"',
+            )  # fmt: skip
+    return goals

@@ -1,0 +1,250 @@
+"""Storing checkpoints from Python, and reading them back by others."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import ROOT, module_or_skip, run_corpus
+
+from checkpoint_corpus import Corpus, CorpusError, Writer
+
+SHAPES = {"weight": (3, 4), "scale": (), "bias": (3,)}
+METRICS = {"test_loss": "minimize", "accuracy": "maximize"}
+
+
+def opened(path, **changes):
+    settings = dict(task="mine", architecture=SHAPES, metrics=METRICS, recipe={"rate": 0.1, "layers": [4, 3]})
+    return Writer(path, **(settings | changes))
+
+
+def walk(seed, count=30):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(count, 16)).cumsum(axis=0).astype(np.float32) / 100
+
+
+def store(writer, seed, count=30):
+    vectors = walk(seed, count)
+    with writer.run(seed) as run:
+        for iteration, vector in enumerate(vectors):
+            run.log(10 * iteration, vector, test_loss=1 / (iteration + 1), accuracy=iteration)
+
+
+def test_a_corpus_of_ones_own(tmp_path):
+    path = tmp_path / "corpus"
+    with opened(path) as writer:
+        for seed in (0, 1, 5):
+            store(writer, seed, count=30 + seed)
+        assert 5 in writer and 2 not in writer and "closed" not in repr(writer)
+    with Corpus(path) as corpus:
+        assert list(corpus) == [0, 1, 5] and corpus.task == "mine" and corpus.architecture == SHAPES
+        assert corpus.metrics == METRICS and corpus.recipe == {"rate": 0.1, "layers": [4, 3]}
+        for seed in corpus:
+            run = corpus.run(seed)
+            assert run.parameters.tobytes() == walk(seed, 30 + seed).tobytes()
+            assert run.iterations.tolist() == list(range(0, 300 + 10 * seed, 10))
+            assert run.metrics["accuracy"].tolist() == list(range(30 + seed))
+        assert corpus.tensors(corpus.parameters(0, 0))["scale"].shape == ()
+    assert "3 runs" in run_corpus("status", path) or "3" in run_corpus("status", path)
+    run_corpus("verify", path)
+    run_corpus("compact", path, "--quiet")
+    run_corpus("repack", "--codec", "zstd", path)
+    with Corpus(path) as corpus:
+        assert corpus.parameters(5).tobytes() == walk(5, 35).tobytes()
+    refused = subprocess.run(
+        [os.environ.get("CORPUS", str(ROOT / ".build/bin/corpus")), "verify", path, "--replay", "1"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert refused.returncode != 0 and "cannot be made again" in refused.stderr
+
+
+@pytest.mark.parametrize("codec", ["delta", "zstd"])
+def test_h5py_reads_what_was_written(tmp_path, codec):
+    h5py = module_or_skip("h5py")
+    module_or_skip("hdf5plugin")
+    with opened(tmp_path / "corpus", codec=codec) as writer:
+        store(writer, 7)
+    with h5py.File(tmp_path / "corpus" / "runs" / "000007.h5") as shard:
+        assert shard.attrs["codec"] == codec.encode()
+        assert shard["parameters"][:30].tobytes() == walk(7).tobytes()
+
+
+def test_state_dictionaries_and_values_left_out(tmp_path):
+    state = {"weight": np.ones((3, 4), "f2"), "scale": np.float32(2), "bias": np.zeros(3, "f4"), "batches": np.int64(9)}
+    with opened(tmp_path / "corpus", architecture=state) as writer:
+        assert writer.architecture == SHAPES
+        with writer.run(0) as run:
+            run.log(0, state)
+            run.log(1, state, accuracy=np.float64(3))
+            assert len(run) == 2
+    with Corpus(tmp_path / "corpus") as corpus:
+        assert corpus.parameters(0, 0).tolist() == [1] * 12 + [2] + [0] * 3
+        assert np.isnan(corpus.run(0).metrics["test_loss"]).all()
+        assert [row["accuracy"] for row in corpus.sql("SELECT accuracy FROM checkpoints", frame=False)][1] == 3
+
+
+def test_modules_of_pytorch(tmp_path):
+    torch = module_or_skip("torch")
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    states = []
+    with Writer(tmp_path / "corpus", task="toy", architecture=model, metrics=["train_loss"]) as writer:
+        with writer.run(3) as run:
+            for iteration in range(12):
+                loss = model(torch.randn(8, 4)).square().mean()
+                run.log(iteration, model if iteration % 2 else model.state_dict(), train_loss=loss)
+                states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    with Corpus(tmp_path / "corpus") as corpus:
+        assert "1.num_batches_tracked" not in corpus.architecture and "1.running_mean" in corpus.architecture
+        assert (corpus.run(3).metrics["train_loss"] > 0).all()
+        for step, state in enumerate(states):
+            for name, tensor in corpus.state_dict(corpus.parameters(3, step)).items():
+                assert torch.equal(tensor, state[name])
+        model.load_state_dict(corpus.state_dict(corpus.parameters(3, 0)), strict=False)
+        assert torch.equal(model.state_dict()["0.weight"], states[0]["0.weight"])
+
+
+def test_runs_that_raise_are_not_stored(tmp_path):
+    with opened(tmp_path / "corpus") as writer:
+        with pytest.raises(ZeroDivisionError):
+            with writer.run(0) as run:
+                run.log(0, walk(0)[0])
+                1 / 0
+        assert 0 not in writer
+        store(writer, 0)
+        with pytest.raises(CorpusError) as error:
+            writer.run(0)
+        assert error.value.code == "already_exists"
+    assert "closed" in repr(writer)
+    with pytest.raises(CorpusError, match="closed"):
+        writer.run(1)
+
+
+def test_missing_runs_go_on_where_a_job_was(tmp_path):
+    path = tmp_path / "corpus"
+    with opened(path) as first:
+        store(first, 2)
+        with opened(path) as second, second.run(3) as run:
+            made = []
+            for seed in first.missing(range(6)):
+                made.append(seed)
+                store(first, seed)
+            assert made == [0, 1, 4, 5]
+            run.log(0, walk(3)[0])
+        assert list(first.missing(range(6))) == []
+        # What was offered and not begun is free again.
+        for seed in first.missing([8]):
+            break
+        with opened(path) as second:
+            assert list(second.missing([8])) == [8]
+    assert len(Corpus(path)) == 6
+
+
+def test_threads_and_processes_share_a_corpus(tmp_path):
+    path = tmp_path / "corpus"
+    code = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from test_writer import opened, store
+with opened(sys.argv[1]) as writer:
+    for seed in writer.missing(range(40)):
+        store(writer, seed)
+"""
+    paths = [str(ROOT / "Sources" / "Python"), str(ROOT / "Tests" / "PythonTests")]
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(path), *paths]) for _ in range(3)]
+    with opened(path) as writer:
+
+        def work():
+            for seed in writer.missing(range(40)):
+                store(writer, seed)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    with Corpus(path) as corpus:
+        assert list(corpus) == list(range(40))
+        for seed in corpus:
+            assert corpus.parameters(seed).tobytes() == walk(seed).tobytes()
+
+
+@pytest.mark.parametrize(
+    "changes, code, words",
+    [
+        ({"task": "other"}, "different_task", "task mine"),
+        ({"recipe": {"rate": 0.2}}, "different_recipe", "rate 0.1, not 0.2"),
+        ({"metrics": ["test_loss"]}, "different_recipe", "metrics"),
+        ({"architecture": {"weight": (3, 5)}}, "different_recipe", "architecture"),
+        ({"metrics": ["speed"]}, "invalid_argument", "speed"),
+        ({"metrics": {"Speed": "maximize"}}, "invalid_argument", "Speed"),
+        ({"metrics": {"speed": "faster"}}, "invalid_argument", "speed"),
+        ({"architecture": {"weight": (0, 3)}}, "invalid_argument", "manifest"),
+        ({"architecture": {}}, "invalid_argument", "manifest"),
+        ({"architecture": 5}, "invalid_argument", "int"),
+        ({"recipe": {"rate": float("nan")}}, "invalid_recipe", "JSON"),
+        ({"codec": "gzip"}, "invalid_argument", "manifest"),
+    ],
+)
+def test_refuses_another_corpus_or_none_that_can_be(tmp_path, changes, code, words):
+    with opened(tmp_path / "corpus") as writer:
+        store(writer, 0, 2)
+    with pytest.raises(CorpusError, match=words) as error:
+        opened(tmp_path / "corpus", **changes)
+    assert error.value.code == code
+
+
+def test_refuses_checkpoints_that_cannot_be(tmp_path):
+    vector = np.zeros(16, "f4")
+    state = {name: np.zeros(shape, "f4") for name, shape in SHAPES.items()}
+    with opened(tmp_path / "corpus") as writer:
+        run = writer.run(0)
+        run.log(5, vector)
+        for arguments, words in (
+            ((5, vector), "too late"), ((-1, vector), "too late"), ((2**31, vector), "31 bits"),
+            ((6, vector[:-1]), "shape"), ((6, vector.astype("f8")), "float64"), ((6, vector.astype(int)), "int64"),
+            ((6, {"weight": state["weight"]}), "missing"), ((6, state | {"more": vector}), "more"),
+            ((6, state | {"bias": vector}), "bias"),
+        ):  # fmt: skip
+            with pytest.raises(CorpusError, match=words):
+                run.log(*arguments)
+        with pytest.raises(CorpusError, match="no metric speed"):
+            run.log(6, vector, speed=3)
+        with pytest.raises(CorpusError, match="cannot be called -1"):
+            writer.run(-1)
+        with pytest.raises(CorpusError, match="no checkpoints"):
+            with writer.run(1):
+                pass
+        store(writer, 1, 1)
+
+
+def test_refuses_places_where_no_corpus_can_be(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(CorpusError) as error:
+        opened(tmp_path)
+    assert error.value.code == "already_exists" and "notes.txt" in error.value.message
+    if os.getuid() != 0:
+        os.chmod(tmp_path, 0o500)
+        with pytest.raises(CorpusError) as error:
+            opened(tmp_path / "corpus")
+        assert error.value.code == "read_only"
+
+
+def test_children_cannot_write(tmp_path):
+    with opened(tmp_path / "corpus") as writer:
+        child = os.fork()
+        if child == 0:
+            try:
+                store(writer, 0)
+                os._exit(1)
+            except CorpusError as error:
+                os._exit(0 if error.code == "forked" else 2)
+        assert os.waitpid(child, 0)[1] == 0
+        store(writer, 0)
