@@ -9,7 +9,7 @@ public struct CorpusError: Error, Hashable, Sendable {
     case damagedShard, foreignShard, conflictingRuns, cannotReplay, differentRun
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
     case missingDataset, malformedDataset, differentDataset
-    case invalidOption, emptySelection, differentCorpus
+    case emptySelection, differentCorpus
     case diskFull, readOnly, inputOutput, resource
     /// Of the C interface and of Python.
     case invalidArgument, forked, claimedElsewhere

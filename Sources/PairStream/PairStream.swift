@@ -54,7 +54,7 @@ public final class PairStream: Sendable {
   /// Opens a stream at the beginning of epoch 0.
   ///
   /// - Parameter isMeasuring: whether ``statistics`` has times.
-  /// - Throws: `invalidOption` for what cannot be, such as a metric that the corpus has not; `invalidSQL` for a
+  /// - Throws: `invalidArgument` for what cannot be, such as a metric that the corpus has not; `invalidSQL` for a
   ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has.
   public init(
     _ directory: CorpusDirectory, options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
@@ -69,7 +69,7 @@ public final class PairStream: Sendable {
     let hidden = HiddenLayers(manifest.architecture)
     guard options.augmentation == .none || !hidden.widths.isEmpty else {
       throw CorpusError(
-        .invalidOption, "architecture \(manifest.architecture.name) has no hidden layers to permute",
+        .invalidArgument, "architecture \(manifest.architecture.name) has no hidden layers to permute",
         remedy: "choose augmentation none")
     }
     let index = try IndexReader(opening: directory)
@@ -109,11 +109,11 @@ public final class PairStream: Sendable {
 
   /// Goes on from any place.
   ///
-  /// - Throws: `invalidOption` for a place that no epoch has.
+  /// - Throws: `invalidArgument` for a place that no epoch has.
   public func seek(_ position: Position) throws(CorpusError) {
     guard position.epoch >= 0, position.epoch < 1 << 28, (0...batchesPerEpoch).contains(position.batch) else {
       throw CorpusError(
-        .invalidOption, "there is no batch \(position.batch) of epoch \(position.epoch)",
+        .invalidArgument, "there is no batch \(position.batch) of epoch \(position.epoch)",
         remedy: "an epoch has \(batchesPerEpoch) batches")
     }
     producer.seek(position.epoch * batchesPerEpoch + position.batch)
@@ -135,13 +135,13 @@ public final class PairStream: Sendable {
     guard let name else {
       guard !metrics.isEmpty else {
         throw CorpusError(
-          .invalidOption, "\(directory.path) has no metrics", remedy: "log one with the checkpoints")
+          .invalidArgument, "\(directory.path) has no metrics", remedy: "log one with the checkpoints")
       }
       return metrics.count - 1
     }
     guard let place = metrics.firstIndex(where: { $0.name == name }) else {
       throw CorpusError(
-        .invalidOption, "\(directory.path) has no metric \(name)",
+        .invalidArgument, "\(directory.path) has no metric \(name)",
         remedy: "choose one of " + metrics.map(\.name).joined(separator: ", "))
     }
     return place
@@ -167,7 +167,7 @@ public final class PairStream: Sendable {
     }
     let visits = max(1, (options.itemsPerEpoch ?? defaultItems(directory.manifest.task)) / runs.count)
     guard runs.count * visits < 1 << 32 else {
-      throw CorpusError(.invalidOption, "an epoch has more than 2^32 items", remedy: "ask for fewer")
+      throw CorpusError(.invalidArgument, "an epoch has more than 2^32 items", remedy: "ask for fewer")
     }
     return PairSampler(
       table: table, runs: runs, visits: visits, seed: options.seed, item: options.item,
@@ -186,7 +186,7 @@ public final class PairStream: Sendable {
     let variance = table.sumOfSquares / count - mean * mean
     guard variance > 0, variance.isFinite else {
       throw CorpusError(
-        .invalidOption, "the parameters in \(directory.path) have no finite deviation to scale by",
+        .invalidArgument, "the parameters in \(directory.path) have no finite deviation to scale by",
         remedy: "give the scale as a number")
     }
     return Float(deviation / variance.squareRoot())

@@ -85,7 +85,7 @@ public struct PairStreamOptions: Sendable {
 
   public init() {}
 
-  /// - Throws: `invalidOption`, naming the first option that cannot be and what it must be.
+  /// - Throws: `invalidArgument`, naming the first option that cannot be and what it must be.
   func validate() throws(CorpusError) {
     try require(
       batchSize >= 1 && batchSize <= 1 << 24, "the batch size is \(batchSize)", "make it from 1 to 2^24")
@@ -108,6 +108,6 @@ public struct PairStreamOptions: Sendable {
   }
 
   private func require(_ condition: Bool, _ message: String, _ remedy: String) throws(CorpusError) {
-    guard condition else { throw CorpusError(.invalidOption, message, remedy: remedy) }
+    guard condition else { throw CorpusError(.invalidArgument, message, remedy: remedy) }
   }
 }
