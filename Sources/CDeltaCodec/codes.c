@@ -2,178 +2,208 @@
 
 #include <string.h>
 
-/* A node of the package-merge method: how often it holds each symbol. */
-struct package {
-    uint64_t weight;
-    uint8_t count[SYMBOLS];
-};
+/* Sorts symbols by count, then symbol: a stable order, so that every machine makes the same codes. */
+static void sort_by_count(const uint32_t counts[SYMBOLS], uint8_t symbols[SYMBOLS], int n) {
+    for (int i = 1; i < n; i++) {
+        uint8_t symbol = symbols[i];
+        int j = i;
+        for (; j > 0 && counts[symbols[j - 1]] > counts[symbol]; j--) symbols[j] = symbols[j - 1];
+        symbols[j] = symbol;
+    }
+}
 
 /*
- * Lengths of at most CODE_BITS bits with the least total, by package-merge (Larmore and Hirschberg 1990): of the
- * cheapest 2n - 2 packages of the last row, a symbol's length is how often it occurs in them.
+ * Adds to `lengths` the best ones of at most CODE_BITS bits, by package-merge (Larmore and Hirschberg 1990).
+ * A row is the symbols merged with pairs of the row before, cheapest first. A symbol's length is how often it
+ * occurs in the first 2n - 2 places of the last row. As the first places of a row are the first symbols and
+ * the first pairs, it is enough to know which of its places are symbols.
  */
-static void optimal_lengths(const uint32_t counts[SYMBOLS], const uint8_t symbols[SYMBOLS], int n,
+static void optimal_lengths(const uint32_t counts[SYMBOLS], const uint8_t sorted[SYMBOLS], int n,
                             uint8_t lengths[SYMBOLS]) {
-    struct package leaves[SYMBOLS], row[2 * SYMBOLS], next[2 * SYMBOLS];
-    for (int i = 0; i < n; i++) {
-        leaves[i] = (struct package){.weight = counts[symbols[i]]};
-        leaves[i].count[symbols[i]] = 1;
-    }
-    /* By weight, then symbol: a stable order, so that every machine makes the same codes. */
-    for (int i = 1; i < n; i++) {
-        struct package leaf = leaves[i];
-        int j = i;
-        for (; j > 0 && leaves[j - 1].weight > leaf.weight; j--) leaves[j] = leaves[j - 1];
-        leaves[j] = leaf;
-    }
-    int size = n;
-    memcpy(row, leaves, (size_t)n * sizeof *row);
-    for (int bit = 1; bit < CODE_BITS; bit++) {
-        int leaf = 0, pair = 0, made = 0;
-        while (leaf < n || pair + 1 < size) {
-            uint64_t both = pair + 1 < size ? row[pair].weight + row[pair + 1].weight : UINT64_MAX;
-            if (leaf < n && leaves[leaf].weight <= both) {
-                next[made++] = leaves[leaf++];
-            } else {
-                next[made] = row[pair];
-                next[made].weight = both;
-                for (int s = 0; s < SYMBOLS; s++) next[made].count[s] += row[pair + 1].count[s];
-                pair += 2;
-                made++;
-            }
+    uint64_t row[2 * SYMBOLS], next[2 * SYMBOLS];
+    uint8_t is_symbol[CODE_BITS][2 * SYMBOLS];
+    int size = 0;
+    for (int bit = 0; bit < CODE_BITS; bit++) {
+        int symbol = 0, pair = 0, made = 0;
+        while (symbol < n || pair + 1 < size) {
+            uint64_t both = pair + 1 < size ? row[pair] + row[pair + 1] : UINT64_MAX;
+            int takes_symbol = symbol < n && counts[sorted[symbol]] <= both;
+            next[made] = takes_symbol ? counts[sorted[symbol]] : both;
+            symbol += takes_symbol;
+            pair += takes_symbol ? 0 : 2;
+            is_symbol[bit][made++] = (uint8_t)takes_symbol;
         }
         size = made;
         memcpy(row, next, (size_t)size * sizeof *row);
     }
-    for (int i = 0; i < 2 * n - 2; i++)
-        for (int s = 0; s < SYMBOLS; s++) lengths[s] += row[i].count[s];
-}
-
-/* Each byte with its bits in the other order. */
-#define R2(n) n, n + 128, n + 64, n + 192
-#define R4(n) R2(n), R2(n + 32), R2(n + 16), R2(n + 48)
-#define R6(n) R4(n), R4(n + 8), R4(n + 4), R4(n + 12)
-static const uint8_t reversed[256] = {R6(0), R6(2), R6(1), R6(3)};
-
-/* Canonical codes: by length, then by symbol, counting up; the first bit is the highest of the count.
- * Returns whether the lengths fill all code space. */
-static int assign_codes(struct codes *codes, int context) {
-    uint32_t next[CODE_BITS + 1] = {0}, count[CODE_BITS + 1] = {0}, code = 0;
-    int first = codes->first[context], end = first + codes->count[context];
-    for (int s = first; s < end; s++) count[codes->length[context][s]] += codes->has[context][s];
-    for (int length = 0; length <= CODE_BITS; length++) {
-        next[length] = code;
-        code += count[length];
-        if (code > 1u << length) return 0;
-        if (length < CODE_BITS) code <<= 1;
+    int taken = 2 * n - 2;
+    for (int bit = CODE_BITS - 1; bit >= 0; bit--) {
+        int symbols = 0;
+        for (int i = 0; i < taken; i++) symbols += is_symbol[bit][i];
+        for (int i = 0; i < symbols; i++) lengths[sorted[i]]++;
+        taken = 2 * (taken - symbols);
     }
-    for (int s = first; s < end; s++) {
-        int length = codes->length[context][s];
-        if (codes->has[context][s]) codes->code[context][s] = reversed[next[length]++ << (8 - length)];
-    }
-    return code == CODE_VALUES;
 }
 
 void cdelta_make_codes(const struct histogram *histogram, struct codes *codes) {
     memset(codes, 0, sizeof *codes);
     for (int c = 0; c < CONTEXTS; c++) {
+        uint32_t counts[SYMBOLS] = {0};
         uint8_t symbols[SYMBOLS];
         int n = 0;
-        for (int s = 0; s < SYMBOLS; s++)
-            if (histogram->count[c][s] > 0) symbols[n++] = (uint8_t)s;
+        for (int s = 0; s < SYMBOLS; s++) {
+            for (int i = 0; i < COUNTS; i++) counts[s] += histogram->count[i][c * CODE_VALUES + s];
+            if (counts[s] == 0) continue;
+            symbols[n++] = (uint8_t)s;
+            codes->length1[c][s] = 1;
+        }
         if (n == 0) continue;
         codes->first[c] = symbols[0];
         codes->count[c] = (uint8_t)(symbols[n - 1] - symbols[0] + 1);
-        for (int i = 0; i < n; i++) codes->has[c][symbols[i]] = 1;
-        if (n > 1) optimal_lengths(histogram->count[c], symbols, n, codes->length[c]);
-        assign_codes(codes, c);
+        sort_by_count(counts, symbols, n);
+        if (n > 1) optimal_lengths(counts, symbols, n, codes->length1[c]);
     }
 }
 
-/* Writes or reads bits, the first ones lowest. */
-struct bits {
+/* Each byte with its bits in reverse order. */
+#define R2(n) n, n + 128, n + 64, n + 192
+#define R4(n) R2(n), R2(n + 32), R2(n + 16), R2(n + 48)
+#define R6(n) R4(n), R4(n + 8), R4(n + 4), R4(n + 12)
+static const uint8_t reversed[256] = {R6(0), R6(2), R6(1), R6(3)};
+
+/*
+ * The symbols of a context in the order of their codes, which are canonical: they count up by length, then by
+ * symbol. The codes of a length end before place `ends[length]`.
+ */
+static void order_symbols(const struct codes *codes, int context, uint8_t sorted[SYMBOLS],
+                          uint8_t ends[CODE_BITS + 1]) {
+    const uint8_t *length1 = codes->length1[context];
+    int first = codes->first[context], end = first + codes->count[context];
+    uint8_t count[CODE_BITS + 2] = {0}, place = 0;
+    for (int s = first; s < end; s++) count[length1[s]]++;
+    for (int length = 0; length <= CODE_BITS; length++) {
+        ends[length] = place;
+        place = (uint8_t)(place + count[length + 1]);
+    }
+    for (int s = first; s < end; s++)
+        if (length1[s] > 0) sorted[ends[length1[s] - 1]++] = (uint8_t)s;
+}
+
+/* Writes bits, the first ones lowest. */
+struct writer {
     uint8_t *out;
+    uint32_t held, count;
+};
+
+static void put(struct writer *writer, uint32_t value, uint32_t count) {
+    writer->held |= value << writer->count;
+    writer->count += count;
+    for (; writer->count >= 8; writer->count -= 8, writer->held >>= 8) *writer->out++ = (uint8_t)writer->held;
+}
+
+size_t cdelta_write_codes(const struct codes *codes, uint8_t *out) {
+    struct writer writer = {.out = out};
+    for (int c = 0; c < CONTEXTS; c++) {
+        put(&writer, codes->count[c], 6);
+        if (codes->count[c] == 0) continue;
+        put(&writer, codes->first[c], 6);
+        for (int s = codes->first[c]; s < codes->first[c] + codes->count[c]; s++)
+            put(&writer, codes->length1[c][s], 4);
+    }
+    if (writer.count > 0) *writer.out++ = (uint8_t)writer.held;
+    return (size_t)(writer.out - out);
+}
+
+/* Reads bits, the first ones lowest. */
+struct reader {
     const uint8_t *in;
     size_t at; /* in bits */
 };
 
-static void put(struct bits *bits, uint32_t value, int count) {
-    for (int i = 0; i < count; i++, bits->at++) {
-        if (bits->at % 8 == 0) bits->out[bits->at / 8] = 0;
-        bits->out[bits->at / 8] |= (uint8_t)((value >> i & 1) << bits->at % 8);
-    }
-}
-
-/* Needs 4 readable bytes from the place on; counts of at most 8. */
-static uint32_t get(struct bits *bits, int count) {
-    uint32_t window;
-    memcpy(&window, bits->in + bits->at / 8, sizeof window);
-    window >>= bits->at % 8;
-    bits->at += (size_t)count;
-    return window & ((1u << count) - 1);
-}
-
-size_t cdelta_write_codes(const struct codes *codes, uint8_t *out) {
-    struct bits bits = {.out = out};
-    for (int c = 0; c < CONTEXTS; c++) {
-        put(&bits, codes->count[c], 6);
-        if (codes->count[c] == 0) continue;
-        put(&bits, codes->first[c], 6);
-        for (int s = codes->first[c]; s < codes->first[c] + codes->count[c]; s++)
-            put(&bits, codes->has[c][s] ? codes->length[c][s] + 1u : 0, 4);
-    }
-    return (bits.at + 7) / 8;
+/* Needs 2 readable bytes from the place on; counts of at most 8. */
+static uint32_t get(struct reader *reader, uint32_t count) {
+    uint16_t window;
+    memcpy(&window, reader->in + reader->at / 8, sizeof window);
+    uint32_t value = (uint32_t)window >> reader->at % 8;
+    reader->at += count;
+    return value & ((1u << count) - 1);
 }
 
 int cdelta_read_codes(const uint8_t *at, size_t size, struct codes *codes) {
     /* A copy, with zeros behind it for what is read too far. */
-    uint8_t copy[MAX_CODES_BYTES + sizeof(uint32_t)] = {0};
+    uint8_t copy[MAX_CODES_BYTES + sizeof(uint16_t)] = {0};
     if (size > MAX_CODES_BYTES) return 0;
     memcpy(copy, at, size);
-    struct bits bits = {.in = copy};
+    struct reader reader = {.in = copy};
     memset(codes, 0, sizeof *codes);
     for (int c = 0; c < CONTEXTS; c++) {
-        uint32_t count = get(&bits, 6);
+        uint32_t count = get(&reader, 6);
         if (count == 0) continue;
-        uint32_t first = get(&bits, 6);
+        uint32_t first = get(&reader, 6);
         if (first + count > SYMBOLS) return 0;
         codes->first[c] = (uint8_t)first;
         codes->count[c] = (uint8_t)count;
+        uint32_t space = 0;
         for (uint32_t s = first; s < first + count; s++) {
-            uint32_t length = get(&bits, 4);
-            if (length > CODE_BITS + 1) return 0;
-            codes->has[c][s] = length > 0;
-            codes->length[c][s] = (uint8_t)(length > 0 ? length - 1 : 0);
+            uint32_t length1 = get(&reader, 4);
+            if (length1 > CODE_BITS + 1) return 0;
+            codes->length1[c][s] = (uint8_t)length1;
+            if (length1 > 0) space += (uint32_t)CODE_VALUES >> (length1 - 1);
         }
-        if (!assign_codes(codes, c)) return 0;
+        /* Each value of the next bits must begin with one code. */
+        if (space != CODE_VALUES) return 0;
     }
-    return (bits.at + 7) / 8 == size;
+    return (reader.at + 7) / 8 == size;
 }
 
-static void fill(uint32_t entries[CODE_VALUES], uint8_t code, uint8_t length, uint32_t entry) {
-    for (uint32_t value = code; value < CODE_VALUES; value += 1u << length) entries[value] = entry;
-}
-
-void cdelta_difference_table(const struct codes *codes, struct decoding_table *table) {
-    for (int c = 0; c < CONTEXTS; c++) {
-        /* A context without codes is met in damaged streams only; it reads nothing. */
-        if (codes->count[c] == 0) memset(table->entry[c], 0, sizeof table->entry[c]);
-        for (uint32_t s = codes->first[c]; s < (uint32_t)codes->first[c] + codes->count[c]; s++) {
-            if (!codes->has[c][s]) continue;
-            uint32_t length = codes->length[c][s], rest = difference_rest(s);
-            fill(table->entry[c], codes->code[c][s], codes->length[c][s],
-                 length | rest << 8 | (length + rest) << 16);
-        }
+/*
+ * Fills what the next bits mean in one context, from the entry of each symbol but for the length of its code.
+ * The shorter codes come first: what they fill is doubled with each bit more, and longer ones take what is
+ * left.
+ */
+static void fill_table(const struct codes *codes, int context, const uint32_t symbols[SYMBOLS],
+                       struct table *table) {
+    uint8_t sorted[SYMBOLS], ends[CODE_BITS + 1];
+    uint32_t code = 0, place = 0, *entries = table->entry + context * CODE_VALUES;
+    /* A context without codes is met in damaged streams only; it reads nothing. */
+    if (codes->count[context] == 0) memset(entries, 0, CODE_VALUES * sizeof *entries);
+    order_symbols(codes, context, sorted, ends);
+    for (uint32_t length = 0; length <= CODE_BITS; length++, code *= 2) {
+        size_t half = ((size_t)1 << length) / 2;
+        if (code > 0) memcpy(entries + half, entries, half * sizeof *entries);
+        for (; place < ends[length]; place++)
+            entries[reversed[code++ << (8 - length)]] = symbols[sorted[place]] + (length | length << 16);
     }
 }
 
-void cdelta_alone_table(const struct codes *codes, uint8_t top, struct decoding_table *table) {
-    memset(table->entry[0], 0, sizeof table->entry[0]);
+void cdelta_difference_table(const struct codes *codes, struct table *table) {
+    uint32_t symbols[SYMBOLS];
+    for (uint32_t s = 0; s < SYMBOLS; s++) symbols[s] = difference_rest(s) << 8 | difference_rest(s) << 16;
+    for (int c = 0; c < CONTEXTS; c++) fill_table(codes, c, symbols, table);
+}
+
+void cdelta_alone_table(const struct codes *codes, uint8_t top, struct table *table) {
+    uint32_t symbols[SYMBOLS];
     for (uint32_t s = 0; s < SYMBOLS; s++) {
-        if (!codes->has[0][s]) continue;
-        uint32_t length = codes->length[0][s], rest = alone_rest(s);
         uint32_t exponent = s > 0 ? (top - (s - 1)) & 0xFF : 0;
-        fill(table->entry[0], codes->code[0][s], codes->length[0][s],
-             length | rest << 8 | (length + rest) << 16 | exponent << 24);
+        symbols[s] = alone_rest(s) << 8 | alone_rest(s) << 16 | exponent << 24;
+    }
+    fill_table(codes, 0, symbols, table);
+}
+
+void cdelta_encoding_table(const struct codes *codes, int is_difference, struct table *table) {
+    for (int c = 0; c < CONTEXTS; c++) {
+        uint8_t sorted[SYMBOLS], ends[CODE_BITS + 1];
+        uint32_t code = 0, place = 0, *entries = table->entry + c * CODE_VALUES;
+        if (codes->count[c] == 0) continue;
+        order_symbols(codes, c, sorted, ends);
+        for (uint32_t length = 0; length <= CODE_BITS; length++, code *= 2) {
+            for (; place < ends[length]; place++) {
+                uint32_t symbol = sorted[place];
+                uint32_t rest = is_difference ? difference_rest(symbol) : alone_rest(symbol);
+                uint32_t bits = reversed[code++ << (8 - length)];
+                entries[symbol] = length | rest << 8 | bits << 16;
+            }
+        }
     }
 }

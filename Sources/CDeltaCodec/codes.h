@@ -1,4 +1,4 @@
-/* Prefix codes of at most 8 bits, one for each context: from histograms, to and from bytes, to tables. */
+/* Prefix codes, a set of one for each context: from histograms, to and from bytes, to tables. */
 #ifndef CDELTA_CODES_H
 #define CDELTA_CODES_H
 
@@ -10,27 +10,34 @@ enum { CONTEXTS = 16, SYMBOLS = 33, CODE_BITS = 7, CODE_VALUES = 1 << CODE_BITS 
 /* The most bytes that a set of codes takes. */
 enum { MAX_CODES_BYTES = (CONTEXTS * (12 + 4 * SYMBOLS) + 7) / 8 };
 
-/* How often each symbol occurs in each context. */
+/*
+ * How often symbol s occurs in context c, at c * CODE_VALUES + s: the sum of several counts, as a processor
+ * would wait for its own last addition were there one.
+ */
+enum { COUNTS = 4 };
 struct histogram {
-    uint32_t count[CONTEXTS][SYMBOLS];
+    uint32_t count[COUNTS][CONTEXTS * CODE_VALUES];
 };
 
-/* For each context its symbols from `first` on, of which `has` tells those that have a code; its length; and the
- * code, its first bit lowest. `count` is 0 where a context has none. A symbol alone in its context has length 0. */
+/*
+ * For each context the lengths of its symbols' codes, plus 1, or 0 for a symbol without a code. Those that
+ * have one are among the `count` from `first` on. A symbol alone in its context has a code of length 0.
+ */
 struct codes {
     uint8_t first[CONTEXTS], count[CONTEXTS];
-    uint8_t has[CONTEXTS][SYMBOLS];
-    uint8_t length[CONTEXTS][SYMBOLS];
-    uint8_t code[CONTEXTS][SYMBOLS];
+    uint8_t length1[CONTEXTS][SYMBOLS];
 };
 
-/* What a value's next bits mean, by context and the value of the next CODE_BITS bits.
+/*
+ * What is known of a value, at c * CODE_VALUES + its symbol when encoding, or + the next CODE_BITS bits when
+ * decoding.
  *   bits 0-7    the bits of its code
  *   bits 8-15   the bits that follow as they are
- *   bits 16-23  both
- *   bits 24-31  the exponent of a value alone */
-struct decoding_table {
-    uint32_t entry[CONTEXTS][CODE_VALUES];
+ *   bits 16-23  both, when decoding; the code, its first bit lowest, when encoding
+ *   bits 24-31  the exponent of a value alone, when decoding
+ */
+struct table {
+    uint32_t entry[CONTEXTS * CODE_VALUES];
 };
 
 /* Symbol s of a difference z says that z + 1 has s bits below its highest, which follow as they are. */
@@ -49,7 +56,10 @@ size_t cdelta_write_codes(const struct codes *codes, uint8_t *out);
 int cdelta_read_codes(const uint8_t *at, size_t size, struct codes *codes);
 
 /* The tables to decode differences, and values alone whose largest exponent is `top`. */
-void cdelta_difference_table(const struct codes *codes, struct decoding_table *table);
-void cdelta_alone_table(const struct codes *codes, uint8_t top, struct decoding_table *table);
+void cdelta_difference_table(const struct codes *codes, struct table *table);
+void cdelta_alone_table(const struct codes *codes, uint8_t top, struct table *table);
+
+/* The table to encode either; entries of symbols without a code are not set. */
+void cdelta_encoding_table(const struct codes *codes, int is_difference, struct table *table);
 
 #endif

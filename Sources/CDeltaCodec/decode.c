@@ -25,33 +25,32 @@ struct decoder {
     size_t common_size;
     struct frame *frames;
     uint32_t count, parameters;
-    uint32_t ancestors; /* frames decoded into context->ancestors */
+    uint32_t ancestors; /* frames yet to be decoded into context->ancestors */
 };
 
 /* Reads one entry; returns whether it keeps the rules. */
 static int get_entry(const struct decoder *decoder, const uint8_t *at, uint32_t index) {
     struct frame *frame = &decoder->frames[index];
-    uint32_t body_size;
     uint16_t codes_size;
     frame->kind = at[0];
     frame->base = at[1];
     memcpy(&frame->parent, at + 2, 2);
     memcpy(&frame->checksum, at + 4, 4);
-    memcpy(&body_size, at + 8, 4);
+    memcpy(&frame->body_size, at + 8, 4);
     memcpy(&codes_size, at + 12, 2);
-    frame->body_size = body_size;
     frame->codes_size = codes_size;
     frame->sizes = at + FIXED_ENTRY_BYTES;
     frame->values = NULL;
     frame->output = NULL;
+    frame->is_ancestor = 0;
     int has_parent = frame->parent != NO_PARENT;
-    if (has_parent && (frame->parent >= decoder->count || frame->parent == index)) return 0;
+    if (has_parent && frame->parent >= decoder->count) return 0;
     size_t raw = sizeof(float) * (size_t)decoder->parameters;
     switch (frame->kind) {
-    case KIND_SAME: return body_size == 0;
-    case KIND_RAW: return body_size == raw && !has_parent;
-    case KIND_ALONE: return codes_size <= body_size && !has_parent;
-    case KIND_DIFFERENCE: return codes_size <= body_size && has_parent;
+    case KIND_SAME: return frame->body_size == 0;
+    case KIND_RAW: return frame->body_size == raw && !has_parent;
+    case KIND_ALONE: return codes_size <= frame->body_size && !has_parent;
+    case KIND_DIFFERENCE: return codes_size <= frame->body_size && has_parent;
     default: return 0;
     }
 }
@@ -99,8 +98,8 @@ static int64_t open_codes(struct decoder *decoder, const struct frame *frame) {
 }
 
 /*
- * Where the streams can be read: 8 bytes at a time, and as far as a damaged stream may lead. That is in the chunk
- * itself, or near its end in a copy.
+ * Where the streams can be read: 8 bytes at a time, and as far as a damaged stream may lead. That is in the
+ * chunk itself, or near its end in a copy.
  */
 static const uint8_t *open_streams(struct decoder *decoder, const struct frame *frame) {
     const uint8_t *streams = frame->body + frame->codes_size;
@@ -122,8 +121,8 @@ static inline uint64_t peek(const uint8_t *streams, uint64_t at) {
 }
 
 /*
- * The compiler would put the eight streams' places and values into vectors, and lose more time by moving them there
- * and back than it saves, were it not told here that it wants each in a register.
+ * The compiler would put the eight streams' places and values into vectors, and lose more time by moving them
+ * there and back than it saves, were it not told here that it wants each in a register.
  */
 static inline uint32_t alone_in_register(uint32_t value) {
     __asm__("" : "+r"(value));
@@ -225,10 +224,10 @@ static int64_t read_streams(struct decoder *decoder, const struct frame *frame) 
     if (streams == NULL) return CDELTA_ERROR_MEMORY;
     for (uint32_t s = 0; s < STREAMS; s++) at[s] = 8 * place[s];
     if (frame->kind == KIND_DIFFERENCE) {
-        read_differences(streams, at, context->table.entry[0], context->contexts.memory, context->coded.memory,
+        read_differences(streams, at, context->table.entry, context->contexts.memory, context->coded.memory,
                          decoder->parameters);
     } else {
-        read_values(streams, at, context->table.entry[0], context->coded.memory, decoder->parameters);
+        read_values(streams, at, context->table.entry, context->coded.memory, decoder->parameters);
     }
     /* Each stream must have been read to its end, and no further. */
     for (uint32_t s = 0; s < STREAMS; s++)
@@ -236,12 +235,39 @@ static int64_t read_streams(struct decoder *decoder, const struct frame *frame) 
     return 0;
 }
 
-/* Decodes a frame whose parent is decoded. */
-static int64_t decode_frame(struct decoder *decoder, struct frame *frame, float *out) {
+/* Marks and counts the frames that only others are built from. None may be built from too many. */
+static int64_t find_ancestors(struct decoder *decoder, uint32_t count, const uint32_t *wanted) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct frame *frame = &decoder->frames[wanted[i]];
+        for (int depth = 0; frame->parent != NO_PARENT; depth++) {
+            if (depth == MAX_DEPTH) return CDELTA_ERROR_CORRUPT;
+            struct frame *parent = &decoder->frames[frame->parent];
+            decoder->ancestors += parent->output == NULL && !parent->is_ancestor;
+            parent->is_ancestor = parent->output == NULL;
+            frame = parent;
+        }
+    }
+    return 0;
+}
+
+/* Makes room for a frame's contexts and what is coded, and for all ancestors. */
+static int64_t reserve(const struct decoder *decoder) {
+    cdelta_context *context = decoder->context;
+    size_t parameters = decoder->parameters;
+    if (cdelta_reserve(&context->contexts, sizeof(uint16_t) * parameters) != 0
+        || cdelta_reserve(&context->coded, sizeof(uint32_t) * parameters) != 0
+        || cdelta_reserve(&context->ancestors, decoder->ancestors * sizeof(float) * parameters) != 0)
+        return CDELTA_ERROR_MEMORY;
+    return 0;
+}
+
+/* Fills a frame from its body and its parent, which is NULL if it has none. */
+static int64_t fill_frame(struct decoder *decoder, const struct frame *frame, const float *parent,
+                          float *out) {
     cdelta_context *context = decoder->context;
     uint32_t parameters = decoder->parameters;
     size_t bytes = sizeof(float) * (size_t)parameters;
-    const float *parent = frame->parent == NO_PARENT ? NULL : decoder->frames[frame->parent].values;
+    const float_bits *reference = (const float_bits *)parent;
     int64_t status = 0;
     switch (frame->kind) {
     case KIND_SAME:
@@ -257,46 +283,28 @@ static int64_t decode_frame(struct decoder *decoder, struct frame *frame, float 
         if (status == 0) cdelta_unrotate(context->coded.memory, (float_bits *)out, parameters);
         break;
     default:
-        cdelta_find_contexts((const float_bits *)parent, frame->base, context->contexts.memory, parameters);
+        cdelta_find_contexts(reference, frame->base, context->contexts.memory, parameters);
         status = read_streams(decoder, frame);
-        if (status == 0)
-            cdelta_add(context->coded.memory, (const float_bits *)parent, (float_bits *)out, parameters);
+        if (status == 0) cdelta_add(context->coded.memory, reference, (float_bits *)out, parameters);
     }
-    frame->values = out;
     return status;
 }
 
-/* Decodes a frame after those that it is built from. */
-static int64_t decode_path(struct decoder *decoder, uint32_t index) {
-    uint32_t path[MAX_DEPTH + 1], depth = 0;
-    path[0] = index;
-    while (decoder->frames[path[depth]].parent != NO_PARENT) {
-        uint32_t parent = decoder->frames[path[depth]].parent;
-        if (decoder->frames[parent].values != NULL) break;
-        if (depth == MAX_DEPTH) return CDELTA_ERROR_CORRUPT;
-        path[++depth] = parent;
-    }
-    size_t bytes = sizeof(float) * (size_t)decoder->parameters;
-    for (uint32_t i = depth; i > 0; i--) {
-        struct frame *frame = &decoder->frames[path[i]];
-        float *out = frame->output;
-        if (out == NULL)
-            out = (float *)((char *)decoder->context->ancestors.memory + bytes * decoder->ancestors++);
-        int64_t status = decode_frame(decoder, frame, out);
+/* Decodes a frame after those that it is built from, unless it is decoded. */
+static int64_t decode_frame(struct decoder *decoder, uint32_t index) {
+    struct frame *frame = &decoder->frames[index];
+    const float *parent = NULL;
+    if (frame->values != NULL) return 0;
+    if (frame->parent != NO_PARENT) {
+        /* No deeper than MAX_DEPTH, which find_ancestors() has seen to. */
+        int64_t status = decode_frame(decoder, frame->parent);
         if (status != 0) return status;
+        parent = decoder->frames[frame->parent].values;
     }
-    return decode_frame(decoder, &decoder->frames[index], decoder->frames[index].output);
-}
-
-/* Makes room for the ancestors of all wanted frames. */
-static int64_t reserve(cdelta_context *context, uint32_t wanted, uint32_t frames, uint32_t parameters) {
-    size_t bytes = sizeof(float) * (size_t)parameters;
-    size_t ancestors = (size_t)wanted * MAX_DEPTH;
-    if (ancestors > frames) ancestors = frames;
-    if (cdelta_reserve(&context->contexts, sizeof(uint16_t) * (size_t)parameters) != 0 || cdelta_reserve(&context->coded, bytes) != 0
-        || cdelta_reserve(&context->ancestors, ancestors * bytes) != 0)
-        return CDELTA_ERROR_MEMORY;
-    return 0;
+    float *out = frame->output, *ancestors = decoder->context->ancestors.memory;
+    if (out == NULL) out = ancestors + (size_t)--decoder->ancestors * decoder->parameters;
+    frame->values = out;
+    return fill_frame(decoder, frame, parent, out);
 }
 
 int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
@@ -311,17 +319,18 @@ int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uin
         .context = context, .end = (const uint8_t *)chunk + size, .count = frames, .parameters = parameters};
     context->table_codes = NULL;
     status = read_directory(&decoder, chunk);
-    if (status == 0) status = reserve(context, count, frames, parameters);
     if (status != 0) return status;
     for (uint32_t i = 0; i < count; i++) decoder.frames[wanted[i]].output = outputs[i];
+    status = find_ancestors(&decoder, count, wanted);
+    if (status == 0) status = reserve(&decoder);
     for (uint32_t i = 0; i < count && status == 0; i++) {
-        struct frame *frame = &decoder.frames[wanted[i]];
-        if (frame->values == NULL) status = decode_path(&decoder, wanted[i]);
+        const struct frame *frame = &decoder.frames[wanted[i]];
+        status = decode_frame(&decoder, wanted[i]);
+        if (status != 0) break;
         /* A frame that is wanted twice. */
-        if (status == 0 && frame->values != outputs[i])
+        if (frame->values != outputs[i])
             memcpy(outputs[i], frame->values, sizeof(float) * (size_t)parameters);
-        if (status == 0 && frame->checksum != frame_checksum(outputs[i], parameters))
-            status = CDELTA_ERROR_CHECKSUM;
+        if (frame->checksum != frame_checksum(outputs[i], parameters)) status = CDELTA_ERROR_CHECKSUM;
     }
     return status == 0 ? count : status;
 }

@@ -2,8 +2,8 @@
 #include "values.h"
 
 /*
- * From so many parameters on, each difference has codes of its own: they take some 100 bytes, and 1 microsecond
- * to set up when decoding, and save 1 % of a frame. Smaller frames share those of the chunk.
+ * From so many parameters on, each difference has codes of its own: they take some 100 bytes, and 1
+ * microsecond to set up when decoding, and save 1 % of a frame. Smaller frames share those of the chunk.
  */
 enum { OWN_CODES_PARAMETERS = 4096 };
 
@@ -19,14 +19,15 @@ struct encoder {
     const float *values;
     uint32_t frames, parameters;
     struct codes common;
+    struct table common_table;
 };
 
 size_t cdelta_bound(uint32_t frames, uint32_t parameters) {
     if (frames == 0 || frames > CDELTA_MAX_FRAMES) return 0;
     if (parameters == 0 || parameters > CDELTA_MAX_PARAMETERS) return 0;
     size_t entry = entry_bytes(parameters);
-    /* The encoder writes a frame behind the longest directory before it knows that raw would be shorter. */
-    size_t overshoot = MAX_CODES_BYTES + STREAMS + (size_t)parameters * MAX_VALUE_BITS / 8;
+    /* The encoder writes a frame, 8 bytes at a time, before it knows that raw would be shorter. */
+    size_t overshoot = MAX_CODES_BYTES + STREAMS + (size_t)parameters * MAX_VALUE_BITS / 8 + sizeof(uint64_t);
     return HEADER_BYTES + MAX_CODES_BYTES + (size_t)frames * (entry + sizeof(float) * (size_t)parameters)
         + overshoot;
 }
@@ -50,23 +51,23 @@ static uint32_t parent_place(uint32_t place, uint32_t count, uint32_t middle) {
 }
 
 /*
- * Chooses what each frame is built from. Of three successive frames the middle one is the neighbour of the other
- * two, and all middle ones are built from the one in the middle of the chunk, which stands alone. So a frame is
- * at most two others away from itself, and most differences are between neighbours.
+ * Chooses what each frame is built from. Of three successive frames the middle one is the neighbour of the
+ * other two, and all middle ones are built from the one in the middle of the chunk, which stands alone. So a
+ * frame is at most two others away from itself, and most differences are between neighbours.
  *
  * Frames of zeros, which pad the end of a run, take no part.
  */
 static void choose_parents(const struct encoder *encoder, struct frame *frames) {
-    size_t frame = sizeof(float) * (size_t)encoder->parameters;
+    size_t bytes = sizeof(float) * (size_t)encoder->parameters;
     for (uint32_t f = 0; f < encoder->frames;) {
         uint32_t window[WINDOW], n = 0;
         for (; f < encoder->frames && n < WINDOW; f++) {
             frames[f].kind = KIND_SAME;
             frames[f].parent = NO_PARENT;
-            if (!is_zero(frame_values(encoder, f), frame)) window[n++] = f;
+            if (!is_zero(frame_values(encoder, f), bytes)) window[n++] = f;
         }
         if (n == 0) continue;
-        uint32_t middle = n / 2 / 3 * 3 + 1 < n ? n / 2 / 3 * 3 + 1 : n - 1;
+        uint32_t middle = n > 1 ? n / 6 * 3 + 1 : 0;
         for (uint32_t i = 0; i < n; i++) {
             struct frame *frame = &frames[window[i]];
             frame->kind = i == middle ? KIND_ALONE : KIND_DIFFERENCE;
@@ -75,24 +76,17 @@ static void choose_parents(const struct encoder *encoder, struct frame *frames) 
     }
 }
 
-/* The bits of z + 1 below its highest. */
-static uint32_t difference_symbol(uint32_t z) { return z == UINT32_MAX ? 32 : 31 - (uint32_t)__builtin_clz(z + 1); }
-
-/* Computes what a difference codes: `coded`, `symbols` and `contexts` of the context, and the frame's base. */
+/* Computes what a difference codes: the context's `coded`, `symbols` and `contexts`, and the frame's base. */
 static void prepare_difference(const struct encoder *encoder, struct frame *frame, uint32_t index) {
     cdelta_context *context = encoder->context;
     uint32_t count = encoder->parameters;
+    const float_bits *values = (const float_bits *)frame_values(encoder, index);
     const float_bits *reference = (const float_bits *)frame_values(encoder, frame->parent);
-    uint32_t *coded = context->coded.memory;
-    uint8_t *symbols = context->symbols.memory;
-    cdelta_subtract((const float_bits *)frame_values(encoder, index), reference, coded, count);
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        symbols[i] = (uint8_t)difference_symbol(coded[i]);
-        sum += symbols[i] + (reference[i] >> 23 & 0xFF);
-    }
+    cdelta_subtract(values, reference, context->coded.memory, count);
+    uint64_t sum = cdelta_count_bits(context->coded.memory, reference, context->symbols.memory, count);
     uint64_t mean = (sum + count / 2) / count;
-    frame->base = (uint8_t)(mean < CONTEXT_OFFSET ? 0 : mean - CONTEXT_OFFSET > 255 ? 255 : mean - CONTEXT_OFFSET);
+    uint64_t base = mean < CONTEXT_OFFSET ? 0 : mean - CONTEXT_OFFSET;
+    frame->base = (uint8_t)(base > 255 ? 255 : base);
     cdelta_find_contexts(reference, frame->base, context->contexts.memory, count);
 }
 
@@ -100,18 +94,10 @@ static void prepare_difference(const struct encoder *encoder, struct frame *fram
 static void prepare_alone(const struct encoder *encoder, struct frame *frame, uint32_t index) {
     cdelta_context *context = encoder->context;
     uint32_t count = encoder->parameters;
-    uint32_t *coded = context->coded.memory;
-    uint8_t *symbols = context->symbols.memory;
-    cdelta_rotate((const float_bits *)frame_values(encoder, index), coded, count);
-    uint32_t top = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (coded[i] >> 24 > top) top = coded[i] >> 24;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t below = top - (coded[i] >> 24);
-        symbols[i] = (uint8_t)(below + 1 < SYMBOLS ? below + 1 : 0);
-    }
+    cdelta_rotate((const float_bits *)frame_values(encoder, index), context->coded.memory, count);
+    frame->base = cdelta_largest_exponent(context->coded.memory, count);
+    cdelta_alone_symbols(context->coded.memory, frame->base, context->symbols.memory, count);
     memset(context->contexts.memory, 0, sizeof(uint16_t) * (size_t)count);
-    frame->base = (uint8_t)top;
 }
 
 static void prepare(const struct encoder *encoder, struct frame *frame, uint32_t index) {
@@ -125,47 +111,54 @@ static void prepare(const struct encoder *encoder, struct frame *frame, uint32_t
 static void count_symbols(const struct encoder *encoder, struct histogram *histogram) {
     const uint8_t *symbols = encoder->context->symbols.memory;
     const uint16_t *contexts = encoder->context->contexts.memory;
-    for (uint32_t i = 0; i < encoder->parameters; i++) histogram->count[contexts[i] / CODE_VALUES][symbols[i]]++;
+    for (uint32_t i = 0; i < encoder->parameters; i++)
+        histogram->count[i % COUNTS][contexts[i] + symbols[i]]++;
 }
 
-/* Writes one stream; returns what follows it. */
-static uint8_t *put_stream(const struct encoder *encoder, const struct codes *codes, int is_difference,
-                           uint32_t stream, uint8_t *out) {
+/* Writes one stream, and up to 8 bytes more; returns the stream's end. */
+static uint8_t *put_stream(const struct encoder *encoder, const struct table *table, uint32_t stream,
+                           uint8_t *out) {
     const uint8_t *symbols = encoder->context->symbols.memory;
     const uint16_t *contexts = encoder->context->contexts.memory;
     const uint32_t *coded = encoder->context->coded.memory;
     uint64_t held = 0;
     uint32_t bits = 0;
     for (uint32_t i = stream; i < encoder->parameters; i += STREAMS) {
-        uint32_t context = contexts[i] / CODE_VALUES;
-        uint8_t symbol = symbols[i], length = codes->length[context][symbol];
-        uint32_t rest = is_difference ? difference_rest(symbol) : alone_rest(symbol);
-        uint64_t low = (coded[i] + (uint32_t)is_difference) & ((UINT64_C(1) << rest) - 1);
-        held |= (codes->code[context][symbol] | low << length) << bits;
+        uint32_t entry = table->entry[contexts[i] + symbols[i]];
+        uint32_t length = entry & 0xFF, rest = entry >> 8 & 0xFF;
+        uint64_t low = coded[i] & ((UINT64_C(1) << rest) - 1);
+        /* At most 7 bits are left over, and MAX_VALUE_BITS come: they fit. */
+        held |= (entry >> 16 | low << length) << bits;
         bits += length + rest;
-        /* At most 7 bits are left over, and 40 come: they fit. */
-        for (; bits >= 8; bits -= 8, held >>= 8) *out++ = (uint8_t)held;
+        memcpy(out, &held, sizeof held);
+        out += bits / 8;
+        held >>= bits / 8 * 8;
+        bits %= 8;
     }
-    if (bits > 0) *out++ = (uint8_t)held;
-    return out;
+    return out + (bits > 0);
+}
+
+/* Codes for a frame of its own, which are written at `out`; returns what follows them. */
+static uint8_t *put_codes(const struct encoder *encoder, struct frame *frame, uint8_t *out) {
+    struct histogram histogram = {0};
+    struct codes codes;
+    count_symbols(encoder, &histogram);
+    cdelta_make_codes(&histogram, &codes);
+    cdelta_encoding_table(&codes, frame->kind == KIND_DIFFERENCE, &encoder->context->table);
+    frame->codes_size = (uint32_t)cdelta_write_codes(&codes, out);
+    return out + frame->codes_size;
 }
 
 /* Writes the body of a coded frame; returns what follows it. */
 static uint8_t *put_body(const struct encoder *encoder, struct frame *frame, uint32_t index, uint8_t *out) {
-    int is_difference = frame->kind == KIND_DIFFERENCE;
-    struct codes own;
-    const struct codes *codes = &encoder->common;
+    const struct table *table = &encoder->common_table;
     prepare(encoder, frame, index);
-    if (!is_difference || encoder->parameters >= OWN_CODES_PARAMETERS) {
-        struct histogram histogram = {0};
-        count_symbols(encoder, &histogram);
-        cdelta_make_codes(&histogram, &own);
-        codes = &own;
-        frame->codes_size = (uint32_t)cdelta_write_codes(codes, out);
-        out += frame->codes_size;
+    if (frame->kind == KIND_ALONE || encoder->parameters >= OWN_CODES_PARAMETERS) {
+        out = put_codes(encoder, frame, out);
+        table = &encoder->context->table;
     }
     for (uint32_t s = 0; s < STREAMS; s++) {
-        uint8_t *end = put_stream(encoder, codes, is_difference, s, out);
+        uint8_t *end = put_stream(encoder, table, s, out);
         frame->size[s] = (uint32_t)(end - out);
         out = end;
     }
@@ -183,6 +176,7 @@ static void make_common_codes(struct encoder *encoder, struct frame *frames) {
         count_symbols(encoder, &histogram);
     }
     cdelta_make_codes(&histogram, &encoder->common);
+    cdelta_encoding_table(&encoder->common, 1, &encoder->common_table);
 }
 
 /* Writes a frame's body, the shortest way; returns what follows it. */
@@ -201,18 +195,19 @@ static uint8_t *put_frame(const struct encoder *encoder, struct frame *frame, ui
     return out + raw;
 }
 
-static void put_entry(const struct encoder *encoder, const struct frame *frame, uint32_t index, uint8_t *out) {
+static void put_entry(const struct encoder *encoder, const struct frame *frame, uint32_t index,
+                      uint8_t *out) {
     uint32_t checksum = frame_checksum(frame_values(encoder, index), encoder->parameters);
     uint16_t codes_size = (uint16_t)frame->codes_size;
-    uint32_t body_size = (uint32_t)frame->body_size;
     out[0] = frame->kind;
     out[1] = frame->base;
     memcpy(out + 2, &frame->parent, 2);
     memcpy(out + 4, &checksum, 4);
-    memcpy(out + 8, &body_size, 4);
+    memcpy(out + 8, &frame->body_size, 4);
     memcpy(out + 12, &codes_size, 2);
     size_t bytes = size_bytes(encoder->parameters);
-    for (uint32_t s = 0; s < STREAMS - 1; s++) memcpy(out + FIXED_ENTRY_BYTES + s * bytes, &frame->size[s], bytes);
+    out += FIXED_ENTRY_BYTES;
+    for (uint32_t s = 0; s < STREAMS - 1; s++) memcpy(out + s * bytes, &frame->size[s], bytes);
 }
 
 int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t frames, uint32_t parameters,
@@ -221,11 +216,13 @@ int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t fra
     if (bound == 0) return CDELTA_ERROR_ARGUMENT;
     if (capacity < bound) return CDELTA_ERROR_CAPACITY;
     if (cdelta_reserve(&context->frames, frames * sizeof(struct frame)) != 0
-        || cdelta_reserve(&context->contexts, sizeof(uint16_t) * (size_t)parameters) != 0 || cdelta_reserve(&context->symbols, parameters) != 0
+        || cdelta_reserve(&context->contexts, sizeof(uint16_t) * (size_t)parameters) != 0
+        || cdelta_reserve(&context->symbols, parameters) != 0
         || cdelta_reserve(&context->coded, sizeof(uint32_t) * (size_t)parameters) != 0)
         return CDELTA_ERROR_MEMORY;
 
-    struct encoder encoder = {.context = context, .values = values, .frames = frames, .parameters = parameters};
+    struct encoder encoder = {
+        .context = context, .values = values, .frames = frames, .parameters = parameters};
     struct frame *all = context->frames.memory;
     memset(all, 0, frames * sizeof *all);
     choose_parents(&encoder, all);
@@ -242,7 +239,7 @@ int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t fra
     uint8_t *body = at + frames * entry_bytes(parameters);
     for (uint32_t f = 0; f < frames; f++, at += entry_bytes(parameters)) {
         uint8_t *end = put_frame(&encoder, &all[f], f, body);
-        all[f].body_size = (size_t)(end - body);
+        all[f].body_size = (uint32_t)(end - body);
         put_entry(&encoder, &all[f], f, at);
         body = end;
     }

@@ -40,26 +40,31 @@ static const uint8_t CHUNK_MAGIC[4] = {'C', 'C', 'D', CDELTA_VERSION};
 /* A stream's size is a uint16 where that is always enough, else a uint32. */
 static inline size_t size_bytes(uint32_t parameters) { return parameters <= 65536 ? 2 : 4; }
 
-/* A frame's entry in the directory: kind, base, parent, checksum, bytes of its body, bytes of its own codes (0 where
- * it uses the common ones), and of all its streams but the last. */
+/*
+ * A frame's entry in the directory: kind, base, parent, checksum, bytes of its body, of its own codes (0
+ * where it uses the common ones), and of all its streams but the last.
+ */
 enum { FIXED_ENTRY_BYTES = 14 };
 static inline size_t entry_bytes(uint32_t parameters) {
     return FIXED_ENTRY_BYTES + (STREAMS - 1) * size_bytes(parameters);
 }
 
-/* A frame's entry, read. */
+/* A frame's entry, and what the encoder or the decoder knows of it besides. */
 struct frame {
-    uint32_t size[STREAMS]; /* encoder */
-    const uint8_t *sizes;   /* decoder: the streams' sizes in the directory */
+    uint8_t kind;
+    uint8_t base; /* the exponent of context 0, or the largest of a frame alone */
+    uint16_t parent;
+    uint32_t checksum;
+    uint32_t body_size;
     uint32_t codes_size;
+
+    uint32_t size[STREAMS]; /* encoder: of each stream */
+
+    const uint8_t *sizes; /* decoder: the streams' sizes in the directory */
     const uint8_t *body;
-    size_t body_size;
     const float *values; /* NULL until it is decoded */
     float *output;       /* where it is wanted; NULL if it is not */
-    uint32_t checksum;
-    uint16_t parent;
-    uint8_t kind;
-    uint8_t base;
+    int is_ancestor;     /* of a wanted frame, but not wanted itself */
 };
 
 /* Memory that grows when more is asked for. */
@@ -75,8 +80,8 @@ struct cdelta_context {
     struct buffer symbols;    /* encoder: a frame's symbols */
     struct buffer coded;      /* a frame's values before they are floats, or before they are written */
     struct buffer tail;       /* a copy of streams at the end of a chunk, with room behind */
-    struct decoding_table table;
-    const uint8_t *table_codes; /* whose codes `table` is of; NULL for none */
+    struct table table;
+    const uint8_t *table_codes; /* decoder: whose codes `table` is of; NULL for none */
 };
 
 /* Makes room for `size` bytes; what was there may be lost. 0, or CDELTA_ERROR_MEMORY. */

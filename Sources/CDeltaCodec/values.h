@@ -24,14 +24,22 @@ static inline uint32_t zigzag(uint32_t difference) {
 
 static inline uint32_t unzigzag(uint32_t coded) { return (coded >> 1) ^ (0u - (coded & 1)); }
 
-/* coded = zigzag(ordered(value) - ordered(reference)). */
+/* coded = zigzag(ordered(value) - ordered(reference)) + 1, modulo 2^32, and back. */
 void cdelta_subtract(const float_bits *values, const float_bits *reference, uint32_t *coded, uint32_t count);
-
-/* values = reference + what is coded, which is one more than cdelta_subtract() gives. */
 void cdelta_add(const uint32_t *coded, const float_bits *reference, float_bits *values, uint32_t count);
+
+/* The symbols of what is coded: its bits below the highest. Returns the sum of them and of all exponents. */
+uint64_t cdelta_count_bits(const uint32_t *coded, const float_bits *reference, uint8_t *symbols,
+                           uint32_t count);
 
 /* The context of each value, times CODE_VALUES: its reference's exponent less `base`, clamped to 0 to 15. */
 void cdelta_find_contexts(const float_bits *reference, uint8_t base, uint16_t *contexts, uint32_t count);
+
+/* The symbols of rotated values, which are alone, below the largest exponent. */
+void cdelta_alone_symbols(const uint32_t *rotated, uint8_t top, uint8_t *symbols, uint32_t count);
+
+/* The largest exponent of rotated values. */
+uint8_t cdelta_largest_exponent(const uint32_t *rotated, uint32_t count);
 
 /* exponent, mantissa, sign from high to low bits, and back. */
 void cdelta_rotate(const float_bits *values, uint32_t *rotated, uint32_t count);

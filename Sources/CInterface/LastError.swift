@@ -90,6 +90,8 @@ extension CorpusError.Code {
     case .inputOutput: (CC_INPUT_OUTPUT, "input_output")
     case .resource: (CC_RESOURCE, "resource")
     case .claimedElsewhere: (CC_CLAIMED_ELSEWHERE, "claimed_elsewhere")
+    case .emptySelection: (CC_EMPTY_SELECTION, "empty_selection")
+    case .differentCorpus: (CC_DIFFERENT_CORPUS, "different_corpus")
     }
   }
 }

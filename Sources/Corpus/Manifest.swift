@@ -2,7 +2,8 @@ import Foundation
 
 /// How the bytes of parameter vectors are stored in a shard.
 public enum Codec: String, Sendable, Codable, CaseIterable {
-  /// Differences between successive checkpoints, byte planes apart: the smallest. HDF5 filter 52225.
+  /// Differences between checkpoints next to each other, with a prefix code for the number of their bits: the
+  /// smallest, and fast at any one checkpoint. HDF5 filter 52225.
   case delta
   /// Shuffle and the registered Zstandard filter 32015: read by h5py with hdf5plugin, without this package.
   case zstd

@@ -39,6 +39,64 @@ final class Codec {
       return Array(values[start..<start + parameters])
     }
   }
+
+  /// Frames in any order; each output is an allocation of its own.
+  func pick(_ wanted: [Int], of chunk: [UInt8], parameters: Int) throws -> [[UInt32]] {
+    let outputs = wanted.map { _ in UnsafeMutableBufferPointer<UInt32>.allocate(capacity: parameters) }
+    defer { for output in outputs { output.deallocate() } }
+    for output in outputs { output.initialize(repeating: 0xDEAD_BEEF) }
+    let pointers = outputs.map {
+      UnsafeMutableRawPointer($0.baseAddress)?.assumingMemoryBound(to: Float.self)
+    }
+    let count = cdelta_pick(
+      context, chunk, chunk.count, UInt32(parameters), UInt32(wanted.count), wanted.map(UInt32.init), pointers
+    )
+    guard count == wanted.count else { throw Failure(code: count) }
+    return outputs.map(Array.init)
+  }
+}
+
+/// Where a chunk's fields lie, as Schemas/delta-codec.md has it.
+struct Layout {
+  enum Kind: UInt8 { case same, raw, alone, difference }
+
+  static let none = 0xFFFF
+  var bytes: [UInt8]
+
+  init(_ chunk: [UInt8]) { bytes = chunk }
+
+  private func number(_ place: Int, _ count: Int) -> Int {
+    (0..<count).reduce(0) { $0 | Int(bytes[place + $1]) << (8 * $1) }
+  }
+
+  private mutating func set(_ place: Int, _ count: Int, to value: Int) {
+    for i in 0..<count { bytes[place + i] = UInt8(truncatingIfNeeded: value >> (8 * i)) }
+  }
+
+  var parameters: Int { number(4, 4) }
+  var frames: Int { number(8, 2) }
+  var directory: Int { 12 + number(10, 2) }
+  var streamField: Int { parameters <= 65536 ? 2 : 4 }
+  var entryBytes: Int { 14 + 7 * streamField }
+  var bodies: Int { directory + frames * entryBytes }
+
+  private func entry(_ frame: Int) -> Int { directory + frame * entryBytes }
+
+  func kind(_ frame: Int) -> Kind? { Kind(rawValue: bytes[entry(frame)]) }
+  func parent(_ frame: Int) -> Int { number(entry(frame) + 2, 2) }
+  func bodyBytes(_ frame: Int) -> Int { number(entry(frame) + 8, 4) }
+  func codeBytes(_ frame: Int) -> Int { number(entry(frame) + 12, 2) }
+  func streamBytes(_ frame: Int, _ stream: Int) -> Int {
+    number(entry(frame) + 14 + stream * streamField, streamField)
+  }
+
+  mutating func setKind(_ frame: Int, to value: Int) { set(entry(frame), 1, to: value) }
+  mutating func setParent(_ frame: Int, to value: Int) { set(entry(frame) + 2, 2, to: value) }
+  mutating func setBodyBytes(_ frame: Int, to value: Int) { set(entry(frame) + 8, 4, to: value) }
+  mutating func setCodeBytes(_ frame: Int, to value: Int) { set(entry(frame) + 12, 2, to: value) }
+  mutating func setStreamBytes(_ frame: Int, _ stream: Int, to value: Int) {
+    set(entry(frame) + 14 + stream * streamField, streamField, to: value)
+  }
 }
 
 /// SplitMix64: a generator that a failing test's seed reproduces.

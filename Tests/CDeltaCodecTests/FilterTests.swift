@@ -46,20 +46,20 @@ private struct FilterClass {
   @Test func deltaRoundTrip() throws {
     let filter = try FilterClass(cdelta_hdf5_filter())
     #expect((filter.version, filter.id) == (1, CDELTA_HDF5_FILTER))
-    let packed = try #require(try filter.run(values, values: [1, 50, 10], reading: false))
+    let packed = try #require(try filter.run(values, values: [2, 50, 10], reading: false))
     #expect(packed.count < values.count)
-    #expect(try filter.run(packed, values: [1, 50, 10], reading: true) == values)
-    #expect(try filter.run(packed, values: [1, 25, 10], reading: true) == nil)
+    #expect(try filter.run(packed, values: [2, 50, 10], reading: true) == values)
+    #expect(try filter.run(packed, values: [2, 25, 10], reading: true) == nil)
     // HDF5 would read past the end of a chunk that is shorter than its dataset's.
-    #expect(try filter.run(packed, values: [1, 50, 20], reading: true) == nil)
-    #expect(try filter.run(packed.dropLast(), values: [1, 50, 10], reading: true) == nil)
+    #expect(try filter.run(packed, values: [2, 50, 20], reading: true) == nil)
+    #expect(try filter.run(packed.dropLast(), values: [2, 50, 10], reading: true) == nil)
   }
 
   @Test("Refuses values that are missing, of another version, or do not divide the chunk")
   func deltaRefusals() throws {
     let filter = try FilterClass(cdelta_hdf5_filter())
     for clients: [CUnsignedInt] in [
-      [], [1], [1, 50], [2, 50, 10], [1, 0, 10], [1, 49, 10], [1, .max, 10], [1, 50, 9],
+      [], [2], [2, 50], [1, 50, 10], [3, 50, 10], [2, 0, 10], [2, 49, 10], [2, .max, 10], [2, 50, 9],
     ] {
       #expect(try filter.run(values, values: clients, reading: false) == nil)
     }

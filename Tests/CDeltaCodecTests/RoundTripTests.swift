@@ -45,10 +45,10 @@ import Testing
   }
 
   @Test(
-    "Walks over shapes on both sides of a vector, a block and a frame of its own",
+    "Walks over shapes on both sides of a window, codes of one's own and longer sizes",
     arguments: [
-      (200, 2), (130, 1), (25, 1250), (14, 1249), (3, 5370), (4, 7960), (2, 16384), (2, 16385), (2, 65536),
-      (2, 65537), (2, 140_000),
+      (200, 2), (130, 1), (31, 9), (32, 9), (33, 9), (34, 9), (25, 1250), (14, 1249), (3, 4095), (3, 4096),
+      (3, 5370), (4, 7960), (2, 65535), (2, 65536), (2, 65537), (2, 140_000),
     ], [Float(1e-6), 1e-3, 1])
   func walks(shape: (frames: Int, parameters: Int), step: Float) throws {
     var generator = SeededGenerator(seed: 4)
@@ -85,16 +85,50 @@ import Testing
   @Test("Any range of frames decodes to the same values as the whole")
   func ranges() throws {
     var generator = SeededGenerator(seed: 6)
-    // Blocks of 16 frames, and in the middle and at the end frames of zeros, where chains begin anew.
-    var frames = generator.walk(frames: 36, parameters: 1024, step: 1e-3)
-    frames[20] = .init(repeating: 0, count: 1024)
+    // Two windows, and in the middle and at the end frames of zeros.
+    var frames = generator.walk(frames: 36, parameters: 100, step: 1e-3)
+    frames[20] = .init(repeating: 0, count: 100)
     frames += [frames[20], frames[20]]
     let chunk = try codec.encode(frames)
     for first in frames.indices {
       for end in first + 1...frames.count {
-        let decoded = try codec.decode(chunk, parameters: 1024, frames: first..<end)
+        let decoded = try codec.decode(chunk, parameters: 100, frames: first..<end)
         #expect(decoded == Array(frames[first..<end]))
       }
+    }
+  }
+
+  @Test("Any list of frames in any order, with duplicates, gives the same values as the whole")
+  func lists() throws {
+    var generator = SeededGenerator(seed: 11)
+    for parameters in [1, 100, 4096] {
+      var frames = generator.walk(frames: 40, parameters: parameters, step: 1e-3)
+      frames[7] = .init(repeating: 0, count: parameters)
+      frames[9] = frames[10]
+      frames[33] = generator.noise(frames: 1, parameters: parameters)[0]
+      let chunk = try codec.encode(frames)
+      var lists = [[], Array(0..<40), Array((0..<40).reversed()), .init(repeating: 3, count: 50)]
+      for a in 0..<40 {
+        lists.append([a])
+        for b in 0..<40 { lists.append([a, b]) }
+      }
+      for _ in 0..<300 {
+        let count = Int.random(in: 1...60, using: &generator)
+        lists.append((0..<count).map { _ in Int.random(in: 0..<40, using: &generator) })
+      }
+      for list in lists {
+        #expect(try codec.pick(list, of: chunk, parameters: parameters) == list.map { frames[$0] })
+      }
+    }
+  }
+
+  @Test("A frame is built from at most two others", arguments: 1...70)
+  func depth(frames: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(frames))
+    let layout = Layout(try codec.encode(generator.walk(frames: frames, parameters: 40, step: 1e-3)))
+    for frame in 0..<frames {
+      let path = sequence(first: frame) { layout.parent($0) == Layout.none ? nil : layout.parent($0) }
+      #expect(Array(path.prefix(10)).count <= 3)
     }
   }
 
@@ -105,10 +139,12 @@ import Testing
     let padding = [[UInt32]](repeating: .init(repeating: 0, count: 1250), count: 30)
     let plain = try codec.encode(walk)
     let padded = try codec.encode(walk + padding)
-    #expect(padded.count - plain.count <= 30 * 6)
+    #expect(padded.count - plain.count == 30 * 28)
     #expect(Double(20 * 5000) / Double(plain.count) > 1.5)
+    let smooth = try codec.encode(generator.walk(frames: 20, parameters: 1250, step: 1e-5))
+    #expect(smooth.count < plain.count * 3 / 4)
     let noise = try codec.encode(generator.noise(frames: 20, parameters: 1250))
-    #expect(noise.count < 20 * 5000 + 200)
+    #expect(noise.count < 20 * (5000 + 28) + 12 + 288)
   }
 
   @Test("The bound holds for noise in every small shape, and refuses shapes out of range")

@@ -44,8 +44,7 @@ def h5py():
 @pytest.fixture
 def reader():
     """The code block of the document, run as it stands there."""
-    for name in ("zstandard", "xxhash"):
-        require_module(name)
+    require_module("xxhash")
     document = (ROOT / "Schemas" / "delta-codec.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     names = {}
@@ -73,7 +72,7 @@ def write(h5py, path, values, frames):
         parameters = values.shape[1]
         file.create_dataset(
             "parameters", data=values, chunks=(frames, parameters), compression=DELTA,
-            compression_opts=(1, parameters, frames),
+            compression_opts=(2, parameters, frames),
         )
 
 
@@ -122,31 +121,32 @@ def test_documented_reader_reads_the_plugins_chunks(h5py, reader, tmp_path, shap
 
 
 def test_documented_reader_reads_the_golden_chunk(reader):
-    chunk = (GOLDEN / "delta-chunk-v1.bin").read_bytes()
-    assert reader(chunk).tobytes() == (GOLDEN / "delta-chunk-v1.f32").read_bytes()
-    damaged = bytearray(chunk)
-    damaged[-100] ^= 1
-    with pytest.raises(Exception):
-        reader(bytes(damaged))
+    chunk = (GOLDEN / "delta-chunk-v2.bin").read_bytes()
+    assert reader(chunk).tobytes() == (GOLDEN / "delta-chunk-v2.f32").read_bytes()
+    for place in (100, -2000, -100):  # the directory, a stream, a raw frame
+        damaged = bytearray(chunk)
+        damaged[place] ^= 1
+        with pytest.raises(ValueError):
+            reader(bytes(damaged))
 
 
 def test_h5py_reads_the_golden_chunk(h5py, tmp_path):
     with h5py.File(tmp_path / "shard.h5", "w") as file:
         dataset = file.create_dataset(
-            "parameters", (6, 300), "<f4", chunks=(6, 300), compression=DELTA, compression_opts=(1, 300, 6)
+            "parameters", (8, 300), "<f4", chunks=(8, 300), compression=DELTA, compression_opts=(2, 300, 8)
         )
-        dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v1.bin").read_bytes())
+        dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v2.bin").read_bytes())
         file.flush()
-        assert dataset[:].tobytes() == (GOLDEN / "delta-chunk-v1.f32").read_bytes()
+        assert dataset[:].tobytes() == (GOLDEN / "delta-chunk-v2.f32").read_bytes()
 
 
 def test_h5py_refuses_a_chunk_with_fewer_frames_than_its_dataset(h5py, tmp_path):
     # HDF5 would read past the end of what the filter gives it.
     with h5py.File(tmp_path / "shard.h5", "w") as file:
         dataset = file.create_dataset(
-            "parameters", (20, 300), "<f4", chunks=(20, 300), compression=DELTA, compression_opts=(1, 300, 20)
+            "parameters", (20, 300), "<f4", chunks=(20, 300), compression=DELTA, compression_opts=(2, 300, 20)
         )
-        dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v1.bin").read_bytes())
+        dataset.id.write_direct_chunk((0, 0), (GOLDEN / "delta-chunk-v2.bin").read_bytes())
         file.flush()
         with pytest.raises(OSError):
             dataset[:]

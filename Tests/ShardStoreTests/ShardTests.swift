@@ -142,7 +142,7 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
   /// Files made by the first release; they must stay readable. See Tests/Golden/README.md.
   @Test(arguments: Codec.allCases)
   func `reads the golden shards`(codec: Codec) throws {
-    let path = Golden.path("shard-\(codec.rawValue)-v1.h5")
+    let path = Golden.path("shard-v1-\(codec.rawValue).h5")
     let shard = try ShardReader(opening: path)
     var decoder = try RunDecoder(header: shard.header)
     let runs = try shard.runs.indices.map { try decoder.run(at: $0, in: shard) }
@@ -158,7 +158,7 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
     let fixture = try ShardFixture()
     try fixture.store(Golden.runs, as: "shards/000000-000009.h5", codec: codec)
     try fixture.bytes("shards/000000-000009.h5").write(
-      to: URL(fileURLWithPath: Golden.path("shard-\(codec.rawValue)-v1.h5")))
+      to: URL(fileURLWithPath: Golden.path("shard-v1-\(codec.rawValue).h5")))
   }
 }
 

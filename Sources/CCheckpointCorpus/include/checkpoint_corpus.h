@@ -107,7 +107,11 @@ enum {
   /** Something has run out or is missing: memory, files, threads, instructions of the processor. */
   CC_RESOURCE = 27,
   /** Another process, or another handle of this one, is making the run. */
-  CC_CLAIMED_ELSEWHERE = 28
+  CC_CLAIMED_ELSEWHERE = 28,
+  /** No run meets the conditions, or fewer items are left than a batch has. */
+  CC_EMPTY_SELECTION = 29,
+  /** The state of a stream is that of another corpus, selection or seed. */
+  CC_DIFFERENT_CORPUS = 30
 };
 
 /** A code's name in lower case, such as "unknown_run"; "unknown" for a number that is none. Valid for ever. */

@@ -1,21 +1,22 @@
 /*
  * The `delta` codec: checkpoints of one training run, packed without loss.
  *
- * Consecutive checkpoints of a run are close together, but float32 hides it: sign, exponent and mantissa share
- * bytes, and the low bits of the mantissa are noise that no compressor can shrink. The codec maps each float to an
- * integer that orders as the float does, and subtracts that of the same parameter in a neighbouring checkpoint. Of
- * the difference only the number of its bits has structure: it gets a prefix code, chosen by the exponent of the
- * neighbour's value, and the bits themselves follow as they are. Every checkpoint is built from at most two others
- * of its chunk, so that a reader who wants one of them decodes three. Decoding gives back every bit: NaN payloads,
- * -0, infinities, denormals.
+ * Consecutive checkpoints of a run are close together, but float32 hides it: sign, exponent and mantissa
+ * share bytes, and the low bits of the mantissa are noise that no compressor can shrink. The codec maps each
+ * float to an integer that orders as the float does, and subtracts that of the same parameter in a
+ * neighbouring checkpoint. Of the difference only the number of its bits has structure: it gets a prefix
+ * code, chosen by the exponent of the neighbour's value, and the bits themselves follow as they are. Every
+ * checkpoint is built from at most two others of its chunk, so that a reader who wants one of them decodes
+ * three. Decoding gives back every bit: NaN payloads, -0, infinities, denormals.
  *
  * A chunk holds `frames` checkpoints (frames) of `parameters` floats each. The format is described, with a
  * small reader in Python, in Schemas/delta-codec.md; it is version 2. Version 1 was never published.
  *
  * Threads: the functions share nothing. One context serves one thread at a time.
- * Foreign bytes: cdelta_header and cdelta_decode accept anything. They never read outside the chunk, never
- * write outside the output, and allocate in proportion to the caller's `parameters` and the chunk's real
- * size, whatever the chunk says.
+ *
+ * Foreign bytes: cdelta_header, cdelta_decode and cdelta_pick accept anything. They never read outside the
+ * chunk, never write outside the outputs, and allocate in proportion to these and to the chunk's real size,
+ * whatever the chunk says.
  */
 #ifndef CDELTA_CODEC_H
 #define CDELTA_CODEC_H
@@ -76,9 +77,9 @@ int64_t cdelta_encode(cdelta_context *context, const float *values, uint32_t fra
 /**
  * Unpacks the frames `first` ..< `first + count` into `out` (count x parameters floats).
  *
- * `parameters` is what the caller made room for: a chunk with another number is refused.
- * Frames before `first` are decoded only where the wanted ones build on them. Every frame handed out is
- * checked against the checksum of its values, which proves all the frames it was built from as well.
+ * `parameters` is what the caller made room for: a chunk with another number is refused. Other frames are
+ * decoded only where the wanted ones are built from them. Every frame handed out is checked against the
+ * checksum of its values, which proves all the frames it was built from as well.
  *
  * Returns `count`. After an error the contents of `out` are undefined.
  */
@@ -86,8 +87,10 @@ int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, u
                       uint32_t first, uint32_t count, float *out);
 
 /**
- * Unpacks any frames of a chunk, as cdelta_decode() does: frame `wanted[i]` to `outputs[i]`, for i < count.
- * What several of them are built from is decoded once. Returns `count`.
+ * Unpacks any frames of a chunk, as cdelta_decode() does: frame `wanted[i]` to `outputs[i]`, for i < count,
+ * in any order; each output has room of its own. What several of them are built from is decoded once.
+ *
+ * Returns `count`. After an error the contents of the outputs are undefined.
  */
 int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
                     uint32_t count, const uint32_t *wanted, float *const *outputs);
