@@ -1,4 +1,4 @@
-import Corpus
+package import Corpus
 
 /// The hidden layers of a network that is a chain of linear layers and convolutions, read off its architecture.
 ///
@@ -6,26 +6,26 @@ import Corpus
 /// and as long as its units is its bias, and what stands before the first weight belongs to no layer. The units of a
 /// layer may be permuted where they are the inputs of the next one: its rows, its bias and the columns of the next
 /// move together, and the function stays the same.
-struct HiddenLayers: Sendable {
+package struct HiddenLayers: Sendable {
   /// One tensor, and what moves in it.
-  struct Part: Sendable {
+  package struct Part: Sendable {
     /// Where it starts in the parameter vector.
-    let start: Int
-    let rows: Int
-    let columns: Int
+    package let start: Int
+    package let rows: Int
+    package let columns: Int
     /// Floats of an element: the taps of a convolution, or the pixels of a channel that is flattened.
-    let block: Int
+    package let block: Int
     /// The hidden layer whose units are its rows, if any.
-    let rowLayer: Int?
+    package let rowLayer: Int?
     /// The hidden layer whose units are its columns, if any.
-    let columnLayer: Int?
+    package let columnLayer: Int?
   }
 
-  let parts: [Part]
+  package let parts: [Part]
   /// The units of each hidden layer.
-  let widths: [Int]
+  package let widths: [Int]
 
-  init(_ architecture: Architecture) {
+  package init(_ architecture: Architecture) {
     let tensors = architecture.tensors
     let weights = tensors.indices.filter { tensors[$0].shape.count >= 2 }
     var widths: [Int] = []
@@ -65,18 +65,18 @@ struct HiddenLayers: Sendable {
 }
 
 /// An order of the units of every hidden layer: which old unit comes to each place. Memory is kept for reuse.
-struct UnitOrder {
+package struct UnitOrder {
   /// For each layer, of its length.
-  fileprivate(set) var layers: [[UInt32]]
+  package fileprivate(set) var layers: [[UInt32]]
   private let hidden: HiddenLayers
 
-  init(_ hidden: HiddenLayers) {
+  package init(_ hidden: HiddenLayers) {
     self.hidden = hidden
     layers = hidden.widths.map { (0..<UInt32($0)).map { $0 } }
   }
 
   /// Draws the order of each layer, all being equally likely (Fisher and Yates).
-  mutating func shuffle(_ random: inout PhiloxGenerator) {
+  package mutating func shuffle(_ random: inout PhiloxGenerator) {
     for layer in layers.indices {
       layers[layer].withUnsafeMutableBufferPointer { units in
         for i in units.indices { units[i] = UInt32(i) }
@@ -92,7 +92,7 @@ struct UnitOrder {
   /// The layers are done one after the other, and each sum goes through the layer before in the order just found. So
   /// networks that differ in the order of their units alone have the same sums, to the bit, and get the same order.
   /// Units of equal sums, which are as good as never different, keep theirs.
-  mutating func canonicalize(_ parameters: UnsafePointer<Float>) {
+  package mutating func canonicalize(_ parameters: UnsafePointer<Float>) {
     for layer in layers.indices {
       var sums = [Double](repeating: 0, count: layers[layer].count)
       for part in hidden.parts where part.rowLayer == layer {

@@ -4,14 +4,14 @@ import Corpus
 ///
 /// A Feistel network of eight rounds over the next power of four, walked until it leads into the range (Black and
 /// Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). The rounds are those of Philox's multiplication.
-struct KeyedPermutation: Sendable {
-  let count: UInt64
+package struct KeyedPermutation: Sendable {
+  package let count: UInt64
   private let halfBits: UInt64
   private let mask: UInt64
   private let keys: [UInt64]
 
   /// - Precondition: `count` is from 1 to 2^62.
-  init(count: Int, seed: UInt64, stream: UInt64) {
+  package init(count: Int, seed: UInt64, stream: UInt64) {
     precondition(count > 0 && count <= 1 << 62)
     self.count = UInt64(count)
     let bits = max(2, 64 - UInt64(count - 1).leadingZeroBitCount)
@@ -22,7 +22,7 @@ struct KeyedPermutation: Sendable {
   }
 
   /// The number at a place.
-  subscript(place: Int) -> Int {
+  package subscript(place: Int) -> Int {
     var value = UInt64(place)
     precondition(value < count)
     repeat { value = encrypted(value) } while value >= count

@@ -2,14 +2,14 @@ internal import CKernels
 import Corpus
 
 /// Copies parameter vectors into a batch, permuted and scaled in one pass.
-struct UnitPermuter: @unchecked Sendable {
+package struct UnitPermuter: @unchecked Sendable {
   // Sendable because the table of kernels is a constant of the program.
   private let kernels: ck_kernels
   private let hidden: HiddenLayers
   private let count: Int
   private let scale: Float
 
-  init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float) {
+  package init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float) {
     self.hidden = hidden
     self.scale = scale
     count = parameterCount
@@ -19,7 +19,9 @@ struct UnitPermuter: @unchecked Sendable {
   /// - Parameters:
   ///   - order: nil to leave the units where they are.
   ///   - input, output: P floats each, which do not overlap.
-  func copy(_ order: UnitOrder?, from input: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>) {
+  package func copy(
+    _ order: UnitOrder?, from input: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>
+  ) {
     guard let order else { return kernels.permute(scale, 1, nil, count, nil, 1, input, output) }
     for part in hidden.parts {
       order.withUnits(of: part.rowLayer) { rows in

@@ -1,0 +1,110 @@
+import Corpus
+import Datasets
+import Foundation
+import Generators
+import Testing
+
+import PairStream
+
+/// Orders of hidden units leave the function of a network unchanged.
+@Suite struct HiddenUnitTests {
+  private static func network(_ generator: some Evaluator) throws -> [Float] {
+    let run = try #require(try generator.generate(seed: 1) { false })
+    return Array(run.parameters.suffix(generator.architecture.parameterCount))
+  }
+
+  private static func permuted(_ network: [Float], _ order: UnitOrder, _ hidden: HiddenLayers) -> [Float] {
+    var result = [Float](repeating: .nan, count: network.count)
+    UnitPermuter(hidden, parameterCount: network.count, scale: 1).copy(order, from: network, to: &result)
+    return result
+  }
+
+  /// - Parameter widths: of the hidden layers that the architecture must turn out to have.
+  private func expectSameFunction(_ generator: some Evaluator, widths: [Int], tolerance: Float) throws {
+    let hidden = HiddenLayers(generator.architecture)
+    #expect(hidden.widths == widths)
+    let network = try Self.network(generator)
+    var random = PhiloxGenerator(seed: 5)
+    var order = UnitOrder(hidden)
+    let expected = generator.evaluate(network: network, seed: 0)
+    for _ in 0..<3 {
+      order.shuffle(&random)
+      #expect(zip(order.layers, widths).allSatisfy { Set($0) == Set(0..<UInt32($1)) })
+      let other = Self.permuted(network, order, hidden)
+      #expect(other != network && other.sorted() == network.sorted())
+      let outcome = generator.evaluate(network: other, seed: 0)
+      for (a, b) in zip(outcome, expected) { #expect(abs(a - b) <= tolerance * abs(b)) }
+      // A permutation of the rows alone would be another function.
+      var broken = other
+      if let last = hidden.parts.last(where: { $0.columnLayer != nil }) {
+        let end = last.start + last.rows * last.columns * last.block
+        broken.replaceSubrange(last.start..<end, with: network[last.start..<end])
+      }
+      #expect(generator.evaluate(network: broken, seed: 0) != expected)
+    }
+  }
+
+  @Test func `of an MNIST classifier`() throws {
+    let images = try ImageDataset.syntheticDigits()
+    var recipe = MNISTRecipe(dataset: images.identity)
+    (recipe.epochs, recipe.checkpoints) = (1, 2)
+    try expectSameFunction(MNISTGenerator(recipe, dataset: images), widths: [10], tolerance: 1e-5)
+  }
+
+  @Test func `of a CIFAR-10 classifier`() throws {
+    let images = try ImageDataset.syntheticTextures()
+    var recipe = CIFAR10Recipe(dataset: images.identity)
+    (recipe.epochs, recipe.checkpoints) = (1, 2)
+    try expectSameFunction(CIFAR10Generator(recipe, dataset: images), widths: [16, 32], tolerance: 1e-5)
+  }
+
+  /// Episodes amplify rounding, but a policy that balances still does.
+  @Test func `of a Cartpole policy`() throws {
+    var recipe = CartpoleRecipe()
+    (recipe.iterations, recipe.checkpoints) = (300, 2)
+    try expectSameFunction(CartpoleGenerator(recipe), widths: [32, 32], tolerance: 0.2)
+  }
+
+  @Test func `the canonical order is the same for all orders of one network`() throws {
+    for architecture in [
+      StreamFixture.architecture,
+      Architecture(
+        name: "conv",
+        tensors: [
+          .init("log_std", [1]), .init("conv1.weight", [4, 3, 3, 3]), .init("conv2.weight", [6, 4, 3, 3]),
+          .init("conv2.bias", [6]), .init("fc.weight", [2, 24]), .init("fc.bias", [2]),
+        ]),
+    ] {
+      let hidden = HiddenLayers(architecture)
+      var random = PhiloxGenerator(seed: 9)
+      let network = (0..<architecture.parameterCount).map { _ in random.uniform() - 0.5 }
+      var order = UnitOrder(hidden)
+      order.canonicalize(network)
+      let canonical = Self.permuted(network, order, hidden)
+      for _ in 0..<20 {
+        order.shuffle(&random)
+        let other = Self.permuted(network, order, hidden)
+        order.canonicalize(other)
+        #expect(Self.permuted(other, order, hidden) == canonical)
+      }
+      order.canonicalize(canonical)
+      #expect(order.layers.allSatisfy { $0 == Array(0..<UInt32($0.count)) })
+    }
+  }
+
+  @Test func `layers are read off the architecture`() {
+    let flattened = HiddenLayers(
+      Architecture(
+        name: "lenet",
+        tensors: [
+          .init("conv.weight", [6, 1, 5, 5]), .init("conv.bias", [6]), .init("fc.weight", [10, 96]),
+          .init("norm", [10]), .init("scale", [3]),
+        ]))
+    #expect(flattened.widths == [6])
+    #expect(flattened.parts.map(\.block) == [25, 1, 16, 1, 1])
+    #expect(flattened.parts.map(\.rowLayer) == [0, 0, nil, nil, nil])
+    #expect(HiddenLayers(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
+    let mismatched = [Architecture.Tensor("a", [5, 3]), .init("b", [2, 7])]
+    #expect(HiddenLayers(Architecture(name: "odd", tensors: mismatched)).widths == [])
+  }
+}

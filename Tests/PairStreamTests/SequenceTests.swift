@@ -1,0 +1,175 @@
+import Corpus
+import Foundation
+import Testing
+
+import PairStream
+
+/// Which pairs come, and in which order.
+@Suite struct SequenceTests {
+  @Test(arguments: Array(1...70) + [255, 256, 257, 1000, 4096, 4097])
+  func `a keyed permutation meets every number once`(count: Int) {
+    let permutation = KeyedPermutation(count: count, seed: 7, stream: UInt64(count))
+    #expect(Set((0..<count).map { permutation[$0] }) == Set(0..<count))
+  }
+
+  @Test func `keyed permutations of other seeds are others, and spread evenly`() {
+    let a = KeyedPermutation(count: 1000, seed: 1, stream: 0)
+    let b = KeyedPermutation(count: 1000, seed: 2, stream: 0)
+    let c = KeyedPermutation(count: 1000, seed: 1, stream: 1)
+    let places = 0..<1000
+    #expect(places.count { a[$0] == b[$0] } < 10)
+    #expect(places.count { a[$0] == c[$0] } < 10)
+    // Where a place goes is uniform over the keys: chi-squared of 16 cells, 15 degrees of freedom.
+    var counts = [Double](repeating: 0, count: 16)
+    for seed in 0..<4000 { counts[KeyedPermutation(count: 16, seed: UInt64(seed), stream: 5)[3]] += 1 }
+    let deviations: [Double] = counts.map { ($0 - 250) * ($0 - 250) / 250 }
+    #expect(deviations.reduce(0, +) < 45)
+  }
+
+  @Test(arguments: [PairStreamOptions.Order.random, .sequential])
+  func `every run is visited equally often, and pairs are those of the run`(order: PairStreamOptions.Order)
+    throws
+  {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let stream = try fixture.stream { $0.order = order }
+    #expect(stream.runCount == 8 && stream.itemsPerEpoch == 80 && stream.batchesPerEpoch == 10)
+    for _ in 0..<2 {
+      let pairs = try stream.restOfEpoch()
+      let visits = Dictionary(grouping: pairs, by: \.run).mapValues(\.count)
+      #expect(visits.count == 8 && visits.values.allSatisfy { $0 == 10 })
+      for pair in pairs {
+        #expect(pair.start < pair.target && pair.target < 23)
+        #expect(pair.startMetric == -Float(pair.run * 1000 + Int64(pair.start)))
+        #expect(pair.targetMetric == -Float(pair.run * 1000 + Int64(pair.target)))
+        let stored = StreamFixture.run(pair.run, 23).parameters
+        let n = StreamFixture.architecture.parameterCount
+        let expected = [pair.start, pair.target].flatMap { stored[(Int($0) * n)..<((Int($0) + 1) * n)] }
+        #expect(pair.parameters == expected)
+      }
+    }
+  }
+
+  /// Spacing s uniform in 1..<K, start uniform in 0..<K - s.
+  @Test func `spacing and start are drawn as published`() throws {
+    let fixture = try StreamFixture(runs: 0..<3, checkpoints: 6)
+    defer { fixture.keep() }
+    let stream = try fixture.stream {
+      $0.split = .all
+      $0.itemsPerEpoch = 30_000
+      $0.batchSize = 30_000
+    }
+    let pairs = try stream.next().pairs
+    for spacing in 1..<6 {
+      let ofSpacing = pairs.filter { $0.target - $0.start == spacing }
+      expectNear(ofSpacing.count, 6000)
+      let places = 6 - spacing
+      for start in 0..<places {
+        expectNear(ofSpacing.count { $0.start == start }, 6000 / Double(places))
+      }
+    }
+  }
+
+  /// Within five standard deviations of a count that is that of independent draws.
+  private func expectNear(_ count: Int, _ expected: Double) {
+    let distance = (Double(count) - expected).magnitude
+    #expect(distance < 5 * expected.squareRoot())
+  }
+
+  @Test(arguments: [PairStreamOptions.Order.random, .sequential], [1, 2, 4, 8])
+  func `ranks share the sequence of one`(order: PairStreamOptions.Order, worldSize: Int) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let change = { (options: inout PairStreamOptions) in
+      options.order = order
+      options.augmentation = .permute
+    }
+    let whole = try fixture.stream { change(&$0) }.restOfEpoch()
+    var ranks: [[Pair]] = []
+    for rank in 0..<worldSize {
+      let stream = try fixture.stream {
+        change(&$0)
+        $0.rank = rank
+        $0.worldSize = worldSize
+        $0.batchSize = 8 / worldSize
+        $0.workers = rank + 1
+      }
+      ranks.append(try stream.restOfEpoch())
+    }
+    let share = 8 / worldSize
+    let joined = (0..<10).flatMap { batch in
+      ranks.flatMap { $0[(batch * share)..<((batch + 1) * share)] }
+    }
+    #expect(joined == whole)
+  }
+
+  @Test(arguments: [PairStreamOptions.Order.random, .sequential])
+  func `goes on exactly where any other stream stopped`(order: PairStreamOptions.Order) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let change = { (options: inout PairStreamOptions) in
+      options.order = order
+      options.augmentation = .permute
+    }
+    let undisturbed = try fixture.stream { change(&$0) }
+    let batches = try (0..<40).map { _ in try undisturbed.next().pairs }
+    #expect(undisturbed.position == PairStream.Position(epoch: 4, batch: 0))
+    let stream = try fixture.stream {
+      change(&$0)
+      $0.workers = 3
+    }
+    var random = PhiloxGenerator(seed: 3)
+    for _ in 0..<20 {
+      let place = Int(random.integer(below: 38))
+      try stream.seek(PairStream.Position(epoch: place / 10, batch: place % 10))
+      #expect(try stream.next().pairs == batches[place])
+      #expect(try stream.next().pairs == batches[place + 1])
+    }
+  }
+
+  @Test func `epochs and seeds differ, workers do not matter`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let one = try fixture.stream { $0.workers = 1 }
+    let first = try one.restOfEpoch()
+    let second = try one.restOfEpoch()
+    #expect(first != second)
+    #expect(try fixture.stream { $0.workers = 7 }.restOfEpoch() == first)
+    #expect(try fixture.stream { $0.seed = 1 }.restOfEpoch() != first)
+  }
+
+  @Test func `single checkpoints come likewise`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let stream = try fixture.stream { $0.item = .checkpoints }
+    let batch = try stream.next()
+    #expect(batch.target.isEmpty && batch.start.count == 8 * StreamFixture.architecture.parameterCount)
+    let pairs = try batch.pairs + stream.restOfEpoch()
+    #expect(pairs.allSatisfy { $0.start == $0.target && $0.startMetric == $0.targetMetric })
+    #expect(Set(pairs.map(\.start)).count > 15)
+  }
+
+  @Test func `conditions choose runs, or checkpoints`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let ofRuns = try fixture.stream { $0.condition = "run IN (2, 5) -- a comment" }
+    #expect(try Set(ofRuns.restOfEpoch().map(\.run)) == [2, 5])
+    let ofCheckpoints = try fixture.stream { $0.condition = "step % 4 = 1 AND run <> 3" }
+    let pairs = try ofCheckpoints.restOfEpoch()
+    #expect(pairs.allSatisfy { $0.start % 4 == 1 && $0.target % 4 == 1 && $0.run != 3 })
+    #expect(Set(pairs.map(\.target)) == [5, 9, 13, 17, 21])
+    let held = try fixture.stream { $0.split = .test }
+    #expect(try Set(held.restOfEpoch().map(\.run)) == [8, 9])
+  }
+
+  @Test func `batches are an asynchronous sequence, too`() async throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let expected = try fixture.stream().restOfEpoch()
+    let stream = try fixture.stream()
+    var pairs: [Pair] = []
+    for try await batch in try stream.batches(ofEpoch: 0) { pairs += batch.pairs }
+    #expect(pairs == expected)
+    #expect(stream.position == PairStream.Position(epoch: 1, batch: 0))
+  }
+}

@@ -1,0 +1,109 @@
+import Corpus
+import Foundation
+import MetricIndex
+import PairStream
+import ShardStore
+import TestSupport
+import Testing
+
+/// A corpus of small made-up runs of a network with one hidden layer of five units.
+struct StreamFixture {
+  static let architecture = Architecture(
+    name: "mlp-3-5-2",
+    tensors: [
+      .init("fc1.weight", [5, 3]), .init("fc1.bias", [5]), .init("fc2.weight", [2, 5]),
+      .init("fc2.bias", [2]),
+    ])
+
+  let folder = TemporaryDirectory()
+  let corpus: CorpusDirectory
+
+  init(runs: Range<Int64> = 0..<10, checkpoints: Int = 23, codec: Codec = .delta, isSealed: Bool = true)
+    throws
+  {
+    let manifest = Manifest(
+      task: "made-up", architecture: Self.architecture, metrics: [.testLoss, .trainReturn],
+      recipe: .object(["runs": .number(1)]), generatorVersion: 1,
+      split: SplitRule(testFraction: 0.2, testLimit: 2),
+      codec: codec)
+    corpus = try CorpusDirectory(openingOrCreating: folder.path + "/corpus", manifest: manifest)
+    try store(runs, checkpoints: checkpoints)
+    if isSealed { try compact() }
+  }
+
+  /// Keeps the folder until here: it goes with its owner's last use.
+  func keep() { withExtendedLifetime(folder) {} }
+
+  func store(_ runs: Range<Int64>, checkpoints: Int = 23) throws {
+    let index = try MetricIndex(openingOrCreating: corpus)
+    let writer = try CorpusWriter(corpus, index: index)
+    let header = ShardHeader(
+      manifest: corpus.manifest, codec: corpus.manifest.codec, checkpoints: checkpoints)
+    var encoder = try RunEncoder(header: header)
+    for run in runs {
+      _ = try writer.store(run, with: &encoder) { () throws(CorpusError) in Self.run(run, checkpoints) }
+    }
+  }
+
+  func compact() throws {
+    let index = try MetricIndex(openingOrCreating: corpus)
+    _ = try Compaction(directory: corpus).run { (file) throws(CorpusError) in try index.ingest([file]) }
+    _ = try index.synchronize()
+  }
+
+  static func run(_ seed: Int64, _ checkpoints: Int) -> Run {
+    let run = TestCorpus.run(seed, checkpoints: checkpoints, parameters: architecture.parameterCount)
+    // Metrics that tell run and step.
+    let steps = (0..<checkpoints).map { Float(seed * 1000) + Float($0) }
+    return Run(
+      seed: seed, iterations: run.iterations, metrics: [steps, steps.map { -$0 }], parameters: run.parameters)
+  }
+
+  /// Options without augmentation, one to one: what comes is what is stored.
+  static func plain(_ change: (inout PairStreamOptions) -> Void = { _ in }) -> PairStreamOptions {
+    var options = PairStreamOptions()
+    options.batchSize = 8
+    options.itemsPerEpoch = 80
+    options.augmentation = .none
+    options.scale = .factor(1)
+    options.workers = 2
+    change(&options)
+    return options
+  }
+
+  func stream(_ change: (inout PairStreamOptions) -> Void = { _ in }) throws -> PairStream {
+    try PairStream(corpus, options: Self.plain(change))
+  }
+}
+
+/// A pair as a test compares it.
+struct Pair: Hashable {
+  var run: Int64
+  var start: Int32
+  var target: Int32
+  var startMetric: Float
+  var targetMetric: Float
+  var parameters: [Float]
+}
+
+extension PairBatch {
+  var pairs: [Pair] {
+    (0..<count).map { i in
+      let place = (i * parameterCount)..<((i + 1) * parameterCount)
+      return Pair(
+        run: run[i], start: startStep[i], target: targetStep[i], startMetric: startMetric[i],
+        targetMetric: targetMetric[i],
+        parameters: Array(start[place]) + (target.isEmpty ? [] : Array(target[place])))
+    }
+  }
+}
+
+extension PairStream {
+  /// All pairs of the rest of an epoch.
+  func restOfEpoch() throws -> [Pair] {
+    let epoch = position.epoch
+    var pairs: [Pair] = []
+    while position.epoch == epoch { pairs += try next().pairs }
+    return pairs
+  }
+}
