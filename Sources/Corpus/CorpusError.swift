@@ -9,6 +9,7 @@ public struct CorpusError: Error, Hashable, Sendable {
     case damagedShard, foreignShard, conflictingRuns, cannotReplay, differentRun
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
     case missingDataset, malformedDataset, differentDataset
+    case emptySelection, malformedRelease
     case diskFull, readOnly, inputOutput, resource
   }
 

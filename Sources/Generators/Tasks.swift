@@ -17,11 +17,17 @@ public enum Tasks {
     of directory: CorpusDirectory, datasets: DatasetsDirectory
   ) throws(CorpusError) -> any Generator {
     let manifest = directory.manifest
+    if let source = manifest.recipe["imported_from"] {
+      throw CorpusError(
+        .cannotReplay,
+        "the runs of \(directory.path) cannot be made again: they were imported (from \(source)), and their "
+          + "numbers are no seeds of this program's", remedy: "verify it without --replay")
+    }
     guard let type = all.first(where: { $0.task == manifest.task }) else {
       throw CorpusError(
         .cannotReplay,
         "the runs of \(directory.path) cannot be made again: task \(manifest.task) is none of this "
-          + "program's, as in a corpus that was imported", remedy: "verify it without --replay")
+          + "program's", remedy: "verify it without --replay")
     }
     guard manifest.generatorVersion == generatorVersion else {
       throw CorpusError(
