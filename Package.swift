@@ -30,6 +30,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .target(name: "CKernels", cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
@@ -52,10 +53,14 @@ let package = Package(
     .target(
       name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
+    .target(
+      name: "Interchange",
+      dependencies: ["Corpus", "ShardStore", "MetricIndex", "Generators", "CLMDB", "CLinux", "CZlib"],
+      swiftSettings: swift),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "Interchange",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
@@ -79,6 +84,12 @@ let package = Package(
       name: "GeneratorsTests",
       dependencies: [
         "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport",
+      ],
+      swiftSettings: swift),
+    .testTarget(
+      name: "InterchangeTests",
+      dependencies: [
+        "Interchange", "Generators", "ShardStore", "MetricIndex", "Corpus", "CLMDB", "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(

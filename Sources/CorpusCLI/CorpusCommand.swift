@@ -16,6 +16,7 @@ struct CorpusCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Generate.self, Status.self, Query.self, Show.self, Verify.self, Index.self, Compact.self, Repack.self,
+      Export.self, Import.self,
     ])
 
   static func main() {
