@@ -19,7 +19,7 @@ struct ImportLMDB: ParsableCommand {
     abstract: "Import the published LMDB directories.",
     discussion: """
       Each run is checked against its runs.json, stored, read back and compared. Runs that are stored already are \
-      not read again, so the same command goes on where it was stopped. What cannot be imported is named at the \
+      not read again, so the same command goes on where it was stopped. The index is brought up to date at the end. What cannot be imported is named at the \
       end, and the rest is imported all the same.
 
       EXAMPLE
@@ -77,6 +77,7 @@ struct ImportLMDB: ParsableCommand {
       progress in
       display.update(progress.done, of: progress.total, unit: "runs") {
         ["\(Format.bytes(Int(Double(progress.rawBytes) / display.elapsed)))/s of float32"]
+          + (progress.indexed == 0 ? [] : ["\(Format.count(progress.indexed, "shard")) indexed"])
           + (progress.problems.isEmpty ? [] : [Format.count(progress.problems.count, "problem")])
       }
     }

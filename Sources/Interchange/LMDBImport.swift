@@ -22,6 +22,8 @@ public struct LMDBImport: Sendable {
     public var checkpoints = 0
     public var rawBytes = 0
     public var compressedBytes = 0
+    /// Shards taken up into the index, which is done at the end.
+    public var indexed = 0
     public var problems: [CorpusError] = []
 
     public var done: Int { found + stored + elsewhere + failed }
@@ -82,10 +84,8 @@ public struct LMDBImport: Sendable {
     workers: Int, cancellation: Cancellation = Cancellation(),
     report: @escaping @Sendable (Progress) -> Void = { _ in }
   ) throws(CorpusError) -> Progress {
-    let index = try MetricIndex(openingOrCreating: directory)
     var start = Progress(problems: release.problems)
-    start.problems += try index.synchronize(cancellation: cancellation).problems
-    let writer = try CorpusWriter(directory, index: index)
+    let writer = try CorpusWriter(directory, index: nil)
     let stored = try writer.sealedRuns.union(
       directory.shardFiles().compactMap(CorpusDirectory.seed(ofRunFile:)))
     start.total = release.folders.reduce(0) { $0 + $1.runs.count }
@@ -101,26 +101,56 @@ public struct LMDBImport: Sendable {
     }
     let state = Mutex(start)
     report(start)
+    let note: @Sendable ((inout Progress) -> Void) -> Void = { change in
+      report(
+        state.withLock {
+          change(&$0)
+          return $0
+        })
+    }
+    let work = Result { () throws(CorpusError) in
+      try importAll(folders, except: stored, with: writer, workers: workers, cancellation, note)
+    }
+    // What was stored before a failure, or a request to stop, is worth finding, too.
+    let index = Result { () throws(CorpusError) in try updateIndex(note) }
+    try work.get()
+    try index.get()
+    return state.withLock { $0 }
+  }
+
+  private func importAll(
+    _ folders: [Release.Folder], except stored: Set<Int64>, with writer: CorpusWriter, workers: Int,
+    _ cancellation: Cancellation, _ note: @escaping @Sendable ((inout Progress) -> Void) -> Void
+  ) throws(CorpusError) {
     let queue = WorkQueue(folders)
     let stop = Cancellation()
     try Workers.run(max(1, min(workers, folders.count))) { _ throws(CorpusError) in
       do throws(CorpusError) {
         var worker = try Worker(self, writer)
         while !stop.isCancelled, let folder = queue.next() {
-          try worker.importFolder(folder, except: stored, cancellation) { change in
-            report(
-              state.withLock {
-                change(&$0)
-                return $0
-              })
-          }
+          try worker.importFolder(folder, except: stored, cancellation, note: note)
         }
       } catch {
         stop.cancel()
         throw error
       }
     }
-    return state.withLock { $0 }
+  }
+
+  /// Takes up all that is new.
+  ///
+  /// At the end, because metrics come in no order: one by one they would make SQLite write pages all over a large
+  /// index, for each run as much as its parameters. Where much is new, the whole is faster made again.
+  private func updateIndex(_ note: ((inout Progress) -> Void) -> Void) throws(CorpusError) {
+    let progress = { (done: Int, _: Int) in note { $0.indexed = done } }
+    let isNew = !Files.exists(directory.indexPath)
+    let index = try MetricIndex(openingOrCreating: directory)
+    let new = try index.difference().unindexed.count
+    let all = try directory.shardFiles().count
+    let report =
+      try isNew || 4 * new > all
+      ? MetricIndex.rebuild(directory, progress: progress) : index.synchronize(progress: progress)
+    note { $0.problems += report.problems }
   }
 
   private static func unfinished(_ path: String) -> CorpusError {
