@@ -129,7 +129,8 @@ let package = Package(
     .testTarget(
       name: "InterchangeTests",
       dependencies: [
-        "Interchange", "Generators", "ShardStore", "MetricIndex", "Corpus", "CLMDB", "TestSupport",
+        "Interchange", "PairStream", "Generators", "ShardStore", "MetricIndex", "Corpus", "CLMDB",
+        "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(

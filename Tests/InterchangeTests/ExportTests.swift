@@ -2,6 +2,7 @@ import Corpus
 import Foundation
 import Interchange
 import MetricIndex
+import PairStream
 import ShardStore
 import TestSupport
 import Testing
@@ -157,58 +158,68 @@ private struct Safetensors {
   private let temporary = TemporaryDirectory()
   private var out: String { temporary.path + "/out" }
 
-  /// Pairs `first` and following; every number tells which pair it is of.
-  private func batch(_ first: Int, count: Int) -> PairBatch {
-    let pairs = first..<(first + count)
-    return PairBatch(
-      start: pairs.flatMap { pair in (0..<7).map { Float(10 * pair + $0) } },
-      target: pairs.flatMap { pair in (0..<7).map { -Float(10 * pair + $0) } },
-      startMetric: pairs.map { Float($0) / 2 }, targetMetric: pairs.map { Float($0) / 4 },
-      run: pairs.map { Int64($0) % 3 }, startStep: pairs.map(Int64.init),
-      targetStep: pairs.map { Int64($0) + 5 })
+  private func stream() throws -> PairStream {
+    let directory = try CorpusDirectory(
+      openingOrCreating: temporary.path + "/corpus", manifest: TestCorpus.manifest())
+    let writer = try CorpusWriter(directory, index: MetricIndex(openingOrCreating: directory))
+    var encoder = try RunEncoder(
+      header: ShardHeader(manifest: directory.manifest, codec: .delta, checkpoints: 23))
+    for seed in Int64(0)..<5 { _ = try writer.store(seed, with: &encoder) { TestCorpus.run(seed) } }
+    var options = PairStreamOptions()
+    options.batchSize = 4
+    options.itemsPerEpoch = 40
+    options.augmentation = .none
+    options.scale = .factor(2)
+    options.seed = 3
+    options.metric = "test_loss"
+    return try PairStream(directory, options: options)
   }
 
-  @Test(arguments: [1, 4, 5, 12])
+  @Test(arguments: [1, 4, 5, 12, 45])
   func `as many pairs as asked for, whatever the batches`(count: Int) throws {
-    let export = try PairExport(manifest: TestCorpus.manifest(), metric: "test_loss", metadata: ["seed": "3"])
-    var first = 0
-    try export.write(count, .safetensors, to: out) {
-      defer { first += 4 }
-      return batch(first, count: 4)
-    }
+    try PairExport(stream()).write(count, .safetensors, to: out)
     let file = try Safetensors(out)
-    let expected = batch(0, count: count)
-    #expect(file.values("start", as: Float.self) == expected.start)
-    #expect(file.values("target", as: Float.self) == expected.target)
-    #expect(file.values("start_metric", as: Float.self) == expected.startMetric)
-    #expect(file.values("target_metric", as: Float.self) == expected.targetMetric)
-    #expect(file.values("run", as: Int64.self) == expected.run)
-    #expect(file.values("start_step", as: Int64.self) == expected.startStep)
-    #expect(file.values("target_step", as: Int64.self) == expected.targetStep)
+    let runs = file.values("run", as: Int64.self)
+    let steps = zip(file.values("start_step", as: Int64.self), file.values("target_step", as: Int64.self))
+    #expect(runs.count == count)
+    var start: [Float] = []
+    var target: [Float] = []
+    var losses: [[Float]] = [[], []]
+    for (run, steps) in zip(runs, steps) {
+      let stored = TestCorpus.run(run)
+      start += stored.parameters[(7 * Int(steps.0))..<(7 * Int(steps.0) + 7)].map { 2 * $0 }
+      target += stored.parameters[(7 * Int(steps.1))..<(7 * Int(steps.1) + 7)].map { 2 * $0 }
+      losses[0].append(stored.metrics[0][Int(steps.0)])
+      losses[1].append(stored.metrics[0][Int(steps.1)])
+    }
+    #expect(file.values("start", as: Float.self) == start)
+    #expect(file.values("target", as: Float.self) == target)
+    #expect(file.values("start_metric", as: Float.self) == losses[0])
+    #expect(file.values("target_metric", as: Float.self) == losses[1])
     #expect(file.metadata("metric") == .string("test_loss") && file.metadata("seed") == .string("3"))
+    #expect(file.metadata("scale") == .string("2.0") && file.metadata("augmentation") == .string("none"))
     #expect(file.metadata("format") == .string("checkpoint-corpus pairs"))
   }
 
   @Test(arguments: ArrayFormat.allCases)
-  func `too few pairs, or a failure among them, leave nothing`(format: ArrayFormat) throws {
-    let export = try PairExport(manifest: TestCorpus.manifest(), metric: "test_loss")
-    var batches = [batch(0, count: 4)]
+  func `a failure among them, or a request to stop, leaves nothing`(format: ArrayFormat) throws {
+    let stream = try stream()
+    let cancellation = Cancellation()
     let error = #expect(throws: CorpusError.self) {
-      try export.write(5, format, to: out) { batches.popLast() }
+      try PairExport(stream).write(
+        8, format, to: out, cancellation: cancellation, progress: { _ in cancellation.cancel() })
     }
-    #expect(error?.code == .emptySelection && error?.message.contains("only 4 pairs, not 5") == true)
-    let failure = CorpusError(.damagedShard, "x is damaged", remedy: "y")
-    let other = #expect(throws: CorpusError.self) {
-      try export.write(5, format, to: out) { () throws(CorpusError) in throw failure }
-    }
-    #expect(other == failure)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: temporary.path) == [])
+    #expect(error?.code == .interrupted)
+    stream.cancel()
+    #expect(throws: CorpusError.self) { try PairExport(stream).write(8, format, to: out) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: temporary.path) == ["corpus"])
   }
 
   @Test(arguments: ArrayFormat.allCases)
-  func `all formats hold pairs`(format: ArrayFormat) throws {
-    let export = try PairExport(manifest: TestCorpus.manifest(), metric: "test_loss")
-    try export.write(4, format, to: out) { batch(0, count: 4) }
+  func `all formats hold pairs, and none replaces a file`(format: ArrayFormat) throws {
+    try PairExport(stream()).write(4, format, to: out)
     #expect(try Files.size(out) > 4 * 7 * 2 * 4)
+    let error = #expect(throws: CorpusError.self) { try PairExport(stream()).write(4, format, to: out) }
+    #expect(error?.code == .alreadyExists)
   }
 }
