@@ -68,7 +68,7 @@ final class BatchProducer: @unchecked Sendable {
     }
   }
 
-  /// Ends the threads; called once, by the owner.
+  /// Ends the threads.
   func stop() {
     cancel()
     lock.lock()
@@ -156,7 +156,8 @@ final class BatchProducer: @unchecked Sendable {
   private func begin() {
     let (epoch, batch) = nextIn.quotientAndRemainder(dividingBy: batchesPerEpoch)
     let options = context.options
-    let first = (batch * options.worldSize + options.rank) * options.batchSize
+    let number = batch * options.shares + options.share
+    let first = (number * options.worldSize + options.rank) * options.batchSize
     let items = works.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
     readAhead?.reach(first, of: items)
     let work = Work(

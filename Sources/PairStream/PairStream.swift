@@ -24,7 +24,7 @@ public final class PairStream: Sendable {
   /// A place between two batches.
   public struct Position: Hashable, Sendable {
     public var epoch: Int
-    /// The number of batches of this rank before it in its epoch.
+    /// The number of this stream's batches before it in its epoch.
     public var batch: Int
 
     public init(epoch: Int, batch: Int) {
@@ -45,7 +45,7 @@ public final class PairStream: Sendable {
   public let runCount: Int
   /// Items of an epoch, of all ranks together, those included that do not fill a last batch.
   public let itemsPerEpoch: Int
-  /// Batches of an epoch that this rank gets; the items left over at the end of an epoch are not used.
+  /// Batches of an epoch that this stream gives; the items left over at the end of an epoch are not used.
   public let batchesPerEpoch: Int
   /// Names the sequence of items: of two streams with the same fingerprint, each can go on where the other stopped.
   public let fingerprint: String
@@ -78,13 +78,19 @@ public final class PairStream: Sendable {
     let sampler = try Self.sampler(table, options, directory)
     runCount = sampler.runs.count
     itemsPerEpoch = sampler.itemsPerEpoch
-    batchesPerEpoch = itemsPerEpoch / options.batchSize / options.worldSize
-    guard batchesPerEpoch > 0 else {
+    let batches = itemsPerEpoch / options.batchSize / options.worldSize
+    guard batches > 0 else {
       throw CorpusError(
         .emptySelection,
         "an epoch has \(itemsPerEpoch) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
           + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
         remedy: "choose a smaller batch size or more items per epoch")
+    }
+    batchesPerEpoch = (batches - options.share + options.shares - 1) / options.shares
+    guard batchesPerEpoch > 0 else {
+      throw CorpusError(
+        .emptySelection, "nothing is left for share \(options.share) of an epoch's \(batches) batches",
+        remedy: "make fewer shares")
     }
     scale = try Self.scale(table, options, parameterCount, directory)
     fingerprint = try Self.fingerprint(manifest, table, options)
@@ -127,6 +133,9 @@ public final class PairStream: Sendable {
 
   /// Ends all waiting in ``next()`` for good.
   public func cancel() { producer.cancel() }
+
+  /// Likewise, and waits until its threads have ended, as letting it go does.
+  public func stop() { producer.stop() }
 
   public var statistics: Statistics { producer.statistics }
 

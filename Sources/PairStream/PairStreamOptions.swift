@@ -78,6 +78,9 @@ public struct PairStreamOptions: Sendable {
   /// Which part of every global batch this process gets: rank 0..<worldSize, each `batchSize` items.
   public var rank = 0
   public var worldSize = 1
+  /// Which of this process's batches the stream gives: share, share + shares, …; for several that load for one process.
+  public var share = 0
+  public var shares = 1
   /// About how many items an epoch has: every run is visited equally often, and at least once. nil for the published
   /// number, 100,800, or 806,400 for Cartpole.
   public var itemsPerEpoch: Int?
@@ -94,6 +97,9 @@ public struct PairStreamOptions: Sendable {
     try require(
       rank >= 0 && rank < worldSize, "the rank is \(rank) of a world of \(worldSize)",
       "make it from 0 to \(worldSize - 1)")
+    try require(
+      shares >= 1 && share >= 0 && share < shares, "the share is \(share) of \(shares)",
+      "make it from 0 to below the number of shares")
     try require(
       prefetch >= 1 && prefetch <= 1024, "the prefetch is \(prefetch)", "make it from 1 to 1024 batches")
     if let workers { try require(workers >= 1, "there are \(workers) workers", "use at least 1") }

@@ -33,6 +33,11 @@ final class ShardPool: Sendable {
 
   /// The shard of a run, and the run's place in it.
   func find(_ place: Int) throws(CorpusError) -> (shard: MappedShard, place: MappedShard.Place) {
+    // On a thread of the stream's own, which knows nothing of a fork.
+    try ForkGate.pass { () throws(CorpusError) in try locate(place) }
+  }
+
+  private func locate(_ place: Int) throws(CorpusError) -> (shard: MappedShard, place: MappedShard.Place) {
     let row = table.rows[place]
     let path = state.withLock { $0.moved[row.run] } ?? table.shards[Int(row.shard)].path
     do throws(CorpusError) {

@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "reading", "sql", "errors", "writing", "evaluating", "interrupting", "threads", "forking",
+    "reading", "sql", "errors", "writing", "evaluating", "streaming", "interrupting", "threads", "forking",
   ])
   func `a C program succeeds in`(_ what: String) throws {
     let temporary = TemporaryDirectory()

@@ -179,6 +179,138 @@ static void evaluating(void) {
   free(networks);
 }
 
+static cc_stream_options plain(void) {
+  cc_stream_options options;
+  cc_stream_defaults(&options);
+  options.augmentation = CC_AUGMENT_NONE;
+  options.scale = 1;
+  options.batch_size = 8;
+  options.items_per_epoch = 80;
+  return options;
+}
+
+static void *cancelled_stream(void *context) {
+  usleep(100000);
+  cc_stream_cancel(context);
+  return NULL;
+}
+
+static void streaming(const char *path, const char *missing) {
+  cc_corpus *corpus = opened(path);
+  cc_stream_options options = plain();
+  cc_stream *stream, *second;
+  EXPECT(cc_stream_open(path, &options, &stream) == CC_OK);
+  cc_stream_facts facts;
+  EXPECT(cc_stream_describe(stream, &facts) == CC_OK && facts.parameter_count == P && facts.runs == 4);
+  EXPECT(facts.items_per_epoch == 80 && facts.batches_per_epoch == 10 && facts.scale == 1);
+  EXPECT(strcmp(facts.metric, "train_return") == 0 && strlen(facts.fingerprint) == 64);
+
+  /* Two ranks, one of which has two shares, take turns at what one stream gives. */
+  cc_stream_options parts[3] = {options, options, options};
+  cc_stream *all[3];
+  for (int i = 0; i < 3; i++) {
+    parts[i].world_size = 2;
+    parts[i].rank = i > 0;
+    parts[i].share = i > 1;
+    parts[i].shares = i > 0 ? 2 : 1;
+    parts[i].workers = i + 1;
+    EXPECT(cc_stream_open(path, &parts[i], &all[i]) == CC_OK);
+  }
+  int of[20] = {0, 1, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1, 0, 2, 0, 1};
+  cc_batch batch, other, kept = {0};
+  for (int i = 0; i < 20; i++) {
+    int64_t epoch, number;
+    EXPECT(cc_stream_position(stream, &epoch, &number) == CC_OK && epoch == i / 10 && number == i % 10);
+    EXPECT(cc_stream_next(stream, &batch) == CC_OK && cc_stream_next(all[of[i]], &other) == CC_OK);
+    EXPECT(batch.count == 8 && batch.parameter_count == P && batch.epoch == i / 10 && batch.replacements == 0);
+    EXPECT(batch.first_item == 8 * (i % 10) && other.first_item == batch.first_item && other.epoch == batch.epoch);
+    EXPECT(memcmp(batch.start, other.start, sizeof(float[8][P])) == 0);
+    EXPECT(memcmp(batch.target, other.target, sizeof(float[8][P])) == 0);
+    for (int item = 0; item < 8; item++) {
+      float metrics[M][K], vectors[K][P];
+      EXPECT(batch.start_step[item] < batch.target_step[item]);
+      EXPECT(cc_corpus_read_run(corpus, batch.run[item], K, NULL, metrics[0], vectors[0]) == CC_OK);
+      EXPECT(memcmp(batch.start + item * P, vectors[batch.start_step[item]], sizeof vectors[0]) == 0);
+      EXPECT(memcmp(batch.target + item * P, vectors[batch.target_step[item]], sizeof vectors[0]) == 0);
+      EXPECT(memcmp(batch.start_metric + item, &metrics[1][batch.start_step[item]], sizeof(float)) == 0);
+      EXPECT(batch.target_metric[item] == metrics[1][batch.target_step[item]]);
+    }
+    cc_batch_release(&other);
+    if (i == 3) kept = batch;
+    else cc_batch_release(&batch);
+  }
+  for (int i = 0; i < 3; i++) cc_stream_close(all[i]);
+
+  /* A batch outlives its stream, and comes again. */
+  EXPECT(cc_stream_seek(stream, 0, 3) == CC_OK && cc_stream_next(stream, &batch) == CC_OK);
+  EXPECT(batch.start != kept.start && memcmp(batch.start, kept.start, sizeof(float[8][P])) == 0);
+  EXPECT(cc_stream_seek(stream, 0, 11) == CC_INVALID_ARGUMENT && cc_stream_seek(stream, -1, 0) == CC_INVALID_ARGUMENT);
+  cc_stream_counts counts;
+  EXPECT(cc_stream_statistics(stream, &counts) == CC_OK && counts.items >= 168 && counts.replaced == 0);
+  pthread_t thread;
+  pthread_create(&thread, NULL, cancelled_stream, stream);
+  int code;
+  while ((code = cc_stream_next(stream, &other)) == CC_OK) cc_batch_release(&other);
+  EXPECT(code == CC_INTERRUPTED && cc_stream_next(stream, &other) == CC_INTERRUPTED);
+  pthread_join(thread, NULL);
+  cc_stream_close(stream);
+  EXPECT(memcmp(batch.start, kept.start, sizeof(float[8][P])) == 0);
+  cc_batch_release(&batch);
+  cc_batch_release(&batch);
+  cc_batch_release(&kept);
+  cc_batch_release(NULL);
+  EXPECT(kept.start == NULL);
+
+  options.item = CC_ITEM_CHECKPOINTS;
+  options.order = CC_ORDER_SEQUENTIAL;
+  options.cache = CC_CACHE_DISK;
+  options.cache_path = missing;
+  options.metric = "test_loss";
+  options.where = "step >= 20";
+  EXPECT(cc_stream_open(path, &options, &stream) == CC_OK && cc_stream_next(stream, &batch) == CC_OK);
+  EXPECT(batch.start && !batch.target && batch.start_step[7] >= 20);
+  cc_batch_release(&batch);
+  cc_stream_close(stream);
+
+  const cc_stream_options good = plain();
+  cc_stream_defaults(&options);
+  EXPECT(cc_stream_open(path, &options, &second) == CC_INVALID_ARGUMENT && strstr(cc_error_message(), "tiny"));
+  EXPECT(cc_stream_open(path, &good, NULL) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_stream_open(NULL, &good, &second) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_stream_open("/nowhere/at/all", &good, &second) == CC_NOT_A_CORPUS);
+#define REFUSED(code, change)                                    \
+  do {                                                           \
+    options = good;                                              \
+    options.change;                                              \
+    EXPECT(cc_stream_open(path, &options, &second) == code);     \
+  } while (0)
+  REFUSED(CC_INVALID_ARGUMENT, metric = "colour");
+  REFUSED(CC_INVALID_SQL, where = "colour = 1");
+  REFUSED(CC_EMPTY_SELECTION, where = "run > 100");
+  REFUSED(CC_EMPTY_SELECTION, batch_size = 81);
+  REFUSED(CC_INVALID_ARGUMENT, batch_size = 0);
+  REFUSED(CC_INVALID_ARGUMENT, split = 3);
+  REFUSED(CC_INVALID_ARGUMENT, statuses = 0);
+  REFUSED(CC_INVALID_ARGUMENT, statuses = 8);
+  REFUSED(CC_INVALID_ARGUMENT, item = 2);
+  REFUSED(CC_INVALID_ARGUMENT, order = -1);
+  REFUSED(CC_INVALID_ARGUMENT, augmentation = 3);
+  REFUSED(CC_INVALID_ARGUMENT, on_damage = 2);
+  REFUSED(CC_INVALID_ARGUMENT, scale = NAN);
+  REFUSED(CC_INVALID_ARGUMENT, workers = -1);
+  REFUSED(CC_INVALID_ARGUMENT, prefetch = 0);
+  REFUSED(CC_INVALID_ARGUMENT, cache = 3);
+  REFUSED(CC_INVALID_ARGUMENT, cache = CC_CACHE_DISK);
+  REFUSED(CC_INVALID_ARGUMENT, world_size = 0);
+  REFUSED(CC_INVALID_ARGUMENT, rank = 1);
+  REFUSED(CC_INVALID_ARGUMENT, share = 1);
+  REFUSED(CC_INVALID_ARGUMENT, items_per_epoch = -1);
+  cc_stream_close(NULL);
+  cc_stream_cancel(NULL);
+  EXPECT(cc_stream_next(NULL, &batch) == CC_INVALID_ARGUMENT);
+  cc_corpus_close(corpus);
+}
+
 static void *interrupted(void *context) {
   usleep(100000);
   cc_rows_interrupt(context);
@@ -258,9 +390,16 @@ static void forking(const char *path, const char *missing) {
   EXPECT(cc_writer_open(missing, manifest, &writer) == CC_OK);
   cc_evaluator *evaluator;
   EXPECT(cc_evaluator_open("cartpole", NULL, NULL, &evaluator) == CC_OK);
+  /* Batches after batches, so that its threads are at work when the process forks. */
+  cc_stream_options options = plain();
+  cc_stream *stream;
+  cc_batch batch, other;
+  EXPECT(cc_stream_open(path, &options, &stream) == CC_OK && cc_stream_next(stream, &batch) == CC_OK);
   pthread_t all[4];
   for (int i = 0; i < 4; i++) pthread_create(&all[i], NULL, reader, corpus);
   for (int i = 0; i < 20; i++) {
+    cc_stream *fresh;
+    EXPECT(cc_stream_seek(stream, i, 5) == CC_OK && cc_stream_open(path, &options, &fresh) == CC_OK);
     pid_t child = fork();
     if (child == 0) {
       alarm(20);
@@ -272,6 +411,20 @@ static void forking(const char *path, const char *missing) {
       EXPECT(cc_rows_fetch(rows, 1, &values, &count) == CC_FORKED);
       EXPECT(cc_writer_contains(writer, 0, &contains) == CC_FORKED);
       EXPECT(cc_evaluator_run(evaluator, 1, network, 0, 1, &metric) == CC_FORKED);
+      EXPECT(cc_stream_next(stream, &other) == CC_FORKED && cc_stream_seek(stream, 0, 0) == CC_FORKED);
+      cc_stream_counts counts;
+      int64_t epoch, number;
+      EXPECT(cc_stream_statistics(stream, &counts) == CC_FORKED);
+      EXPECT(cc_stream_position(stream, &epoch, &number) == CC_FORKED);
+      /* What was taken before can be read, and is not given back. */
+      EXPECT(batch.run[7] >= 0 && batch.run[7] < RUNS);
+      cc_batch_release(&batch);
+      cc_stream_cancel(stream);
+      cc_stream_close(stream);
+      cc_stream_close(fresh);
+      EXPECT(cc_stream_open(path, &options, &stream) == CC_OK && cc_stream_next(stream, &other) == CC_OK);
+      cc_batch_release(&other);
+      cc_stream_close(stream);
       cc_rows_interrupt(rows);
       cc_evaluator_cancel(evaluator);
       cc_rows_close(rows);
@@ -291,7 +444,12 @@ static void forking(const char *path, const char *missing) {
     int status;
     EXPECT(child > 0 && waitpid(child, &status, 0) == child);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cc_stream_close(fresh);
   }
+  EXPECT(cc_stream_next(stream, &other) == CC_OK && other.epoch == 19 && other.first_item == 40);
+  cc_batch_release(&other);
+  cc_batch_release(&batch);
+  cc_stream_close(stream);
   for (int i = 0; i < 4; i++) pthread_join(all[i], NULL);
   const cc_value *values;
   size_t count;
@@ -312,6 +470,7 @@ int main(int count, char **arguments) {
   else if (strcmp(what, "errors") == 0) errors(path, missing);
   else if (strcmp(what, "writing") == 0) writing(missing);
   else if (strcmp(what, "evaluating") == 0) evaluating();
+  else if (strcmp(what, "streaming") == 0) streaming(path, missing);
   else if (strcmp(what, "interrupting") == 0) interrupting(path);
   else if (strcmp(what, "threads") == 0) threads(path);
   else if (strcmp(what, "forking") == 0) forking(path, missing);

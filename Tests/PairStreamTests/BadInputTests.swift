@@ -26,6 +26,8 @@ import PairStream
     expect(.invalidArgument, "test_los") { $0.metric = "test_los" }
     expect(.invalidArgument, "world size is 0") { $0.worldSize = 0 }
     expect(.invalidArgument, "rank is 2") { ($0.rank, $0.worldSize) = (2, 2) }
+    expect(.invalidArgument, "share is 2") { ($0.share, $0.shares) = (2, 2) }
+    expect(.emptySelection, "share 10") { ($0.share, $0.shares) = (10, 11) }
     expect(.invalidArgument, "batch size is 0") { $0.batchSize = 0 }
     expect(.invalidArgument, "scale") { $0.scale = .factor(.nan) }
     expect(.invalidArgument, "prefetch") { $0.prefetch = 0 }

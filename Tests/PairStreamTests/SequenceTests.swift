@@ -103,6 +103,27 @@ import PairStream
     #expect(joined == whole)
   }
 
+  @Test(arguments: [1, 2, 3, 4])
+  func `shares take turns at the batches of a rank`(shares: Int) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let whole = try fixture.stream { ($0.rank, $0.worldSize, $0.batchSize) = (1, 2, 4) }
+    let batches = try (0..<20).map { _ in try whole.next() }
+    for share in 0..<shares {
+      let stream = try fixture.stream {
+        ($0.rank, $0.worldSize, $0.batchSize) = (1, 2, 4)
+        ($0.share, $0.shares) = (share, shares)
+      }
+      let numbers = Array(stride(from: share, to: 10, by: shares))
+      #expect(stream.batchesPerEpoch == numbers.count)
+      for number in numbers + numbers.map({ $0 + 10 }) {
+        let batch = try stream.next()
+        #expect(batch.pairs == batches[number].pairs && batch.firstItem == batches[number].firstItem)
+      }
+      #expect(stream.position == PairStream.Position(epoch: 2, batch: 0))
+    }
+  }
+
   @Test(arguments: [PairStreamOptions.Order.random, .sequential])
   func `goes on exactly where any other stream stopped`(order: PairStreamOptions.Order) throws {
     let fixture = try StreamFixture()

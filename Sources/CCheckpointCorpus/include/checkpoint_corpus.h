@@ -31,10 +31,10 @@
  *
  * FORK. A handle belongs to the process that opened it. In a child made by fork() functions refuse it with
  * CC_FORKED, and closing it there does nothing; what the child opens itself works. fork() waits for calls that are
- * at work on files, but not for cc_evaluator_run().
+ * at work on files, but not for cc_evaluator_run() or cc_stream_next().
  *
- * SIGNALS. The library installs no handlers. Long calls are ended from another thread: cc_rows_interrupt() and
- * cc_evaluator_cancel().
+ * SIGNALS. The library installs no handlers. Long calls are ended from another thread: cc_rows_interrupt(),
+ * cc_evaluator_cancel() and cc_stream_cancel().
  */
 #ifndef CHECKPOINT_CORPUS_H
 #define CHECKPOINT_CORPUS_H
@@ -91,7 +91,7 @@ enum {
   CC_INDEX_CORRUPT = 18,
   /** SQL that SQLite does not accept, that would write, or that is not one statement. */
   CC_INVALID_SQL = 19,
-  /** cc_rows_interrupt() or cc_evaluator_cancel() was called. */
+  /** cc_rows_interrupt(), cc_evaluator_cancel() or cc_stream_cancel() was called. */
   CC_INTERRUPTED = 20,
   /** A data set is not where it was looked for. */
   CC_MISSING_DATASET = 21,
@@ -330,6 +330,169 @@ int cc_evaluator_run(cc_evaluator *evaluator, size_t count, const float *paramet
 
 /** Ends the runs of this evaluator that other threads are waiting for, within the time that a network takes. */
 void cc_evaluator_cancel(cc_evaluator *evaluator);
+
+/* ---- Training pairs ---- */
+
+/** Batches of prompt pairs (start parameters and metric, target parameters and metric), made ahead by threads.
+ *
+ *     cc_stream_options options;
+ *     cc_stream_defaults(&options);
+ *     options.batch_size = 256;
+ *     cc_stream *stream;
+ *     if (cc_stream_open("corpora/cartpole", &options, &stream) != CC_OK) ...
+ *     cc_batch batch;
+ *     while (cc_stream_next(stream, &batch) == CC_OK) {
+ *         train(batch.start, batch.target, batch.start_metric, batch.target_metric);
+ *         cc_batch_release(&batch);
+ *     }
+ *     cc_stream_close(stream);
+ *
+ * Which pair comes at which place of an epoch depends on the corpus, the selection and the seed alone: not on the
+ * number of threads, nor on that of the processes that share an epoch. So any process can start anywhere. */
+typedef struct cc_stream cc_stream;
+
+/** Which runs, besides CC_SPLIT_TRAIN and CC_SPLIT_TEST. */
+enum { CC_SPLIT_ALL = 2 };
+
+/** What an item of a batch is: two checkpoints of a run, the start before the target; or one checkpoint. */
+enum { CC_ITEM_PAIRS = 0, CC_ITEM_CHECKPOINTS = 1 };
+
+/** In which order an epoch goes through the runs. */
+enum {
+  /** Any run may follow any other: for fast disks and the page cache. */
+  CC_ORDER_RANDOM = 0,
+  /** Whole stretches of shards, in random order and shuffled among each other: for disks that hate seeks. */
+  CC_ORDER_SEQUENTIAL = 1
+};
+
+/** What is done to the hidden units of a network, the same to both members of a pair. */
+enum {
+  CC_AUGMENT_NONE = 0,
+  /** A random permutation of the units of each hidden layer; it leaves the function unchanged. */
+  CC_AUGMENT_PERMUTE = 1,
+  /** The one order of the units that follows from the start parameters alone, whatever order they had. */
+  CC_AUGMENT_CANONICAL = 2
+};
+
+/** Where decoded runs are kept from one visit to the next. */
+enum {
+  CC_CACHE_NONE = 0,
+  CC_CACHE_MEMORY = 1,
+  /** In a file of the directory cache_path; it serves later streams and other processes, too. */
+  CC_CACHE_DISK = 2
+};
+
+/** What happens when a checkpoint cannot be decoded. */
+enum {
+  /** cc_stream_next() fails with CC_DAMAGED_SHARD, naming the shard. */
+  CC_DAMAGE_STOP = 0,
+  /** Another run takes the place of the damaged one, and is counted. */
+  CC_DAMAGE_SKIP = 1
+};
+
+/** What a stream draws, and how. Set by cc_stream_defaults(), then changed at will. */
+typedef struct cc_stream_options {
+  const char *metric;      /* of starts and targets; NULL, as set, for the last one of the corpus */
+  const char *where;       /* a SQL condition on the columns of runs and checkpoints; checkpoints that do not meet it
+                              do not occur; NULL, as set, for none */
+  int64_t batch_size;      /* B: items in a batch of this rank; 1024 */
+  uint64_t seed;           /* of everything that is drawn; 0 */
+  int32_t split;           /* CC_SPLIT_TRAIN */
+  uint32_t statuses;       /* of the runs that may occur: a sum of 1 << CC_STATUS_…; 1 << CC_STATUS_OK */
+  int32_t item;            /* CC_ITEM_PAIRS */
+  int32_t order;           /* CC_ORDER_RANDOM */
+  int32_t augmentation;    /* CC_AUGMENT_PERMUTE */
+  int32_t on_damage;       /* CC_DAMAGE_STOP */
+  float scale;             /* what parameters are multiplied by; 0, as set, for 0.538 / their standard deviation in the
+                              selected runs */
+  int32_t workers;         /* threads that decode; 0, as set, for one a processor */
+  int32_t prefetch;        /* batches that are made ahead of the one that is asked for; 4 */
+  int32_t cache;           /* CC_CACHE_NONE */
+  const char *cache_path;  /* the directory of CC_CACHE_DISK, made if need be; NULL */
+  int64_t cache_bytes;     /* the most that the cache may take; 4,096,000,000 */
+  int32_t rank;            /* which part of every global batch, of world_size x B items, this process gets; 0 */
+  int32_t world_size;      /* 1 */
+  int32_t share;           /* which of this rank's batches this stream gives, where several processes load for it: */
+  int32_t shares;          /* share, share + shares, …; 0 and 1 */
+  int64_t items_per_epoch; /* about how many items an epoch has: each run is visited equally often, at least once; 0,
+                              as set, for the published number, 100,800, or 806,400 for Cartpole */
+  int64_t unused[8];       /* 0 */
+} cc_stream_options;
+
+/** Sets every option to what is said above. */
+void cc_stream_defaults(cc_stream_options *options);
+
+/** Opens a stream at the beginning of epoch 0. Its threads begin at once.
+ *
+ * path: the corpus's directory. options: NULL for the defaults; they are copied.
+ * Fails with CC_INVALID_ARGUMENT for what cannot be, such as a metric that the corpus has not; CC_INVALID_SQL for the
+ * condition; CC_EMPTY_SELECTION if no run is left, or fewer items than a batch has; and as cc_corpus_open(). */
+int cc_stream_open(const char *path, const cc_stream_options *options, cc_stream **stream);
+
+/** Ends the threads. Batches stay valid until they are released. */
+void cc_stream_close(cc_stream *stream);
+
+/** What a stream has come to. */
+typedef struct cc_stream_facts {
+  int64_t parameter_count;   /* P, the length of a parameter vector */
+  int64_t runs;              /* that it draws from */
+  int64_t items_per_epoch;   /* of all ranks together, those included that do not fill a last batch */
+  int64_t batches_per_epoch; /* that this stream gives */
+  float scale;               /* what parameters are multiplied by */
+  int32_t unused;            /* 0 */
+  const char *metric;        /* its name, valid until the stream is closed */
+  const char *fingerprint;   /* names the sequence of items: of two streams with the same one, each can go on where
+                                the other stopped; valid until the stream is closed */
+} cc_stream_facts;
+
+int cc_stream_describe(cc_stream *stream, cc_stream_facts *facts);
+
+/** What a stream has done since it was opened. */
+typedef struct cc_stream_counts {
+  int64_t items;
+  int64_t cached;   /* items that came from the cache */
+  int64_t replaced; /* damaged items that others took the place of */
+  int64_t unused;   /* 0 */
+} cc_stream_counts;
+
+int cc_stream_statistics(cc_stream *stream, cc_stream_counts *counts);
+
+/** Where the next batch is taken: its epoch, and the number of this stream's batches before it in that. */
+int cc_stream_position(cc_stream *stream, int64_t *epoch, int64_t *batch);
+
+/** Goes on from any place. Fails with CC_INVALID_ARGUMENT for one that no epoch has. */
+int cc_stream_seek(cc_stream *stream, int64_t epoch, int64_t batch);
+
+/** A batch of B items. Its arrays begin at multiples of 64 bytes, and may be written to. */
+typedef struct cc_batch {
+  int64_t count;           /* B */
+  int64_t parameter_count; /* P */
+  int64_t epoch;
+  int64_t first_item;      /* the place in the epoch of its first item */
+  int64_t replacements;    /* items that stand in for damaged ones */
+  float *start;            /* (B, P), permuted and scaled */
+  float *target;           /* (B, P), likewise; NULL for single checkpoints */
+  float *start_metric;     /* (B) */
+  float *target_metric;    /* (B) */
+  int64_t *run;            /* (B) */
+  int32_t *start_step;     /* (B), the places of the checkpoints in their runs */
+  int32_t *target_step;    /* (B) */
+  void *owner;             /* the library's */
+} cc_batch;
+
+/** Takes the next batch; after the last one of an epoch, the first one of the next. Waits until it is there.
+ *
+ * batch: receives it, valid until it is released, even if the stream goes on or is closed.
+ * Fails with CC_INTERRUPTED after cc_stream_cancel(); CC_DAMAGED_SHARD, naming the shard, for a checkpoint that cannot
+ * be decoded, unless the options say to skip it: again at each call, until cc_stream_seek() leads past it. */
+int cc_stream_next(cc_stream *stream, cc_batch *batch);
+
+/** Gives the memory of a batch back, for later ones, and sets all of it to 0; NULL and a batch of zeros may be given.
+ * In a child of the process that took the batch it does nothing. */
+void cc_batch_release(cc_batch *batch);
+
+/** Ends all waiting in cc_stream_next() for good. */
+void cc_stream_cancel(cc_stream *stream);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,12 @@ float32 parameters with the iteration and the metrics that belong to it. Read on
     >>> corpus.tensors(vector)["fc1.weight"].shape
     (10, 784)
 
+Train on pairs of checkpoints, an epoch at a time, as numpy arrays or torch tensors:
+
+    >>> from checkpoint_corpus import PairStream
+    >>> for batch in PairStream("corpora/mnist", "test_error", batch_size=256):
+    ...     batch["start"], batch["start_metric"], batch["target"], batch["target_metric"]
+
 Store the checkpoints of any PyTorch training in one of your own:
 
     >>> from checkpoint_corpus import Writer
@@ -35,9 +41,10 @@ from ._library import version as _version
 from .corpus import Corpus, Run, index
 from .errors import CorpusError
 from .evaluation import evaluate
+from .stream import PairStream
 from .writer import RunWriter, Writer
 
-__all__ = ["Corpus", "CorpusError", "Run", "RunWriter", "Writer", "evaluate", "index"]
+__all__ = ["Corpus", "CorpusError", "PairStream", "Run", "RunWriter", "Writer", "evaluate", "index"]
 __version__ = _version()
 
 _hdf5.register()

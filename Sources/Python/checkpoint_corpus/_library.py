@@ -92,6 +92,16 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "evaluator_metric": (c_char_p, [c_void_p, c_size_t]),
     "evaluator_run": (c_int, [c_void_p, c_size_t, c_void_p, c_uint64, c_uint, c_void_p]),
     "evaluator_cancel": (None, [c_void_p]),
+    "stream_defaults": (None, [c_void_p]),
+    "stream_open": (c_int, [c_char_p, c_void_p, POINTER(c_void_p)]),
+    "stream_close": (None, [c_void_p]),
+    "stream_describe": (c_int, [c_void_p, c_void_p]),
+    "stream_statistics": (c_int, [c_void_p, c_void_p]),
+    "stream_position": (c_int, [c_void_p, POINTER(c_int64), POINTER(c_int64)]),
+    "stream_seek": (c_int, [c_void_p, c_int64, c_int64]),
+    "stream_next": (c_int, [c_void_p, c_void_p]),
+    "stream_cancel": (None, [c_void_p]),
+    "batch_release": (None, [c_void_p]),
 }
 
 _library = _load()

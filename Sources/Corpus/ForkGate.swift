@@ -2,8 +2,9 @@ import Glibc
 
 /// Keeps fork() waiting while HDF5 or SQLite are at work, as a child would find their locks taken for ever.
 ///
-/// Each call that uses one of them goes through the gate, any number at a time; fork() shuts it.
-enum ForkGate {
+/// Each call from C that uses one of them goes through the gate, and so does each thread of a pair stream when it does,
+/// any number at a time; fork() shuts it.
+public enum ForkGate {
   // Set once; the lock itself is made for many threads.
   nonisolated(unsafe) private static let lock: UnsafeMutablePointer<pthread_rwlock_t> = {
     let lock = UnsafeMutablePointer<pthread_rwlock_t>.allocate(capacity: 1)
@@ -25,7 +26,7 @@ enum ForkGate {
   }
 
   /// Does something that a fork would have to wait for. Not to be nested.
-  static func pass<Result, Failure: Error>(
+  public static func pass<Result, Failure: Error>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     pthread_rwlock_rdlock(lock)

@@ -1,0 +1,116 @@
+"""The pair stream of the C interface: its options, and batches as views into the library's memory."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_char_p, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+
+import numpy as np
+
+from . import _library as library
+
+
+class Options(ctypes.Structure):
+    """cc_stream_options."""
+
+    _fields_ = [
+        ("metric", c_char_p), ("where", c_char_p), ("batch_size", c_int64), ("seed", c_uint64), ("split", c_int32),
+        ("statuses", c_uint32), ("item", c_int32), ("order", c_int32), ("augmentation", c_int32),
+        ("on_damage", c_int32), ("scale", c_float), ("workers", c_int32), ("prefetch", c_int32), ("cache", c_int32),
+        ("cache_path", c_char_p), ("cache_bytes", c_int64), ("rank", c_int32), ("world_size", c_int32),
+        ("share", c_int32), ("shares", c_int32), ("items_per_epoch", c_int64), ("unused", c_int64 * 8),
+    ]  # fmt: skip
+
+
+class Facts(ctypes.Structure):
+    """cc_stream_facts."""
+
+    _fields_ = [
+        ("parameter_count", c_int64), ("runs", c_int64), ("items_per_epoch", c_int64), ("batches_per_epoch", c_int64),
+        ("scale", c_float), ("unused", c_int32), ("metric", c_char_p), ("fingerprint", c_char_p),
+    ]  # fmt: skip
+
+
+class Counts(ctypes.Structure):
+    """cc_stream_counts."""
+
+    _fields_ = [("items", c_int64), ("cached", c_int64), ("replaced", c_int64), ("unused", c_int64)]
+
+
+class Batch(ctypes.Structure):
+    """cc_batch; its memory goes back to the library with the last array that views it."""
+
+    _fields_ = [
+        ("count", c_int64), ("parameter_count", c_int64), ("epoch", c_int64), ("first_item", c_int64),
+        ("replacements", c_int64), ("start", c_void_p), ("target", c_void_p), ("start_metric", c_void_p),
+        ("target_metric", c_void_p), ("run", c_void_p), ("start_step", c_void_p), ("target_step", c_void_p),
+        ("owner", c_void_p),
+    ]  # fmt: skip
+
+    _release = library.function("batch_release")
+
+    def __del__(self) -> None:
+        self._release(ctypes.byref(self))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its arrays by their names; of single checkpoints, only the starts are there."""
+        names = ["start", "target", "start_metric", "target_metric", "run", "start_step", "target_step"]
+        if not self.target:
+            names = [name for name in names if not name.startswith("target")]
+        return {name: np.asarray(_View(self, name)) for name in names}
+
+
+class _View:
+    """An array of a batch as numpy takes it up; numpy keeps this object, and this one the batch."""
+
+    def __init__(self, batch: Batch, name: str) -> None:
+        self._batch = batch
+        wide = name in ("start", "target")
+        shape = (batch.count, batch.parameter_count) if wide else (batch.count,)
+        kind = "<i8" if name == "run" else "<i4" if name.endswith("step") else "<f4"
+        place = (getattr(batch, name), False)
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": place}
+
+
+class Source:
+    """An open stream of the library."""
+
+    def __init__(self, path: bytes, options: Options) -> None:
+        self._handle = library.Handle("stream_close", "stream_open", path, ctypes.byref(options))
+        facts = Facts()
+        library.call("stream_describe", self._handle.pointer, ctypes.byref(facts))
+        self.process = self._handle.process
+        #: Which of the batches of this rank, and of how many shares.
+        self.share = (options.share, options.shares)
+        self.parameter_count: int = facts.parameter_count
+        self.runs: int = facts.runs
+        self.items_per_epoch: int = facts.items_per_epoch
+        self.batches_per_epoch: int = facts.batches_per_epoch
+        self.scale: float = facts.scale
+        self.metric: str = facts.metric.decode()
+        self.fingerprint: str = facts.fingerprint.decode()
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def seek(self, epoch: int, batch: int) -> None:
+        library.call("stream_seek", self._handle.pointer, epoch, batch)
+
+    def next(self) -> Batch:
+        """The next batch. Ctrl-C cancels the stream, which then has to be opened again."""
+        batch, pointer = Batch(), self._handle.pointer
+        library.call_interruptibly(
+            lambda: library.function("stream_cancel")(pointer), "stream_next", pointer, ctypes.byref(batch)
+        )
+        return batch
+
+    def statistics(self) -> dict[str, int]:
+        counts = Counts()
+        library.call("stream_statistics", self._handle.pointer, ctypes.byref(counts))
+        return {"items": counts.items, "cached": counts.cached, "replaced": counts.replaced}
+
+
+def defaults() -> Options:
+    options = Options()
+    library.function("stream_defaults")(ctypes.byref(options))
+    return options

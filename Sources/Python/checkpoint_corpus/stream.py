@@ -1,0 +1,483 @@
+"""Training pairs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from . import _library as library
+from ._batches import Options, Source, defaults
+from ._place import Place, SharedPlace
+from .corpus import Corpus, Path
+from .errors import CorpusError
+
+if TYPE_CHECKING:
+    import torch
+
+_SPLITS = ("train", "test", "all")
+_STATUSES = ("ok", "nonfinite", "out_of_range")
+_ITEMS = ("pairs", "checkpoints")
+_ORDERS = ("random", "sequential")
+_AUGMENTATIONS = ("none", "permute", "canonical")
+_DAMAGE = ("stop", "skip")
+
+
+class PairStream:
+    """Batches of prompt pairs: two checkpoints of a run, the start before the target, with their metrics.
+
+        >>> stream = PairStream("corpora/mnist", "test_error", batch_size=256)
+        >>> for epoch in range(100):
+        ...     for batch in stream:                        # one epoch, or what is left of it
+        ...         loss = model(batch["start"], batch["start_metric"], batch["target_metric"], batch["target"])
+
+    A batch is a dict of arrays: `start` and `target`, float32 (B, P), scaled and with their hidden units permuted
+    alike; `start_metric` and `target_metric`, float32 (B,); `run`, int64 (B,), `start_step` and `target_step`, int32
+    (B,), which say where they come from. Of single checkpoints there are no targets. Arrays are views into the memory
+    that the library has decoded into, which they keep: nothing is copied. Tensors share it too, or are in pinned
+    memory where CUDA is there. They may be written to.
+
+    Which pair comes when depends on the corpus, the selection and the seed alone, not on the number of workers,
+    processes or GPUs. Under torchrun every process makes the same PairStream, and gets its part of each global batch.
+    Stop and go on by `state_dict` and `load_state_dict`, as with any part of PyTorch:
+
+        >>> torch.save({"model": model.state_dict(), "stream": stream.state_dict()}, "checkpoint.pt")
+        >>> stream.load_state_dict(torch.load("checkpoint.pt")["stream"])
+
+    It decodes on threads of its own, and needs no DataLoader. Where torch was imported before, it is a
+    torch.utils.data.IterableDataset all the same:
+
+        >>> loader = DataLoader(stream, batch_size=None, num_workers=4)
+
+    whose workers share each epoch's batches, in the stream's order. In a process forked or spawned from this one, it
+    opens itself again where it stands.
+
+    Args:
+        corpus: a corpus, or its directory.
+        metric: the metric of starts and targets; None for the last one of the corpus.
+        batch_size: B, the items in a batch of this process.
+        seed: of everything that is drawn, from 0 to 2^64 - 1.
+        split: "train", "test" or "all".
+        where: a condition in SQL on the columns of runs and checkpoints, such as "iteration >= 100"; checkpoints that
+            do not meet it do not occur.
+        statuses: which runs, by their fitness for training: "ok", "nonfinite", "out_of_range".
+        order: "random"; or "sequential", which reads whole stretches of files, for disks that hate seeks.
+        augment: what is done to the hidden units, the same to both members: "permute" puts those of each layer in a
+            random order, which leaves the function unchanged; "canonical" in the one order that follows from the start
+            parameters; "none".
+        scale: what parameters are multiplied by; None for 0.538 / their standard deviation in the selected runs.
+        workers: threads that decode; None for one a processor.
+        prefetch: batches that are made ahead.
+        cache: where decoded runs are kept from one epoch to the next: "memory", or a directory, which serves later
+            streams and other processes, too; None for nowhere.
+        cache_bytes: the most that the cache may take: 4,096,000,000 if there is one; given alone, one in memory.
+        rank: which part of each global batch, of world_size x B items, this process gets; None for torch.distributed's
+            rank where that is initialised, else the variable RANK, else 0.
+        world_size: likewise, of torch.distributed, WORLD_SIZE, or 1.
+        items_per_epoch: about how many items an epoch has, as each run is visited equally often; None for the
+            published number, 100,800, or 806,400 for Cartpole.
+        on_damage: what happens when a checkpoint cannot be decoded: "stop" raises the error, which names the file;
+            "skip" puts another run in its place, and counts it in `statistics`.
+        item: "pairs"; or "checkpoints", for other kinds of learning from weights.
+        as_torch: whether batches are tensors; None for tensors where torch was imported before.
+
+    Raises:
+        CorpusError: "invalid_argument" for what cannot be, such as a metric that the corpus has not; "invalid_sql" for
+            the condition; "empty_selection" if no run is left, or fewer items than a batch has.
+    """
+
+    def __new__(cls, *_: Any, **__: Any) -> PairStream:
+        if cls is PairStream and "torch" in sys.modules:
+            return object.__new__(_torch_class())
+        return object.__new__(cls)
+
+    def __init__(
+        self,
+        corpus: Union[Corpus, Path],
+        metric: Optional[str] = None,
+        batch_size: int = 1024,
+        *,
+        seed: int = 0,
+        split: str = "train",
+        where: Optional[str] = None,
+        statuses: Sequence[str] = ("ok",),
+        order: str = "random",
+        augment: str = "permute",
+        scale: Optional[float] = None,
+        workers: Optional[int] = None,
+        prefetch: int = 4,
+        cache: Optional[Path] = None,
+        cache_bytes: Optional[int] = None,
+        rank: Optional[int] = None,
+        world_size: Optional[int] = None,
+        items_per_epoch: Optional[int] = None,
+        on_damage: str = "stop",
+        item: str = "pairs",
+        as_torch: Optional[bool] = None,
+    ) -> None:
+        self.path = corpus.path if isinstance(corpus, Corpus) else os.fspath(corpus)
+        self.batch_size = batch_size
+        self.seed = seed
+        #: This process's place among those that share each global batch.
+        self.rank, self.world_size = _world(rank, world_size)
+        self._as_torch = "torch" in sys.modules if as_torch is None else as_torch
+        # All that makes the same stream elsewhere.
+        self._arguments = dict(
+            metric=metric, batch_size=batch_size, seed=seed, split=split, where=where, statuses=tuple(statuses),
+            order=order, augment=augment, scale=scale, workers=workers, prefetch=prefetch,
+            cache=cache if cache is None or cache == "memory" else os.path.abspath(cache), cache_bytes=cache_bytes,
+            rank=self.rank, world_size=self.world_size, items_per_epoch=items_per_epoch, on_damage=on_damage,
+            item=item, as_torch=self._as_torch,
+        )  # fmt: skip
+        self._shared = SharedPlace()
+        self._place: Place = (0, 0)
+        self._lock = threading.RLock()
+        self._is_closed = False
+        self._source: Optional[Source] = Source(library.path_bytes(self.path), _options(**self._arguments))
+        #: The name of the metric of starts and targets.
+        self.metric: str = self._source.metric
+        #: P, the length of a parameter vector.
+        self.parameter_count: int = self._source.parameter_count
+        #: What parameters are multiplied by: divide by it before you use them as a network's.
+        self.scale: float = self._source.scale
+        #: The number of runs that it draws from.
+        self.runs: int = self._source.runs
+        #: The items of an epoch, of all processes together, with those that do not fill a last batch.
+        self.items_per_epoch: int = self._source.items_per_epoch
+        #: Names the sequence of items: of streams with the same one, each can go on where another has stopped.
+        self.fingerprint: str = self._source.fingerprint
+        self._batches: int = self._source.batches_per_epoch
+
+    def close(self) -> None:
+        """Ends its threads; it cannot be used any more. Batches that were taken stay valid."""
+        with self._own():
+            self._is_closed = True
+            source, self._source = self._source, None
+            if source is not None:
+                source.close()
+
+    def __enter__(self) -> PairStream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        # The workers of DataLoader tell this one where they are.
+        shared = self._shared.path if _is_spawning() else None
+        return _copied, (self._state(), shared)
+
+    def _state(self) -> dict[str, Any]:
+        """All that it is but for what is open."""
+        self._require_open()
+        opened = ("_source", "_lock", "_shared")
+        state = {name: value for name, value in self.__dict__.items() if name not in opened}
+        return state | {"path": os.path.abspath(self.path), "_place": self.position}
+
+    def __repr__(self) -> str:
+        if self._is_closed:
+            return f"<PairStream {self.path!r}: closed>"
+        return (
+            f"<PairStream {self.path!r}: {self.runs} runs, {self._batches} batches of {self.batch_size} an epoch, "
+            f"{self.metric}>"
+        )
+
+    def __len__(self) -> int:
+        """The batches of an epoch that this process gets."""
+        return self._batches
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches of one epoch from where the stream stands; after its end, the next call begins the next one."""
+        self._require_open()
+        worker = _loader_worker()
+        return self._rest_of_epoch() if worker is None else self._share_of_epoch(worker)
+
+    def _rest_of_epoch(self) -> Iterator[dict[str, Any]]:
+        epoch = self.position[0]
+        while self.position[0] == epoch:
+            yield self._next()
+
+    def _next(self) -> dict[str, Any]:
+        with self._own():
+            source = self._opened(self.position)
+            try:
+                batch = source.next()
+            except BaseException as error:
+                if not isinstance(error, CorpusError) or error.code == "interrupted":
+                    # Cancelled for good: the next call opens it again.
+                    self._source = None
+                    source.close()
+                raise
+            self._stand(self._after(batch.epoch, batch.first_item))
+        return self._converted(batch.arrays())
+
+    def _after(self, epoch: int, first_item: int) -> Place:
+        number = first_item // (self.batch_size * self.world_size) + 1
+        return (epoch, number) if number < self._batches else (epoch + 1, 0)
+
+    def _converted(self, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+        if not self._as_torch:
+            return arrays
+        import torch
+
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        # A worker of DataLoader has no CUDA; pin_memory=True pins what it sends.
+        if _loader_worker() is None and _has_cuda():
+            return {name: torch.empty_like(tensor, pin_memory=True).copy_(tensor) for name, tensor in tensors.items()}
+        return tensors
+
+    # Where it stands
+
+    @property
+    def position(self) -> Place:
+        """Where the next batch is taken: its epoch, and its number in that."""
+        if _loader_worker() is None:
+            place = self._shared.read()
+            if place is not None:
+                self._place = place
+        return self._place
+
+    def _stand(self, place: Place) -> None:
+        self._place = place
+        if _loader_worker() is None:
+            self._shared.move(place)
+
+    def seek(self, epoch: int, batch: int = 0) -> None:
+        """Goes on from a batch of an epoch, both counted from 0.
+
+        Raises:
+            CorpusError: "invalid_argument" for a place that no epoch has.
+        """
+        self._require_open()
+        if not (0 <= epoch < 2**28 and 0 <= batch <= self._batches):
+            raise CorpusError(
+                "invalid_argument", f"there is no batch {batch} of epoch {epoch}",
+                f"an epoch has {self._batches} batches",
+            )  # fmt: skip
+        with self._own():
+            self._stand((epoch, batch) if batch < self._batches else (epoch + 1, 0))
+
+    def state_dict(self, taken: int = 0) -> dict[str, Any]:
+        """Where it stands, for `load_state_dict`: made of numbers and texts alone.
+
+        Args:
+            taken: the number of batches that a loop over a DataLoader with workers has taken of its pass; as these
+                run ahead, only the loop knows. 0 without workers, and between two passes.
+        """
+        epoch, batch = self.position
+        batch += taken
+        item = batch * self.batch_size * self.world_size
+        return {"epoch": epoch, "batch": batch, "item": item, "seed": self.seed, "fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where the stream stood that gave the state, with the same items in the same order.
+
+        Batch size and world size may be others than then, if a global batch of the new size begins there.
+
+        Raises:
+            CorpusError: "different_corpus" for the state of another seed, corpus or selection; "invalid_argument" for
+                one within a global batch.
+        """
+        try:
+            epoch, item, seed, fingerprint = (state[name] for name in ("epoch", "item", "seed", "fingerprint"))
+        except (KeyError, TypeError, IndexError):
+            raise CorpusError(
+                "invalid_argument", "this is no state of a PairStream", "pass what state_dict() has returned"
+            ) from None
+        if seed != self.seed:
+            raise CorpusError(
+                "different_corpus", f"the state is that of a stream with the seed {seed}, and this one has {self.seed}",
+                f"open the stream with seed={seed}",
+            )  # fmt: skip
+        if fingerprint != self.fingerprint:
+            raise CorpusError(
+                "different_corpus", f"the state is that of another stream than this one of {self.path}",
+                "open it with the corpus, split, where, statuses, order, augment, item and items_per_epoch of then",
+            )  # fmt: skip
+        size = self.batch_size * self.world_size
+        if item % size:
+            raise CorpusError(
+                "invalid_argument", f"the state stands at item {item}, where no global batch of {size} begins",
+                f"choose batch_size x world_size so that it divides {item}",
+            )  # fmt: skip
+        self.seek(epoch, item // size)
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """What this process's part of it has done since it was opened: items made, those of them that were cached, and
+        damaged ones that were replaced."""
+        with self._own():
+            return self._opened(self.position).statistics()
+
+    # DataLoader
+
+    def dataset(self) -> torch.utils.data.IterableDataset:
+        """A torch IterableDataset of the same batches, which begins where this stream stands; for a stream that was
+        made before torch was imported, as any other is one itself."""
+        _torch_class()
+        return _copied(self._state() | {"_as_torch": True}, None)
+
+    def _share_of_epoch(self, worker: Any) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch that a worker of DataLoader loads: as many of them as there are take turns."""
+        iteration = worker.seed - worker.id
+        epoch, batch = self._shared.begin(iteration, worker.id, self._place)
+        first = batch + worker.id
+        if first < self._batches:
+            share = first % worker.num_workers, worker.num_workers
+            with self._own():
+                source = self._opened((epoch, first // worker.num_workers), share)
+            for _ in range(first, self._batches, worker.num_workers):
+                yield self._converted(source.next().arrays())
+        self._shared.finish(iteration, worker.id, worker.num_workers)
+
+    # The library's stream
+
+    def _opened(self, place: Place, share: tuple[int, int] = (0, 1)) -> Source:
+        """The library's stream of a share of the batches, standing at this place among them."""
+        self._require_open()
+        source = self._source
+        if source is not None and (source.process != os.getpid() or source.share != share):
+            self._source = None
+            source.close()
+        if self._source is None:
+            options = _options(**self._arguments)
+            options.share, options.shares = share
+            if options.workers == 0:
+                options.workers = max(1, len(os.sched_getaffinity(0)) // share[1])
+            self._source = Source(library.path_bytes(self.path), options)
+        self._source.seek(*place)
+        return self._source
+
+    @contextlib.contextmanager
+    def _own(self) -> Iterator[None]:
+        """Keeps other threads out; those of the process that this one was forked from don't count: they are not here,
+        and one of them may have had the lock."""
+        if self._source is not None and self._source.process != os.getpid():
+            self._lock = threading.RLock()
+        with self._lock:
+            yield
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise CorpusError("invalid_argument", f"the stream of {self.path} is closed", "open it again")
+
+
+def _copied(state: dict[str, Any], shared: Optional[str]) -> PairStream:
+    stream = PairStream.__new__(PairStream)
+    stream.__dict__.update(state)
+    stream._source, stream._lock, stream._shared = None, threading.RLock(), SharedPlace(shared)
+    return stream
+
+
+_made: dict[str, type] = {}
+
+
+def _torch_class() -> type:
+    """PairStream as a class of torch's, made once torch is there."""
+    if not _made:
+        from torch.utils.data import IterableDataset
+
+        names = {"__doc__": PairStream.__doc__, "__module__": __name__}
+        _made["class"] = type("PairStream", (PairStream, IterableDataset), names)
+    return _made["class"]
+
+
+def _loader_worker() -> Any:
+    """What DataLoader says of the worker that this process is; None where it is none."""
+    data = sys.modules.get("torch.utils.data")
+    return None if data is None else data.get_worker_info()
+
+
+def _is_spawning() -> bool:
+    """Whether what is being pickled goes to a process that is being started."""
+    context = sys.modules.get("multiprocessing.context")
+    return context is not None and context.get_spawning_popen() is not None
+
+
+@functools.lru_cache(maxsize=None)
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _world(rank: Optional[int], world_size: Optional[int]) -> tuple[int, int]:
+    """This process's rank and how many there are: as given, or else as torch.distributed or torchrun say."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        found = distributed.get_rank(), distributed.get_world_size()
+    else:
+        found = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
+    return (found[0] if rank is None else rank), (found[1] if world_size is None else world_size)
+
+
+def _variable(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    try:
+        return int(text) if text else default
+    except ValueError:
+        raise CorpusError(
+            "invalid_argument", f"the variable {name} is {text!r}", "make it a number, or pass rank and world_size"
+        ) from None
+
+
+def _options(
+    *, metric: Optional[str], batch_size: int, seed: int, split: str, where: Optional[str], statuses: Sequence[str],
+    order: str, augment: str, scale: Optional[float], workers: Optional[int], prefetch: int, cache: Optional[str],
+    cache_bytes: Optional[int], rank: int, world_size: int, items_per_epoch: Optional[int], on_damage: str, item: str,
+    as_torch: bool,
+) -> Options:  # fmt: skip
+    """The arguments of a PairStream as C has them."""
+    options = defaults()
+    options.metric, options.where = _text("metric", metric), _text("where", where)
+    options.batch_size = _whole("batch_size", batch_size, -(2**63), 2**63)
+    options.seed = _whole("seed", seed, 0, 2**64)
+    options.split = _choice("split", split, _SPLITS)
+    options.statuses = sum({1 << _choice("status", status, _STATUSES) for status in statuses})
+    options.item = _choice("item", item, _ITEMS)
+    options.order = _choice("order", order, _ORDERS)
+    options.augmentation = _choice("augment", augment, _AUGMENTATIONS)
+    options.on_damage = _choice("on_damage", on_damage, _DAMAGE)
+    if scale is not None:
+        if float(np.float32(scale)) == 0:
+            raise CorpusError("invalid_argument", "the scale is 0", "make it a finite number other than 0")
+        options.scale = scale
+    # In C 0 stands for the default, which here has to be asked for by None.
+    for name, value, limit in (("workers", workers, 2**31), ("items_per_epoch", items_per_epoch, 2**63)):
+        if value is not None:
+            setattr(options, name, _whole(name, value, 1, limit))
+    options.prefetch = _whole("prefetch", prefetch, -(2**31), 2**31)
+    options.rank = _whole("rank", rank, -(2**31), 2**31)
+    options.world_size = _whole("world_size", world_size, -(2**31), 2**31)
+    if cache is not None or cache_bytes is not None:
+        options.cache = 1 if cache is None or cache == "memory" else 2
+        options.cache_path = library.path_bytes(cache) if options.cache == 2 else None
+        if cache_bytes is not None:
+            options.cache_bytes = _whole("cache_bytes", cache_bytes, 0, 2**63)
+    return options
+
+
+def _text(name: str, value: Optional[str]) -> Optional[bytes]:
+    if value is None:
+        return None
+    if not isinstance(value, str) or "\0" in value:
+        raise CorpusError("invalid_argument", f"{name} is {value!r}", "make it a text, without a zero character")
+    return value.encode()
+
+
+def _whole(name: str, value: Any, least: int, limit: int) -> int:
+    if not isinstance(value, (int, np.integer)) or not least <= value < limit:
+        remedy = f"make it a whole number, at least {max(least, 0)}"
+        raise CorpusError("invalid_argument", f"{name} is {value!r}", remedy)
+    return int(value)
+
+
+def _choice(name: str, value: Any, values: Sequence[str]) -> int:
+    if value not in values:
+        raise CorpusError("invalid_argument", f"{name} is {value!r}", f"make it one of {', '.join(values)}")
+    return values.index(value)
