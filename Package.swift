@@ -35,6 +35,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .target(name: "CKernels", cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
@@ -69,7 +70,7 @@ let package = Package(
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
       name: "CInterface",
-      dependencies: ["CCheckpointCorpus", "Corpus", "Datasets", "MetricIndex", "Generators"],
+      dependencies: ["CCheckpointCorpus", "Corpus", "Datasets", "MetricIndex", "Generators", "PairStream"],
       exclude: ["exports.map"], swiftSettings: swift,
       linkerSettings: [
         .unsafeFlags(
@@ -81,10 +82,16 @@ let package = Package(
             "-lCoreFoundation", "-l_FoundationCollections", "-l_FoundationCShims", "-l_FoundationICU",
           ], .when(platforms: [.linux]))
       ]),
+    .target(
+      name: "Interchange",
+      dependencies: [
+        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "CLMDB", "CLinux", "CZlib",
+      ],
+      swiftSettings: swift),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream", "Interchange",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
@@ -119,6 +126,13 @@ let package = Package(
       // Not CInterface: the program links with the library as everybody does.
       name: "CInterfaceTests", dependencies: ["ShardStore", "MetricIndex", "Corpus", "TestSupport"],
       exclude: ["program.c"], swiftSettings: swift),
+    .testTarget(
+      name: "InterchangeTests",
+      dependencies: [
+        "Interchange", "PairStream", "Generators", "ShardStore", "MetricIndex", "Corpus", "CLMDB",
+        "TestSupport",
+      ],
+      swiftSettings: swift),
     .testTarget(
       name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
       swiftSettings: swift),

@@ -92,6 +92,7 @@ extension CorpusError.Code {
     case .claimedElsewhere: (CC_CLAIMED_ELSEWHERE, "claimed_elsewhere")
     case .emptySelection: (CC_EMPTY_SELECTION, "empty_selection")
     case .differentCorpus: (CC_DIFFERENT_CORPUS, "different_corpus")
+    case .malformedRelease: (CC_MALFORMED_RELEASE, "malformed_release")
     }
   }
 }

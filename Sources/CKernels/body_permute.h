@@ -18,34 +18,45 @@ INLINE void scaled_pick(float scale, size_t columns, const uint32_t *order, size
   }
 }
 
-// Single numbers: one by one, as the gathering instructions of most processors are slower than that.
-INLINE void scaled_pick_numbers(float scale, size_t columns, const uint32_t *order, const float *in, float *out) {
-#pragma clang loop vectorize(disable) unroll_count(8)
+// Single numbers, of four rows at a time: one by one, as the gathering instructions of most processors are slower.
+INLINE void scaled_pick_numbers(float scale, size_t columns, const uint32_t *order, const float *const from[4],
+                                float *out) {
+  float *to[4] = {out, out + columns, out + 2 * columns, out + 3 * columns};
+#pragma clang loop vectorize(disable) unroll_count(2)
   for (size_t c = 0; c < columns; c++) {
-    float number = in[order[c]];
-    __asm__("" : "+x"(number));
-    out[c] = scale * number;
+    size_t place = order[c];
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      float number = scale * from[r][place];
+      __asm__("" : "+x"(number));
+      to[r][c] = number;
+    }
   }
 }
 
 static void permute(float scale, size_t rows, const uint32_t *row_order, size_t columns,
                     const uint32_t *column_order, size_t block, const float *in, float *out) {
-  size_t length = columns * block;
+  size_t length = columns * block, r = 0;
   // A matrix that is picked apart in any order is fetched from far memory in order first.
   float near[2048];
   if (column_order && block == 1 && rows * columns <= sizeof near / sizeof *near) {
     scaled_copy(1, rows * columns, in, near);
     in = near;
   }
-  for (size_t r = 0; r < rows; r++, out += length) {
-    const float *from = in + (row_order ? row_order[r] : r) * length;
+#define ROW(r) (in + (row_order ? row_order[r] : (r)) * length)
+  if (column_order && block == 1)
+    for (; r + 4 <= rows; r += 4, out += 4 * length) {
+      const float *const from[4] = {ROW(r), ROW(r + 1), ROW(r + 2), ROW(r + 3)};
+      scaled_pick_numbers(scale, columns, column_order, from, out);
+    }
+  for (; r < rows; r++, out += length) {
+    const float *from = ROW(r);
     if (!column_order)
       scaled_copy(scale, length, from, out);
-    else if (block == 1)
-      scaled_pick_numbers(scale, columns, column_order, from, out);
     else if (block == 9) // the taps of a 3x3 convolution
       scaled_pick(scale, columns, column_order, 9, from, out);
     else
       scaled_pick(scale, columns, column_order, block, from, out);
   }
+#undef ROW
 }

@@ -257,7 +257,7 @@ package final class Descriptor: Sendable {
     try found.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
       try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
     }
-    return found == bytes
+    return found.hasBytes(of: bytes)
   }
 
   package func synchronize() throws(CorpusError) {

@@ -144,6 +144,13 @@ public struct Manifest: Hashable, Sendable, Codable {
         .differentTask, "\(path) is a corpus of task \(task), not \(other.task)",
         remedy: "choose another --out directory")
     }
+    let isImported = recipe["imported_from"] != nil
+    guard isImported == (other.recipe["imported_from"] != nil) else {
+      throw CorpusError(
+        .differentRecipe,
+        "the runs of \(path) were \(isImported ? "imported" : "generated"), and others cannot join them",
+        remedy: "choose another --out directory")
+    }
     guard recipe == other.recipe else {
       throw CorpusError(
         .differentRecipe, "\(path) has another recipe (\(Self.differences(recipe, other.recipe)))",

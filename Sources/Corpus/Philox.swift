@@ -6,15 +6,22 @@
 public enum Philox {
   /// The four random words at a counter.
   public static func block(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-    var c = counter
-    var k = key
+    // In single numbers: the compiler makes more of them than of the vectors.
+    var (x, y, z, w) = (counter.x, counter.y, counter.z, counter.w)
+    var (k, l) = (key.x, key.y)
     for round in 0..<10 {
-      if round > 0 { k &+= SIMD2(0x9E37_79B9, 0xBB67_AE85) }
-      let a = (0xD251_1F53 as UInt32).multipliedFullWidth(by: c.x)
-      let b = (0xCD9E_8D57 as UInt32).multipliedFullWidth(by: c.z)
-      c = SIMD4(b.high ^ c.y ^ k.x, b.low, a.high ^ c.w ^ k.y, a.low)
+      if round > 0 {
+        k &+= 0x9E37_79B9
+        l &+= 0xBB67_AE85
+      }
+      let a = UInt64(x) &* 0xD251_1F53
+      let b = UInt64(z) &* 0xCD9E_8D57
+      (x, y, z, w) = (
+        UInt32(truncatingIfNeeded: b >> 32) ^ y ^ k, UInt32(truncatingIfNeeded: b),
+        UInt32(truncatingIfNeeded: a >> 32) ^ w ^ l, UInt32(truncatingIfNeeded: a)
+      )
     }
-    return c
+    return SIMD4(x, y, z, w)
   }
 
   /// The key of a seed.

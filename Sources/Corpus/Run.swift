@@ -11,16 +11,14 @@ public enum RunStatus: String, Sendable, Codable, CaseIterable {
 
   /// The status of a run with these parameters.
   public init(of parameters: some Sequence<Float>) {
-    var largest: Float = 0
-    for value in parameters {
-      // A sum of magnitudes would overflow to the same answer; the comparison is false for NaN.
-      guard value.magnitude <= .greatestFiniteMagnitude else {
-        self = .nonfinite
-        return
-      }
-      largest = max(largest, value.magnitude)
+    // Magnitudes are ordered as their bits are, with infinity and NaN above all others; the loop is one of vectors.
+    var largest: UInt32 = 0
+    for value in parameters { largest = max(largest, value.bitPattern & 0x7FFF_FFFF) }
+    if largest >= Float.infinity.bitPattern {
+      self = .nonfinite
+      return
     }
-    self = largest > Self.limit ? .outOfRange : .ok
+    self = largest > Self.limit.bitPattern ? .outOfRange : .ok
   }
 }
 

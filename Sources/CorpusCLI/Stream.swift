@@ -113,31 +113,48 @@ struct Stream: ParsableCommand {
   }
 }
 
-/// What a pair stream is made of, as flags.
-struct StreamOptions: ParsableArguments {
+/// Which pairs a stream draws, as flags.
+struct PairOptions: ParsableArguments {
   @Option(help: "The metric of starts and targets (default: the corpus's last one).")
   var metric: String?
 
-  @Option(help: "Pairs in a batch.")
-  var batchSize = 1024
+  @Option(help: "The seed of everything that is drawn (default: 0).")
+  var seed: UInt64?
 
-  @Option(help: "The seed of everything that is drawn.")
-  var seed: UInt64 = 0
+  @Option(help: "The side of the split: train, test or all (default: train).")
+  var split: PairStreamOptions.Split?
 
-  @Option(help: "The side of the split: train, test or all.")
-  var split = PairStreamOptions.Split.train
+  @Option(help: "What is done to hidden units: none, permute or canonical (default: permute).")
+  var augment: PairStreamOptions.Augmentation?
+
+  @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")
+  var scale: Float?
+
+  var isGiven: Bool { metric != nil || seed != nil || split != nil || augment != nil || scale != nil }
+
+  func settings() throws -> PairStreamOptions {
+    var options = PairStreamOptions()
+    options.metric = metric
+    options.seed = seed ?? 0
+    options.split = split ?? .train
+    options.augmentation = augment ?? .permute
+    if let scale { options.scale = .factor(scale) }
+    return options
+  }
+}
+
+/// How a stream makes batches of them, as flags.
+struct StreamOptions: ParsableArguments {
+  @OptionGroup var pairs: PairOptions
 
   @Option(name: .customLong("where"), help: "A SQL condition on the columns of runs and checkpoints.")
   var condition: String?
 
+  @Option(help: "Pairs in a batch.")
+  var batchSize = 1024
+
   @Option(help: "The order of the runs: random, or sequential for disks that hate seeks.")
   var order = PairStreamOptions.Order.random
-
-  @Option(help: "What is done to hidden units: none, permute or canonical.")
-  var augment = PairStreamOptions.Augmentation.permute
-
-  @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")
-  var scale: Float?
 
   @Option(help: "Where decoded runs are kept: memory, or a directory.")
   var cache: String?
@@ -149,15 +166,10 @@ struct StreamOptions: ParsableArguments {
   var workers: Int?
 
   func settings() throws -> PairStreamOptions {
-    var options = PairStreamOptions()
-    options.metric = metric
-    options.batchSize = batchSize
-    options.seed = seed
-    options.split = split
+    var options = try pairs.settings()
     options.condition = condition
+    options.batchSize = batchSize
     options.order = order
-    options.augmentation = augment
-    if let scale { options.scale = .factor(scale) }
     options.workers = workers
     let bytes = cacheSize * 1_000_000
     if let cache {

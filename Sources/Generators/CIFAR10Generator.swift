@@ -15,8 +15,8 @@ public struct CIFAR10Generator: Generator {
   ]
 
   public static let task = "cifar10"
-  public let architecture = Architecture(name: "cnn-16-32-10", tensors: tensors)
-  public let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
+  public static let architecture = Architecture(name: "cnn-16-32-10", tensors: tensors)
+  public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CIFAR10Recipe

@@ -7,7 +7,7 @@ public import Datasets
 public struct CartpoleGenerator: Generator {
   public static let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.
-  public let architecture = Architecture(
+  public static let architecture = Architecture(
     name: "gaussian-mlp-4-32-32-1",
     tensors: [
       .init("log_std", [1]),
@@ -15,7 +15,7 @@ public struct CartpoleGenerator: Generator {
       .init("actor.2.weight", [32, 32]), .init("actor.2.bias", [32]),
       .init("actor.4.weight", [1, 32]), .init("actor.4.bias", [1]),
     ])
-  public let metrics = [Metric.trainReturn]
+  public static let metrics = [Metric.trainReturn]
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CartpoleRecipe

@@ -9,13 +9,13 @@ public import Datasets
 /// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
 public struct MNISTGenerator: Generator {
   public static let task = "mnist"
-  public let architecture = Architecture(
+  public static let architecture = Architecture(
     name: "mlp-784-10-10",
     tensors: [
       .init("fc1.weight", [10, 784]), .init("fc1.bias", [10]),
       .init("fc2.weight", [10, 10]), .init("fc2.bias", [10]),
     ])
-  public let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
+  public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: MNISTRecipe

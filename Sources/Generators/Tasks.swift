@@ -55,6 +55,13 @@ public enum Tasks {
   /// - Throws: `cannotReplay` for a corpus of somebody else's task.
   @discardableResult
   public static func requireTask(of directory: CorpusDirectory) throws(CorpusError) -> any Generator.Type {
+    if let source = directory.manifest.recipe["imported_from"] {
+      throw CorpusError(
+        .cannotReplay,
+        "the runs of \(directory.path) cannot be made again: they were imported (from \(source)), and their "
+          + "numbers are no seeds of this program's",
+        remedy: "verify it without --replay, and restore what is damaged from a copy")
+    }
     guard let type = type(of: directory.manifest.task) else {
       throw CorpusError(
         .cannotReplay,

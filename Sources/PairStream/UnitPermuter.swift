@@ -26,6 +26,11 @@ package struct UnitPermuter: @unchecked Sendable {
     for part in hidden.parts {
       order.withUnits(of: part.rowLayer) { rows in
         order.withUnits(of: part.columnLayer) { columns in
+          if part.columns * part.block == 1 {
+            // A bias: numbers are picked faster than rows of one.
+            kernels.permute(scale, 1, nil, part.rows, rows, 1, input + part.start, output + part.start)
+            return
+          }
           kernels.permute(
             scale, part.rows, rows, part.columns, columns, part.block, input + part.start, output + part.start
           )

@@ -11,11 +11,14 @@ final class HDF5Output {
   private let temporary: String
   private var file: HDF5Object?
 
-  /// - Parameter bytes: about how long the file will be; the disk space is taken at once.
-  init(path: String, bytes: Int64) throws(CorpusError) {
+  /// - Parameters:
+  ///   - temporary: the name until then, where it is not the usual one.
+  ///   - bytes: about how long the file will be; the disk space is taken at once.
+  init(path: String, temporary: String? = nil, bytes: Int64) throws(CorpusError) {
     try HDF5.prepare()
     self.path = path
-    temporary = Files.temporaryPath(for: path)
+    let temporary = temporary ?? Files.temporaryPath(for: path)
+    self.temporary = temporary
     // First, as errno then tells why the file cannot be made.
     descriptor = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
     let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)

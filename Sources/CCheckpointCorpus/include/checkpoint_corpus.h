@@ -111,7 +111,9 @@ enum {
   /** No run meets the conditions, or fewer items are left than a batch has. */
   CC_EMPTY_SELECTION = 29,
   /** The state of a stream is that of another corpus, selection or seed. */
-  CC_DIFFERENT_CORPUS = 30
+  CC_DIFFERENT_CORPUS = 30,
+  /** A directory of the published release is not what it should be. */
+  CC_MALFORMED_RELEASE = 31
 };
 
 /** A code's name in lower case, such as "unknown_run"; "unknown" for a number that is none. Valid for ever. */

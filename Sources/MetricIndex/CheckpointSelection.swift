@@ -1,0 +1,156 @@
+public import Corpus
+
+/// The checkpoints that a SQL condition selects, as they were when it was asked: which runs, and how many of each.
+///
+/// Only that is kept, so that a selection out of millions is small; the steps are asked for again some runs at a
+/// time. Between two questions the index is free for writers.
+public struct CheckpointSelection: Sendable {
+  /// A run and how many of its checkpoints are selected.
+  public struct Part: Hashable, Sendable {
+    public let run: Int64
+    public let count: Int
+  }
+
+  /// In order of the runs.
+  public let parts: [Part]
+  /// The number of checkpoints.
+  public let count: Int
+  /// Runs that the condition selects and that were left out for their status.
+  public let badRuns: Int
+
+  private let index: IndexReader
+  private let condition: String
+
+  /// About how many rows one question may answer.
+  private static let rowsPerQuery = 16_384
+
+  /// Asks an index.
+  ///
+  /// - Parameters:
+  ///   - condition: SQL on the columns of `checkpoints` and `runs`, as after WHERE; nil selects all.
+  ///   - runs: only these.
+  ///   - includesBad: whether runs of another status than `ok` count.
+  ///   - limit: at most so many checkpoints, the first ones in order of run and step.
+  /// - Throws: `invalidSQL`; `emptySelection` if nothing is selected; `interrupted`.
+  public init(
+    _ index: IndexReader, where condition: String? = nil, runs: Range<Int64>? = nil,
+    includesBad: Bool = false, limit: Int? = nil
+  ) throws(CorpusError) {
+    self.index = index
+    self.condition = Self.conjunction(condition, runs)
+    var parts: [Part] = []
+    var count = 0
+    var bad = 0
+    try index.query(
+      "SELECT run, status, count(*) \(Self.source) WHERE \(self.condition) GROUP BY run ORDER BY run",
+      columns: { _ in },
+      row: { row in
+        guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }
+        let part = Part(run: row[0].whole, count: min(Int(row[2].whole), (limit ?? .max) - count))
+        guard part.count > 0 else { return }
+        parts.append(part)
+        count += part.count
+      })
+    guard count > 0 else { throw Self.empty(index, bad: bad) }
+    self.parts = parts
+    self.count = count
+    badRuns = bad
+  }
+
+  /// The runs that a SQL condition on the columns of `runs` selects, in their order.
+  ///
+  /// - Parameter limit: at most so many runs.
+  /// - Throws: as ``init(_:where:runs:includesBad:limit:)``.
+  public static func runs(
+    _ index: IndexReader, where condition: String? = nil, runs: Range<Int64>? = nil,
+    includesBad: Bool = false, limit: Int? = nil
+  ) throws(CorpusError) -> (runs: [Int64], bad: Int) {
+    var selected: [Int64] = []
+    var bad = 0
+    try index.query(
+      "SELECT run, status FROM runs WHERE \(conjunction(condition, runs)) ORDER BY run", columns: { _ in },
+      row: { row in
+        guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }
+        if selected.count < limit ?? .max { selected.append(row[0].whole) }
+      })
+    if selected.isEmpty { throw empty(index, bad: bad) }
+    return (selected, bad)
+  }
+
+  /// Goes through the selection.
+  ///
+  /// - Parameter body: called with each run and its selected steps, both ascending.
+  /// - Throws: `indexStale` if the corpus has changed in what was selected.
+  public func forEachRun(
+    _ body: (_ run: Int64, _ steps: [Int]) throws(CorpusError) -> Void
+  ) throws(CorpusError) {
+    var next = 0
+    while next < parts.count {
+      var end = next
+      var rows = 0
+      while end < parts.count, end == next || rows + parts[end].count <= Self.rowsPerQuery {
+        rows += parts[end].count
+        end += 1
+      }
+      let steps = try steps(of: parts[next..<end])
+      for part in parts[next..<end] {
+        guard let steps = steps[part.run], steps.count >= part.count else {
+          throw CorpusError(
+            .indexStale, "run \(part.run) of \(index.directory.path) has changed meanwhile",
+            remedy: "run the same command again")
+        }
+        try body(part.run, Array(steps.prefix(part.count)))
+      }
+      next = end
+    }
+  }
+
+  private func steps(of parts: ArraySlice<Part>) throws(CorpusError) -> [Int64: [Int]] {
+    guard let first = parts.first?.run, let last = parts.last?.run else { return [:] }
+    var steps: [Int64: [Int]] = [:]
+    try index.query(
+      "SELECT run, step \(Self.source) WHERE \(condition) AND run BETWEEN \(first) AND \(last) "
+        + "ORDER BY run, step",
+      columns: { _ in }, row: { row in steps[row[0].whole, default: []].append(Int(row[1].whole)) })
+    return steps
+  }
+
+  private static let source = "FROM checkpoints JOIN runs USING (run)"
+
+  private static func conjunction(_ condition: String?, _ runs: Range<Int64>?) -> String {
+    // On lines of its own, so that a comment at its end hides nothing of ours.
+    let given = condition.map { "(\n\($0)\n)" } ?? "TRUE"
+    return runs.map { "\(given) AND run >= \($0.lowerBound) AND run < \($0.upperBound)" } ?? given
+  }
+
+  private static func empty(_ index: IndexReader, bad: Int) -> CorpusError {
+    CorpusError(
+      .emptySelection,
+      bad == 0
+        ? "nothing in \(index.directory.path) is selected"
+        : "only runs with another status than ok are selected in \(index.directory.path), \(bad) of them",
+      remedy: bad == 0
+        ? "try the condition with `corpus query \(index.directory.path) \"SELECT ... WHERE ...\"`"
+        : "add --include-bad to take them all the same")
+  }
+}
+
+extension IndexReader {
+  /// Where a run lies: the path of its shard, relative to the corpus.
+  public func shard(of run: Int64) throws(CorpusError) -> String {
+    let rows = try rows("SELECT path FROM runs JOIN shards USING (shard) WHERE run = \(run)")
+    guard let path = rows.first?.first?.text else {
+      throw CorpusError(
+        .unknownRun, "there is no run \(run) in \(directory.path)",
+        remedy: "list them with `corpus query \(directory.path) \"SELECT run FROM runs\"`")
+    }
+    return path
+  }
+}
+
+extension SQLValue {
+  /// The value of a column that holds integers only.
+  fileprivate var whole: Int64 {
+    if case .integer(let value) = self { value } else { 0 }
+  }
+}
