@@ -19,7 +19,7 @@ CREATE TABLE shards (
   path TEXT NOT NULL UNIQUE,         -- relative to the corpus directory
   bytes INTEGER NOT NULL,
   runs INTEGER NOT NULL,
-  codec TEXT NOT NULL,               -- delta, zstd
+  codec TEXT NOT NULL,               -- delta, zstd, raw
   rows_per_chunk INTEGER NOT NULL    -- checkpoints in an HDF5 chunk
 );
 

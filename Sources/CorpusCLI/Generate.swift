@@ -32,7 +32,8 @@ struct GenerateOptions: ParsableArguments {
   @Option(help: "How many runs to train at a time (default: one a core).")
   var workers: Int?
 
-  @Option(help: "How new shards are stored: delta or zstd (default: as the corpus does, delta in a new one).")
+  @Option(
+    help: "How new shards are stored: delta, zstd or raw (default: as the corpus does, delta in a new one).")
   var codec: Codec?
 
   @Flag(help: "Leave the index to a later `corpus index`, as on many machines with one network directory.")

@@ -45,7 +45,8 @@ struct ImportLMDB: ParsableCommand {
   @Option(help: "The optimizer steps of an epoch (default: as the last checkpoint of a finished run says).")
   var stepsPerEpoch: Int?
 
-  @Option(help: "How new shards are stored: delta or zstd (default: as the corpus does, delta in a new one).")
+  @Option(
+    help: "How new shards are stored: delta, zstd or raw (default: as the corpus does, delta in a new one).")
   var codec: Codec?
 
   @Option(

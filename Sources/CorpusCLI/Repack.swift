@@ -15,7 +15,7 @@ struct Repack: ParsableCommand {
 
   @OptionGroup var corpus: CorpusArgument
 
-  @Option(help: "delta (smallest) or zstd (read by h5py with hdf5plugin).")
+  @Option(help: "delta (smallest), zstd (read by h5py with hdf5plugin) or raw (mapped into memory).")
   var codec: Codec
 
   @Flag(help: "Show no progress.")

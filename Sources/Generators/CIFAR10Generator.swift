@@ -17,6 +17,8 @@ public struct CIFAR10Generator: Generator {
   public static let task = "cifar10"
   public static let architecture = Architecture(name: "cnn-16-32-10", tensors: tensors)
   public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
+  public var architecture: Architecture { Self.architecture }
+  public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CIFAR10Recipe

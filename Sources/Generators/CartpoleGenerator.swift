@@ -16,6 +16,8 @@ public struct CartpoleGenerator: Generator {
       .init("actor.4.weight", [1, 32]), .init("actor.4.bias", [1]),
     ])
   public static let metrics = [Metric.trainReturn]
+  public var architecture: Architecture { Self.architecture }
+  public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CartpoleRecipe

@@ -17,9 +17,9 @@ public protocol Generator: Sendable {
   init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError)
 
   /// The parameter vector of its checkpoints.
-  static var architecture: Architecture { get }
+  var architecture: Architecture { get }
   /// What is logged with every checkpoint, in the order of ``Run/metrics``.
-  static var metrics: [Metric] { get }
+  var metrics: [Metric] { get }
   /// Everything that determines a run but its seed.
   var recipe: JSONValue { get }
   /// The number of checkpoints of each run.
@@ -38,8 +38,6 @@ public protocol Generator: Sendable {
 
 extension Generator {
   public var task: String { Self.task }
-  public var architecture: Architecture { Self.architecture }
-  public var metrics: [Metric] { Self.metrics }
 
   public var split: SplitRule { SplitRule(testLimit: 2_050) }
 

@@ -16,6 +16,8 @@ public struct MNISTGenerator: Generator {
       .init("fc2.weight", [10, 10]), .init("fc2.bias", [10]),
     ])
   public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
+  public var architecture: Architecture { Self.architecture }
+  public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: MNISTRecipe
