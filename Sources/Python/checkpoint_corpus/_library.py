@@ -127,7 +127,8 @@ def _in_python(remedy: str) -> str:
     """The advice to run a command, as advice for those who are in Python."""
     remedy = re.sub(r"`corpus index --rebuild (.+?)`", r"`checkpoint_corpus.index('\1', rebuild=True)`", remedy)
     remedy = re.sub(r"`corpus index (.+?)`", r"`checkpoint_corpus.index('\1')`", remedy)
-    for flag, said in (("add --stale", "pass stale=True"), ("--datasets", "datasets="), ("--out directory", "directory")):
+    flags = {"add --stale": "pass stale=True", "--datasets": "datasets=", "--out directory": "directory"}
+    for flag, said in flags.items():
         remedy = remedy.replace(flag, said)
     return remedy
 
