@@ -156,6 +156,11 @@ public struct Manifest: Hashable, Sendable, Codable {
         .differentRecipe, "\(path) has another recipe (\(Self.differences(recipe, other.recipe)))",
         remedy: "use the recipe of this corpus, or choose another --out directory")
     }
+    guard generatorVersion == other.generatorVersion || other.generatorVersion != 0 else {
+      throw CorpusError(
+        .differentRecipe, "the runs of \(path) are made by `corpus generate`, and others cannot be added",
+        remedy: "store yours in a corpus of their own")
+    }
     guard generatorVersion == other.generatorVersion else {
       throw CorpusError(
         .differentRecipe,

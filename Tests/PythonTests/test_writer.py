@@ -237,6 +237,15 @@ def test_refuses_places_where_no_corpus_can_be(tmp_path):
         assert error.value.code == "read_only"
 
 
+def test_adds_nothing_to_runs_that_can_be_made_again(cartpole):
+    with Corpus(cartpole) as made:
+        with pytest.raises(CorpusError, match="corpus of their own") as error:
+            Writer(
+                cartpole, task=made.task, architecture=made.architecture, metrics=made.metrics, recipe=made.recipe
+            )
+    assert error.value.code == "different_recipe"
+
+
 def test_children_cannot_write(tmp_path):
     with opened(tmp_path / "corpus") as writer:
         child = os.fork()

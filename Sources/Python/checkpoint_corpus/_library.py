@@ -110,7 +110,7 @@ for _function, (_result, _arguments) in _DECLARATIONS.items():
         _declared = getattr(_library, f"cc_{_function}")
     except AttributeError:
         raise ImportError(
-            f"the native library of checkpoint_corpus is older than this package: it lacks cc_{_function}; build it again"
+            f"the native library of checkpoint_corpus is older than this package: cc_{_function} is missing; build it"
         ) from None
     _declared.restype, _declared.argtypes = _result, _arguments
 
@@ -137,7 +137,10 @@ def _in_python(remedy: str) -> str:
     """The advice to run a command, as advice for those who are in Python."""
     remedy = re.sub(r"`corpus index --rebuild (.+?)`", r"`checkpoint_corpus.index('\1', rebuild=True)`", remedy)
     remedy = re.sub(r"`corpus index (.+?)`", r"`checkpoint_corpus.index('\1')`", remedy)
-    return remedy.replace("add --stale", "pass stale=True").replace("--datasets", "datasets=")
+    flags = {"add --stale": "pass stale=True", "--datasets": "datasets=", "--out directory": "directory"}
+    for flag, said in flags.items():
+        remedy = remedy.replace(flag, said)
+    return remedy
 
 
 def call_interruptibly(interrupt: Callable[[], Any], name: str, *arguments: Any) -> None:
