@@ -36,6 +36,7 @@ let package = Package(
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CKernels", cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
@@ -50,6 +51,7 @@ let package = Package(
       ]),
     .target(name: "CLinux", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
+    .target(name: "VectorKernels", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
     .target(name: "Datasets", dependencies: ["Corpus", "CZlib"], swiftSettings: swift),
     .target(
       name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
@@ -65,7 +67,14 @@ let package = Package(
       name: "PairStream", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .target(
-      name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "ShardStore", "MetricIndex"],
+      name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
+      swiftSettings: swift),
+    .target(
+      name: "GenerativeModel", dependencies: ["Corpus", "CDNNL", "CKernels", "VectorKernels", "PairStream"],
+      swiftSettings: swift),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Corpus", "Generators", "ShardStore", "MetricIndex", "PairStream", "GenerativeModel"],
       swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
@@ -92,13 +101,15 @@ let package = Package(
       name: "CorpusCLI",
       dependencies: [
         "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream", "Interchange",
+        "GenerativeModel", "Evaluation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
+        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream", "VectorKernels",
+        "GenerativeModel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
@@ -119,7 +130,15 @@ let package = Package(
     .testTarget(
       name: "GeneratorsTests",
       dependencies: [
-        "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "TestSupport",
+        "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "VectorKernels",
+        "TestSupport",
+      ],
+      swiftSettings: swift),
+    .testTarget(
+      name: "GenerativeModelTests",
+      dependencies: [
+        "GenerativeModel", "PairStream", "ShardStore", "MetricIndex", "Corpus", "CKernels", "VectorKernels",
+        "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(

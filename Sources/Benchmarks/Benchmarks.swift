@@ -11,6 +11,7 @@ struct Benchmarks: ParsableCommand {
     commandName: "corpus-benchmarks",
     subcommands: [
       Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Parity.self,
+      GPTParity.self, GPTSpeed.self,
     ])
 }
 

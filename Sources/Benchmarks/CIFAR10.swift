@@ -3,6 +3,7 @@ import Corpus
 import Datasets
 import Foundation
 import Generators
+import VectorKernels
 
 /// Times training and evaluation of the CIFAR-10 task apart, on one core, without storing anything.
 struct CIFAR10Speed: ParsableCommand {

@@ -3,6 +3,7 @@ import Corpus
 import Datasets
 import Foundation
 import Generators
+import VectorKernels
 
 /// Writes down the beginning of a run, for Scripts/benchmarks/mnist_pytorch.py to make again: the initial
 /// parameters, each step's images and loss, and the parameters afterwards; little endian, without headers.

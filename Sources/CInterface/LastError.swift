@@ -93,6 +93,8 @@ extension CorpusError.Code {
     case .emptySelection: (CC_EMPTY_SELECTION, "empty_selection")
     case .differentCorpus: (CC_DIFFERENT_CORPUS, "different_corpus")
     case .malformedRelease: (CC_MALFORMED_RELEASE, "malformed_release")
+    case .malformedModel: (CC_MALFORMED_MODEL, "malformed_model")
+    case .diverged: (CC_DIVERGED, "diverged")
     }
   }
 }

@@ -16,6 +16,7 @@
 #include "body_winograd.h"
 #include "body_cnn.h"
 #include "body_permute.h"
+#include "body_transformer.h"
 
 const ck_kernels CK_TABLE = {
     .name = CK_NAME,
@@ -46,4 +47,5 @@ const ck_kernels CK_TABLE = {
     .cnn_evaluate = cnn_evaluate,
     .sgd_step = sgd_step,
     .permute = permute,
+    .transformer = &transformer,
 };

@@ -9,7 +9,7 @@ public struct CorpusError: Error, Hashable, Sendable {
     case damagedShard, foreignShard, conflictingRuns, cannotReplay, differentRun
     case indexMissing, indexStale, indexCorrupt, invalidSQL, interrupted
     case missingDataset, malformedDataset, differentDataset
-    case emptySelection, differentCorpus, malformedRelease
+    case emptySelection, differentCorpus, malformedRelease, malformedModel, diverged
     case diskFull, readOnly, inputOutput, resource
     /// Of the C interface and of Python.
     case invalidArgument, forked, claimedElsewhere

@@ -1,5 +1,6 @@
 public import Corpus
 public import Datasets
+package import VectorKernels
 
 /// Trains classifiers of small colour pictures: stochastic gradient descent on a network of two convolutions
 /// of 16 and 32 channels, a mean over all pixels and a linear layer (reference-system.md, section 3).

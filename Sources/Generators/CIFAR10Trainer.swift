@@ -1,6 +1,7 @@
 internal import CKernels
 internal import Corpus
 package import Datasets
+package import VectorKernels
 
 /// The images of the CIFAR-10 task in the form in which the kernels read them, shared by all runs.
 package struct CIFAR10Images: Sendable {

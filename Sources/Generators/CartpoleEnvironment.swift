@@ -1,5 +1,6 @@
 internal import CKernels
 internal import Corpus
+import VectorKernels
 
 /// All environments of a run, stepped together. An environment whose episode ends starts the next at once.
 struct CartpoleEnvironment: ~Copyable {

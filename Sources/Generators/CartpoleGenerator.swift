@@ -1,6 +1,7 @@
 internal import CKernels
 public import Corpus
 public import Datasets
+package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (reference-system.md, section 3).

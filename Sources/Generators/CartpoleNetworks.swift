@@ -1,4 +1,5 @@
 internal import CKernels
+import VectorKernels
 
 /// The policy and the value function: parameters, their packed copies and the optimizer's state.
 struct CartpoleNetworks: ~Copyable {

@@ -1,4 +1,5 @@
 internal import CKernels
+import VectorKernels
 
 /// What the environments went through in one iteration: arrays (steps, environments), whose flattening is the
 /// order of the minibatches.

@@ -1,3 +1,5 @@
+import VectorKernels
+
 /// One run of proximal policy optimization (Schulman et al., arXiv 1707.06347) as it goes.
 struct CartpoleTrainer: ~Copyable {
   private let recipe: CartpoleRecipe

@@ -1,5 +1,6 @@
 internal import CKernels
 internal import Datasets
+import VectorKernels
 
 /// Images in three colours as the kernels read them; see `ck_pictures`.
 final class ColorImages: @unchecked Sendable {

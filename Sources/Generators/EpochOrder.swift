@@ -1,4 +1,5 @@
 internal import CKernels
+import VectorKernels
 
 /// The order of the training images in an epoch: a permutation that depends on the seed and the stream alone.
 struct EpochOrder: ~Copyable {

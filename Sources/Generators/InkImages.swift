@@ -1,5 +1,6 @@
 internal import CKernels
 internal import Datasets
+import VectorKernels
 
 /// Images as lists of their pixels other than 0, the form in which the kernels read them; see `ck_ink`.
 final class InkImages: @unchecked Sendable {

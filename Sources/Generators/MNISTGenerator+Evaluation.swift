@@ -1,6 +1,7 @@
 internal import CKernels
 public import Corpus
 public import Datasets
+import VectorKernels
 
 extension MNISTGenerator: Evaluator {
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {

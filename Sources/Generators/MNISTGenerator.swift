@@ -1,5 +1,6 @@
 public import Corpus
 public import Datasets
+package import VectorKernels
 
 /// Trains classifiers of handwritten digits: stochastic gradient descent on a 784-10-10 network
 /// (reference-system.md, section 3).

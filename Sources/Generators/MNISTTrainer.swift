@@ -1,5 +1,6 @@
 internal import CKernels
 package import Datasets
+package import VectorKernels
 
 /// The images of the MNIST task in the form in which the kernels read them, shared by all runs.
 package struct MNISTImages: Sendable {

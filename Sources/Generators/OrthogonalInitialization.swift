@@ -1,5 +1,6 @@
 internal import CKernels
 internal import Corpus
+package import VectorKernels
 
 /// The initial weights: random orthogonal matrices (Saxe et al., arXiv 1312.6120), biases 0.
 ///

@@ -5,6 +5,7 @@ import Dispatch
 import Generators
 import Synchronization
 import Testing
+import VectorKernels
 
 @Suite struct CIFAR10GeneratorTests {
   /// 44 images: 5 batches of 8 and an incomplete one.

@@ -4,6 +4,7 @@ import Dispatch
 import Generators
 import Synchronization
 import Testing
+import VectorKernels
 
 /// A recipe that takes milliseconds.
 func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int = 64) -> CartpoleRecipe {

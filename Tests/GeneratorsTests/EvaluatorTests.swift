@@ -4,6 +4,7 @@ import Datasets
 import Foundation
 import Generators
 import Testing
+import VectorKernels
 
 @Suite struct EvaluatorTests {
   private static let digits = Result { try ImageDataset.syntheticDigits(train: 128, test: 100) }

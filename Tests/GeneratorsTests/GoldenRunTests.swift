@@ -5,6 +5,7 @@ import Foundation
 import Generators
 import ShardStore
 import Testing
+import VectorKernels
 
 /// One small run of each task, as this program has always made it: Data/golden.
 @Suite struct GoldenRunTests {

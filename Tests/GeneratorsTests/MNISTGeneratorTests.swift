@@ -5,6 +5,7 @@ import Foundation
 import Generators
 import Synchronization
 import Testing
+import VectorKernels
 
 @Suite struct MNISTGeneratorTests {
   /// 640 training images: 10 batches of 64 an epoch.

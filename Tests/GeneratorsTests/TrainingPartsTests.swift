@@ -2,6 +2,7 @@ import Corpus
 import Foundation
 import Generators
 import Testing
+import VectorKernels
 
 @Suite struct CheckpointScheduleTests {
   private func draw(_ count: Int, _ last: Int, seed: UInt64) -> [Int32] {

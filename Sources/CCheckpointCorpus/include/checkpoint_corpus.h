@@ -113,7 +113,9 @@ enum {
   /** The state of a stream is that of another corpus, selection or seed. */
   CC_DIFFERENT_CORPUS = 30,
   /** A directory of the published release is not what it should be. */
-  CC_MALFORMED_RELEASE = 31
+  CC_MALFORMED_RELEASE = 31,
+  CC_MALFORMED_MODEL = 32,
+  CC_DIVERGED = 33
 };
 
 /** A code's name in lower case, such as "unknown_run"; "unknown" for a number that is none. Valid for ever. */

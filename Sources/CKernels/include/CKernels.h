@@ -1,4 +1,4 @@
-/* CKernels: the vector kernels of the generators, in C.
+/* CKernels: the vector kernels of the generators and of the generative model, in C.
  *
  * There is one table of functions for each instruction set ("path"): `avx512` (x86-64-v4), `avx2`
  * (x86-64-v3) and `portable` (plain C, any processor). Every function gives the same bits on every path.
@@ -16,6 +16,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "CTransformer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -241,6 +243,9 @@ typedef struct ck_kernels {
    * (rows,columns,block). An order that is NULL leaves things as they are. */
   void (*permute)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t columns,
                   const uint32_t *_Nullable column_order, size_t block, const float *in, float *out);
+
+  /* The generative model's. */
+  const ck_transformer *transformer;
 } ck_kernels;
 
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */

@@ -1,11 +1,11 @@
 internal import Glibc
 
 /// Zeroed memory that starts at a multiple of 64 bytes, as the kernels want it; freed with its owner.
-struct AlignedBuffer<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>: ~Copyable {
-  let base: UnsafeMutablePointer<Element>
-  let count: Int
+package struct AlignedBuffer<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>: ~Copyable {
+  package let base: UnsafeMutablePointer<Element>
+  package let count: Int
 
-  init(count: Int) {
+  package init(count: Int) {
     let bytes = max(1, count) * MemoryLayout<Element>.stride
     let page = 2 << 20
     let isLarge = bytes >= 2 * page

@@ -1,11 +1,11 @@
-internal import CKernels
+package import CKernels
 package import Corpus
 internal import Foundation
 
 /// A table of vector kernels for one instruction set. All tables compute the same bits; see `CKernels.h`.
 package struct Kernels: @unchecked Sendable {
   // Sendable because the tables are constants of the program.
-  let table: UnsafePointer<ck_kernels>
+  package let table: UnsafePointer<ck_kernels>
 
   /// The names that ``init(named:)`` may know, fastest first.
   package static let names = ["avx512", "avx2", "portable"]
@@ -36,5 +36,5 @@ package struct Kernels: @unchecked Sendable {
   /// The table's name.
   package var name: String { String(cString: table.pointee.name) }
 
-  var functions: ck_kernels { table.pointee }
+  package var functions: ck_kernels { table.pointee }
 }

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Corpus
+import Foundation
+import GenerativeModel
+
+/// The networks that a model is made for, by the names of their tasks.
+private func architecture(_ name: String) throws -> Architecture {
+  let tensors: [String: [[Int]]] = [
+    "cartpole": [[1], [32, 4], [32], [32, 32], [32], [1, 32], [1]],
+    "mnist": [[10, 784], [10], [10, 10], [10]],
+    "cifar10": [[16, 3, 3, 3], [32, 16, 3, 3], [10, 32], [10]],
+    "tiny": [[5, 3], [5], [2, 5], [2]],
+  ]
+  guard let shapes = tensors[name] else { throw ValidationError("unknown networks \(name)") }
+  return Architecture(name: name, tensors: shapes.enumerated().map { .init("tensor\($0)", $1) })
+}
+
+private let published: [String: Int] = ["mnist": 1000, "cifar10": 576, "tiny": 4]
+
+struct GPTOptions: ParsableArguments {
+  @Option var task = "cartpole"
+  @Option var width = 128
+  @Option var layers = 4
+  @Option var heads = 4
+  @Option var batch = 128
+  @Option var steps = 100
+  @Option var workers = 1
+
+  func configuration() -> GPTConfiguration {
+    var model = ModelConfiguration(width: width, layers: layers, heads: heads)
+    model.chunk = published[task]
+    var training = TrainingConfiguration(
+      batch: batch, learningRate: 1e-3, warmup: min(10, steps / 2), steps: steps)
+    training.gradientClip = 1
+    training.averageDecay = 0.99
+    return GPTConfiguration(model: model, training: training)
+  }
+}
+
+/// Writes down a short training on made-up pairs, for Scripts/benchmarks/gpt_pytorch.py to make again.
+struct GPTParity: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "gpt-parity")
+
+  @Argument var out: String
+  @OptionGroup var options: GPTOptions
+
+  func run() throws {
+    let training = try MadeUpTraining(
+      options.configuration(), architecture(options.task), workers: options.workers)
+    try training.write(to: out)
+  }
+}
+
+/// Updates a second, of a training on made-up pairs.
+struct GPTSpeed: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "gpt-speed")
+
+  @OptionGroup var options: GPTOptions
+  @Option(help: "Networks drawn at once, instead of updates.") var samples = 0
+  @Option var samplingSteps = 20
+
+  func run() throws {
+    let training = try MadeUpTraining(
+      options.configuration(), architecture(options.task), workers: options.workers)
+    _ = training.firstGradient()
+    let began = ContinuousClock.now
+    _ = training.train()
+    let seconds = began.duration(to: .now) / .seconds(1)
+    print(String(format: "pairs_per_second %.1f", Double(options.batch * options.steps) / seconds))
+  }
+}

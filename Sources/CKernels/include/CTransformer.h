@@ -1,0 +1,71 @@
+/* The kernels of transformers between matrix products, forward and backward, and of their optimizer.
+ *
+ * Rows are tokens: a row has `width` floats, and the rows of an example follow each other. Counts and widths are
+ * any, arrays start at any multiple of 4 bytes, and sums run in one fixed order, so that all paths give the same
+ * bits here, too. Gradients of vectors (gains, biases) are added to what is there, row by row; gradients of rows
+ * are written.
+ */
+#ifndef CTRANSFORMER_H
+#define CTRANSFORMER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/* What a step of AdamW takes; the names are those of torch.optim.AdamW. */
+typedef struct ck_adamw {
+  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float correction1, correction2; /* 1 - beta1^t and 1 - beta2^t, at step t, counted from 1 */
+  float gradient_scale;           /* what gradients are multiplied by first, for clipping their norm */
+  float average_decay;            /* of the exponential moving average of the parameters */
+} ck_adamw;
+
+/* The floats of working memory that attention and attention_gradient need for examples of so many tokens and
+ * heads of so many floats. One per thread. */
+#define CK_ATTENTION_SCRATCH(tokens, depth) \
+  (12 * (((tokens) + 15) / 16 * 16) * ((((tokens) > (depth) ? (tokens) : (depth)) + 15) / 16 * 16) + 64)
+
+/* The floats of attention's probabilities of an example, a head. */
+#define CK_ATTENTION_PROBABILITIES(tokens) ((tokens) * (((tokens) + 15) / 16 * 16))
+
+typedef struct ck_transformer {
+  /* Layer normalisation: y = (x - mean) / sqrt(variance + 1e-5) * gain + bias, of each row; plus row r mod period of
+   * `positions` (period,width) where that is not NULL. statistics (rows,2) gets the mean and the factor. */
+  void (*norm)(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
+               const float *_Nullable positions, size_t period, float *y, float *statistics);
+  /* dx = its gradient, plus `base` (rows,width) where that is not NULL. */
+  void (*norm_gradient)(size_t rows, size_t width, const float *x, const float *gain, const float *statistics,
+                        const float *dy, const float *_Nullable base, float *dx, float *gain_gradient, float *bias_gradient);
+  /* y += bias in place; z = gelu(y) = y * (1 + erf(y / sqrt 2)) / 2, within 4e-7 of |y|. */
+  void (*gelu)(size_t rows, size_t width, const float *bias, float *y, float *z);
+  /* dz becomes dy in place. */
+  void (*gelu_gradient)(size_t rows, size_t width, const float *y, float *dz, float *bias_gradient);
+  /* x + y + bias. */
+  void (*residual)(size_t rows, size_t width, const float *x, const float *y, const float *bias, float *out);
+  /* sums += the sum of the rows, of those with r mod period = p to row p of sums (period,width). */
+  void (*column_sums)(size_t rows, size_t width, size_t period, const float *x, float *sums);
+  /* Attention without a mask. qkv (examples * tokens, 3 * width), queries first, gets `bias` (3 * width) added in
+   * place; width = heads * depth. probabilities (examples,heads,CK_ATTENTION_PROBABILITIES(tokens)) are kept for the
+   * gradient; out (examples * tokens,width). */
+  void (*attention)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias, float *qkv,
+                    float *probabilities, float *out, float *scratch);
+  /* dqkv of dout. */
+  void (*attention_gradient)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *qkv,
+                             const float *probabilities, const float *dout, float *dqkv, float *bias_gradient,
+                             float *scratch);
+  /* a * x + b * y; out may be x or y. */
+  void (*blend)(size_t count, float a, const float *x, float b, const float *y, float *out);
+  /* gradient = scale * (prediction - target); returns the sum of (prediction - target)^2. */
+  double (*squared_error)(size_t count, float scale, const float *prediction, const float *target,
+                          float *gradient);
+  /* The sum of x^2. */
+  double (*sum_of_squares)(size_t count, const float *x);
+  /* A step of AdamW, and then average += (1 - average_decay) * (parameters - average). */
+  void (*adamw)(const ck_adamw *adamw, size_t count, const float *gradient, float *parameters, float *moments1,
+                float *moments2, float *average);
+} ck_transformer;
+
+#pragma clang assume_nonnull end
+
+#endif

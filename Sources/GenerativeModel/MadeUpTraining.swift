@@ -1,0 +1,137 @@
+import CKernels
+package import Corpus
+import VectorKernels
+
+/// A short training on made-up pairs, written down step by step, for PyTorch to make again and to compare.
+package final class MadeUpTraining {
+  private let shape: TransformerShape
+  private let configuration: GPTConfiguration
+  private let learner: Learner
+  private let state: TrainingWeights
+  /// (updates × batch, P), and (updates × batch).
+  private let start, target, startMetric, targetMetric: AlignedBuffer<Float>
+
+  /// - Parameter configuration: its `steps` updates are made, each on pairs of its own.
+  package init(
+    _ configuration: GPTConfiguration, _ architecture: Architecture, workers: Int
+  ) throws(CorpusError) {
+    try configuration.validate()
+    self.configuration = configuration
+    shape = TransformerShape(configuration.model, architecture)
+    let kernels = try Kernels()
+    let training = configuration.training
+    learner = Learner(shape, batch: training.batch, kernels: kernels, workers: workers)
+    state = TrainingWeights(count: shape.weights.count)
+    let items = training.batch * training.steps
+    start = AlignedBuffer(count: items * architecture.parameterCount)
+    target = AlignedBuffer(count: items * architecture.parameterCount)
+    startMetric = AlignedBuffer(count: items)
+    targetMetric = AlignedBuffer(count: items)
+    let fill = kernels.functions
+    fill.random_normal(training.seed, 1, 0, start.count, start.base)
+    fill.random_normal(training.seed, 2, 0, target.count, target.base)
+    // A target is its start and something of a rule, so that there is something to learn.
+    for i in 0..<target.count { target.base[i] = 0.8 * start.base[i] + 0.2 * target.base[i] }
+    fill.random_uniform(training.seed, 3, 0, items, startMetric.base)
+    fill.random_uniform(training.seed, 4, 0, items, targetMetric.base)
+    // No weight is 0 or 1, as some are at the beginning of a training: that would hide mistakes.
+    for (number, tensor) in shape.weights.tensors.enumerated() {
+      fill.random_normal(
+        training.seed, 5 + UInt64(number), 0, tensor.count, state.weights.base + tensor.offset)
+      let isGain =
+        tensor.name.hasSuffix("norm.weight") || tensor.name.contains("norm1.weight")
+        || tensor.name.contains("norm2.weight")
+      for i in tensor.range { state.weights.base[i] = (isGain ? 1 : 0) + 0.05 * state.weights.base[i] }
+    }
+    state.average.base.update(from: state.weights.base, count: shape.weights.count)
+  }
+
+  private func examples(_ step: Int) -> Examples {
+    let first = step * configuration.training.batch
+    return Examples(
+      count: configuration.training.batch, start: start.base + first * shape.parameterCount,
+      target: target.base + first * shape.parameterCount, startMetric: startMetric.base + first,
+      targetMetric: targetMetric.base + first)
+  }
+
+  private func loss(_ step: Int) -> Double {
+    learner.loss(
+      state.weights.base, examples(step),
+      draws: DiffusionDraws(seed: configuration.training.seed, step: step),
+      wantsGradient: true)
+  }
+
+  /// The loss of the first update, and its gradient by each weight.
+  package func firstGradient() -> (loss: Double, gradients: [String: [Float]]) {
+    let loss = loss(0)
+    let gradients = shape.weights.tensors.map { tensor in
+      (
+        tensor.name,
+        Array(UnsafeBufferPointer(start: learner.gradient.base + tensor.offset, count: tensor.count))
+      )
+    }
+    return (loss, Dictionary(uniqueKeysWithValues: gradients))
+  }
+
+  /// Makes all updates.
+  ///
+  /// - Returns: the loss of each.
+  package func train() -> [Double] {
+    let optimizer = Optimizer(
+      configuration: configuration.training, layout: shape.weights, team: learner.team,
+      functions: learner.transformer.functions)
+    return (0..<configuration.training.steps).map { step in
+      let loss = loss(step)
+      optimizer.update(state, gradient: learner.gradient.base, step: step)
+      return loss
+    }
+  }
+
+  /// Writes down the beginning, the noise of all updates, the first gradient, all losses and the final weights.
+  package func write(to path: String) throws(CorpusError) {
+    let training = configuration.training
+    let items = training.batch * training.steps
+    let noise = AlignedBuffer<Float>(count: items * shape.parameterCount)
+    let steps = AlignedBuffer<Float>(count: items)
+    for item in 0..<items {
+      let draws = DiffusionDraws(seed: training.seed, step: item / training.batch)
+      let number = item % training.batch
+      draws.noise(
+        of: number, count: shape.parameterCount, kernels: learner.transformer.kernels,
+        to: noise.base + item * shape.parameterCount)
+      steps.base[item] = Float(draws.diffusionStep(of: number, below: shape.configuration.diffusionSteps))
+    }
+    func copy(_ memory: UnsafeMutablePointer<Float>) -> AlignedBuffer<Float> {
+      let copy = AlignedBuffer<Float>(count: shape.weights.count)
+      copy.base.update(from: memory, count: shape.weights.count)
+      return copy
+    }
+    let initial = copy(state.weights.base)
+    _ = loss(0)
+    let gradient = copy(learner.gradient.base)
+    let losses = AlignedBuffer<Float>(count: training.steps)
+    for (i, loss) in train().enumerated() { losses.base[i] = Float(loss) }
+    let batch = [training.steps, training.batch]
+    func all(_ prefix: String, _ memory: UnsafeMutablePointer<Float>)
+      -> [(name: String, shape: [Int], numbers: UnsafePointer<Float>)]
+    {
+      shape.weights.tensors.map { (prefix + $0.name, $0.shape, UnsafePointer(memory + $0.offset)) }
+    }
+    var tensors: [(name: String, shape: [Int], numbers: UnsafePointer<Float>)] = [
+      ("start", batch + [shape.parameterCount], UnsafePointer(start.base)),
+      ("target", batch + [shape.parameterCount], UnsafePointer(target.base)),
+      ("noise", batch + [shape.parameterCount], UnsafePointer(noise.base)),
+      ("start_metric", batch, UnsafePointer(startMetric.base)),
+      ("target_metric", batch, UnsafePointer(targetMetric.base)), ("step", batch, UnsafePointer(steps.base)),
+      ("losses", [training.steps], UnsafePointer(losses.base)),
+    ]
+    tensors += all("initial.", initial.base) + all("gradient.", gradient.base)
+    tensors += all("final.", state.weights.base) + all("average.", state.average.base)
+    try TensorFile.write(
+      tensors,
+      metadata: [
+        "configuration": try CanonicalJSON.string(configuration),
+        "shapes": try CanonicalJSON.string(shape.architecture.tensors.map(\.shape)),
+      ], to: path)
+  }
+}

@@ -1,0 +1,97 @@
+public import Corpus
+import Foundation
+
+/// What `model.json` says of a model; Schemas/model.md describes it.
+public struct ModelDescription: Hashable, Sendable, Codable {
+  public static let format = "checkpoint-corpus model"
+  public static let version = 1
+
+  public var format = Self.format
+  public var version = Self.version
+  public var task: String
+  public var architecture: Architecture
+  /// The recipe of the corpus's runs, which says how networks of the task are evaluated.
+  public var recipe: JSONValue
+  /// The metric of prompts.
+  public var metric: Metric
+  /// The lowest and the highest value of it that the corpus holds.
+  public var metricRange: [Float]
+  /// What the parameters of networks are multiplied by.
+  public var scale: Float
+  public var corpus: Source
+  public var model: ModelConfiguration
+  public var training: TrainingConfiguration
+  /// The updates done.
+  public var step: Int
+  public var history: [HistoryEntry]
+
+  /// The corpus that it learns from.
+  public struct Source: Hashable, Sendable, Codable {
+    /// Names the sequence of its pairs.
+    public var fingerprint: String
+    /// Training runs.
+    public var runs: Int
+    /// A condition on runs and checkpoints, in SQL.
+    public var condition: String?
+    /// Pairs of an epoch.
+    public var pairsPerEpoch: Int
+
+    enum CodingKeys: String, CodingKey {
+      case fingerprint, runs, condition
+      case pairsPerEpoch = "pairs_per_epoch"
+    }
+  }
+
+  /// How training went, now and then.
+  public struct HistoryEntry: Hashable, Sendable, Codable {
+    public var step: Int
+    /// Smoothed over about 50 updates.
+    public var loss: Double
+    /// On pairs of held-out runs, by the averaged weights.
+    public var heldOutLoss: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case step, loss
+      case heldOutLoss = "held_out_loss"
+    }
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case format, version, task, architecture, recipe, metric, scale, corpus, model, training, step, history
+    case metricRange = "metric_range"
+  }
+
+  /// Reads the text of a `model.json`.
+  ///
+  /// - Throws: `malformedModel`, `unsupportedVersion`, or what is wrong with the configuration.
+  static func parse(_ data: Data, path: String) throws(CorpusError) -> ModelDescription {
+    let head = try? CanonicalJSON.decode(JSONValue.self, from: data)
+    guard let head, head["format"] == .string(format) else {
+      throw CorpusError(
+        .malformedModel, "\(path) is no description of a model",
+        remedy: "name the directory that `corpus train --out` made")
+    }
+    guard head["version"] == .number(Double(version)) else {
+      throw CorpusError(
+        .unsupportedVersion,
+        "\(path) has format version \(head["version"] ?? .null), and this program reads "
+          + "version \(version)", remedy: "use the release of checkpoint-corpus that wrote it, or a newer one"
+      )
+    }
+    let description: ModelDescription
+    do {
+      description = try CanonicalJSON.decode(ModelDescription.self, from: data)
+    } catch {
+      throw CorpusError(
+        .malformedModel, "\(path) is damaged", remedy: "restore it from a copy, or train the model again",
+        cause: "\(error)")
+    }
+    guard description.metricRange.count == 2, description.scale.isFinite, description.scale != 0 else {
+      throw CorpusError(
+        .malformedModel, "\(path) is damaged", remedy: "restore it from a copy, or train the model again")
+    }
+    try description.model.validate()
+    try description.training.validate()
+    return description
+  }
+}

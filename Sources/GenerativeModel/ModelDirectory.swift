@@ -1,0 +1,109 @@
+public import Corpus
+import Foundation
+import VectorKernels
+
+/// Where a model lives: `model.json` says what it is, `model.safetensors` holds the averaged weights that samples are
+/// drawn with, and `training.safetensors` all that training needs to go on.
+public struct ModelDirectory: Sendable {
+  public let path: String
+
+  public init(_ path: String) { self.path = path }
+
+  var descriptionPath: String { "\(path)/model.json" }
+  var weightsPath: String { "\(path)/model.safetensors" }
+  var trainingPath: String { "\(path)/training.safetensors" }
+
+  /// Whether training can go on here.
+  public var holdsTraining: Bool { Files.exists(trainingPath) }
+  /// Whether anything of a model is here.
+  public var holdsModel: Bool { holdsTraining || Files.exists(descriptionPath) || Files.exists(weightsPath) }
+
+  /// What `model.json` says.
+  public func description() throws(CorpusError) -> ModelDescription {
+    guard Files.exists(descriptionPath) else {
+      throw CorpusError(
+        .malformedModel, "\(path) holds no model: there is no \(descriptionPath)",
+        remedy: "name the directory that `corpus train --out` made")
+    }
+    return try ModelDescription.parse(
+      Files.contents(descriptionPath, limit: 1 << 30), path: descriptionPath)
+  }
+
+  /// Reads the averaged weights.
+  func readWeights(_ layout: WeightLayout, into weights: UnsafeMutablePointer<Float>) throws(CorpusError) {
+    let file = try TensorFile(opening: weightsPath)
+    for tensor in layout.tensors {
+      try file.read(tensor.name, shape: tensor.shape, into: weights + tensor.offset)
+    }
+  }
+
+  /// Stores a model and its training, so that a crash leaves either this state or the one before to go on from.
+  func write(
+    _ description: ModelDescription, _ state: TrainingWeights, smoothing: LossAverage, layout: WeightLayout
+  ) throws(CorpusError) {
+    func tensors(
+      _ memory: UnsafeMutablePointer<Float>, _ prefix: String = ""
+    ) -> [(name: String, shape: [Int], numbers: UnsafePointer<Float>)] {
+      layout.tensors.map { (prefix + $0.name, $0.shape, UnsafePointer(memory + $0.offset)) }
+    }
+    let json = try CanonicalJSON.string(description)
+    try TensorFile.write(
+      tensors(state.weights.base, "weights.") + tensors(state.moments1.base, "moments1.")
+        + tensors(state.moments2.base, "moments2.") + tensors(state.average.base, "average."),
+      metadata: [
+        "format": "checkpoint-corpus training", "description": json,
+        "loss_average": try CanonicalJSON.string(smoothing),
+      ], to: trainingPath)
+    // What follows can be made of it again.
+    try TensorFile.write(
+      tensors(state.average.base),
+      metadata: ["format": "checkpoint-corpus model", "step": "\(description.step)"],
+      to: weightsPath)
+    try Files.write(CanonicalJSON.data(description, pretty: true), to: descriptionPath)
+  }
+
+  /// Reads what ``write(_:_:smoothing:layout:)`` has stored.
+  func readTraining() throws(CorpusError) -> (
+    description: ModelDescription, smoothing: LossAverage, file: TensorFile
+  ) {
+    guard holdsTraining else {
+      throw CorpusError(
+        .malformedModel, "\(path) holds no training to go on with", remedy: "leave out --resume to begin one")
+    }
+    let file = try TensorFile(opening: trainingPath)
+    guard let json = file.metadata["description"], let average = file.metadata["loss_average"],
+      let smoothing = try? CanonicalJSON.decode(LossAverage.self, from: Data(average.utf8))
+    else {
+      throw CorpusError(
+        .malformedModel, "\(trainingPath) is no training state",
+        remedy: "restore it from a copy, or begin anew")
+    }
+    return (try ModelDescription.parse(Data(json.utf8), path: trainingPath), smoothing, file)
+  }
+
+  func readWeights(
+    _ file: TensorFile, _ layout: WeightLayout, into state: TrainingWeights
+  ) throws(CorpusError) {
+    for (prefix, memory) in [
+      ("weights.", state.weights.base), ("moments1.", state.moments1.base),
+      ("moments2.", state.moments2.base), ("average.", state.average.base),
+    ] {
+      for tensor in layout.tensors {
+        try file.read(prefix + tensor.name, shape: tensor.shape, into: memory + tensor.offset)
+      }
+    }
+  }
+}
+
+/// The mean loss of the last updates, older ones counting ever less.
+struct LossAverage: Hashable, Sendable, Codable {
+  private var sum = 0.0
+  private var weight = 0.0
+
+  mutating func add(_ loss: Double) {
+    sum = 0.98 * sum + 0.02 * loss
+    weight = 0.98 * weight + 0.02
+  }
+
+  var value: Double { weight > 0 ? sum / weight : 0 }
+}

@@ -1,0 +1,89 @@
+public import Corpus
+import Foundation
+
+/// A model and its training, as a configuration file has them: {"model": {…}, "training": {…}}.
+public struct GPTConfiguration: Hashable, Sendable, Codable {
+  public var model: ModelConfiguration
+  public var training: TrainingConfiguration
+
+  public init(model: ModelConfiguration, training: TrainingConfiguration) {
+    self.model = model
+    self.training = training
+  }
+
+  public func validate() throws(CorpusError) {
+    try model.validate()
+    try training.validate()
+  }
+}
+
+/// Configurations by name: one for the CPU, and the published ones.
+public enum Preset: String, CaseIterable, Sendable {
+  case small, cartpole, mnist, cifar10
+
+  /// The configuration for a corpus of this task.
+  ///
+  /// - Parameters:
+  ///   - task: `small` cuts the networks of known tasks into as many tokens as the published models do.
+  ///   - itemsPerEpoch: pairs of an epoch, in which the published schedules count.
+  public func configuration(task: String, itemsPerEpoch: Int) -> GPTConfiguration {
+    func published(
+      width: Int, heads: Int, chunk: Int?, batch: Int, rate: Float, warmup: Int, epochs: Int, clip: Float?
+    ) -> GPTConfiguration {
+      let updates = max(1, itemsPerEpoch / batch)
+      var training = TrainingConfiguration(
+        batch: batch, learningRate: rate, warmup: warmup * updates, steps: epochs * updates)
+      training.gradientClip = clip
+      return GPTConfiguration(
+        model: ModelConfiguration(width: width, layers: 12, heads: heads, chunk: chunk), training: training)
+    }
+    switch self {
+    case .cartpole:
+      return published(
+        width: 1536, heads: 12, chunk: nil, batch: 8192, rate: 2e-4, warmup: 10, epochs: 2000, clip: nil)
+    case .mnist:
+      return published(
+        width: 1536, heads: 16, chunk: 1000, batch: 1024, rate: 4e-4, warmup: 5, epochs: 2000, clip: 0.75)
+    case .cifar10:
+      return published(
+        width: 2048, heads: 16, chunk: 576, batch: 550, rate: 4e-4, warmup: 5, epochs: 15000, clip: 0.1)
+    case .small:
+      var model = ModelConfiguration(width: 128, layers: 4, heads: 4)
+      model.chunk = ["mnist": 1000, "cifar10": 576, "cartpole": nil][task] ?? 1000
+      var training = TrainingConfiguration(batch: 128, learningRate: 1e-3, warmup: 100, steps: 4000)
+      training.gradientClip = 1
+      training.averageDecay = 0.999
+      training.augmentation = "canonical"
+      return GPTConfiguration(model: model, training: training)
+    }
+  }
+}
+
+extension GPTConfiguration {
+  /// Reads a configuration file.
+  ///
+  /// - Throws: `invalidRecipe`, naming what is missing, unknown or impossible.
+  public init(contentsOf path: String) throws(CorpusError) {
+    let data = try Files.contents(path, limit: 1 << 20)
+    guard let value = try? CanonicalJSON.decode(JSONValue.self, from: data) else {
+      throw CorpusError(
+        .invalidRecipe, "\(path) is no JSON",
+        remedy: "compare it with what `corpus train --print-config` prints")
+    }
+    do {
+      self = try CanonicalJSON.decode(GPTConfiguration.self, from: data)
+    } catch {
+      throw CorpusError(
+        .invalidRecipe, "\(path) is no configuration of a model",
+        remedy: "compare it with what `corpus train --print-config` prints", cause: "\(error)")
+    }
+    let known = Set(try CanonicalJSON.value(self).leaves.keys).union([
+      "model.chunk", "training.gradient_clip",
+    ])
+    if let unknown = value.leaves.keys.filter({ !known.contains($0) }).min() {
+      throw CorpusError(
+        .invalidRecipe, "\(path) has the unknown member \(unknown)",
+        remedy: "compare it with what `corpus train --print-config` prints")
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import Corpus
+import Foundation
+import VectorKernels
+
+/// A file of named float32 tensors in the safetensors format, with texts about them.
+///
+/// Source: the format's description in the README of huggingface/safetensors.
+final class TensorFile {
+  struct Tensor: Equatable {
+    let shape: [Int]
+    /// In the file.
+    let bytes: Range<Int>
+  }
+
+  let path: String
+  let metadata: [String: String]
+  let tensors: [String: Tensor]
+  private let mapping: FileMapping
+
+  /// Maps a file and checks everything but the numbers themselves.
+  ///
+  /// - Throws: `malformedModel`, saying what is wrong.
+  init(opening path: String) throws(CorpusError) {
+    self.path = path
+    mapping = try FileMapping(opening: path)
+    func malformed(_ problem: String) -> CorpusError {
+      CorpusError(
+        .malformedModel, "\(path) is no safetensors file of a model: \(problem)",
+        remedy: "restore it from a copy, or train the model again")
+    }
+    let bytes = mapping.bytes
+    guard bytes.count >= 8 else { throw malformed("it is too short") }
+    let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    guard length <= 100_000_000, Int(length) <= bytes.count - 8 else {
+      throw malformed("its header does not end within it")
+    }
+    let start = 8 + Int(length)
+    guard
+      let header = try? CanonicalJSON.decode(
+        [String: JSONValue].self, from: Data(bytes[8..<start]))
+    else { throw malformed("its header is no JSON object") }
+    var metadata: [String: String] = [:]
+    var tensors: [String: Tensor] = [:]
+    for (name, value) in header {
+      if name == "__metadata__" {
+        guard case .object(let members) = value else { throw malformed("its metadata are no texts") }
+        for (key, text) in members {
+          guard case .string(let text) = text else { throw malformed("its metadata are no texts") }
+          metadata[key] = text
+        }
+        continue
+      }
+      guard value["dtype"] == .string("F32") else { throw malformed("\(name) is not float32") }
+      guard let shape = Self.integers(value["shape"]), let offsets = Self.integers(value["data_offsets"]),
+        offsets.count == 2, offsets[0] <= offsets[1]
+      else { throw malformed("\(name) has no shape or no place") }
+      var size = 4
+      for length in shape {
+        let (product, overflows) = size.multipliedReportingOverflow(by: length)
+        guard !overflows else { throw malformed("\(name) has an impossible shape") }
+        size = product
+      }
+      guard size == offsets[1] - offsets[0] else { throw malformed("\(name) is not as long as its shape") }
+      guard offsets[1] <= bytes.count - start else { throw malformed("it ends before \(name) does") }
+      tensors[name] = Tensor(shape: shape, bytes: (start + offsets[0])..<(start + offsets[1]))
+    }
+    self.metadata = metadata
+    self.tensors = tensors
+  }
+
+  private static func integers(_ value: JSONValue?) -> [Int]? {
+    guard case .array(let values)? = value else { return nil }
+    var integers: [Int] = []
+    for value in values {
+      guard case .number(let number) = value, let integer = Int(exactly: number), integer >= 0 else {
+        return nil
+      }
+      integers.append(integer)
+    }
+    return integers
+  }
+
+  /// Copies a tensor into memory for it.
+  ///
+  /// - Throws: `malformedModel` if it is missing or of another shape.
+  func read(_ name: String, shape: [Int], into output: UnsafeMutablePointer<Float>) throws(CorpusError) {
+    guard let tensor = tensors[name] else {
+      throw CorpusError(
+        .malformedModel, "\(path) has no tensor \(name)",
+        remedy: "use the model.json that belongs to it, or train the model again")
+    }
+    guard tensor.shape == shape else {
+      throw CorpusError(
+        .malformedModel, "in \(path), \(name) has the shape \(tensor.shape), and \(shape) is expected",
+        remedy: "use the model.json that belongs to it, or train the model again")
+    }
+    UnsafeMutableRawBufferPointer(start: output, count: tensor.bytes.count)
+      .copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.bytes]))
+  }
+
+  /// Writes a file so that it is there as a whole or not at all.
+  ///
+  /// - Parameter tensors: name, shape and numbers of each, in the order in which they are stored.
+  static func write(
+    _ tensors: [(name: String, shape: [Int], numbers: UnsafePointer<Float>)], metadata: [String: String],
+    to path: String
+  ) throws(CorpusError) {
+    var members: [String: JSONValue] = ["__metadata__": .object(metadata.mapValues { .string($0) })]
+    var end = 0
+    for tensor in tensors {
+      let bytes = 4 * tensor.shape.reduce(1, *)
+      members[tensor.name] = .object([
+        "dtype": .string("F32"), "shape": .array(tensor.shape.map { .number(Double($0)) }),
+        "data_offsets": .array([.number(Double(end)), .number(Double(end + bytes))]),
+      ])
+      end += bytes
+    }
+    var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
+    header.append(contentsOf: repeatElement(0x20, count: (64 - (8 + header.count) % 64) % 64))
+    let temporary = Files.temporaryPath(for: path)
+    do {
+      let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_TRUNC)
+      try file.reserve(bytes: Int64(8 + header.count + end))
+      try file.write(withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header, at: 0)
+      var offset = Int64(8 + header.count)
+      for tensor in tensors {
+        let bytes = UnsafeRawBufferPointer(start: tensor.numbers, count: 4 * tensor.shape.reduce(1, *))
+        try file.write(bytes, at: offset)
+        offset += Int64(bytes.count)
+      }
+      try file.releaseReserve()
+    } catch {
+      unlink(temporary)
+      var error = error
+      error.message = error.message.replacing(temporary, with: path)
+      throw error
+    }
+    try Files.publish(temporary, as: path)
+  }
+}

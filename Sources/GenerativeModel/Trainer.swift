@@ -1,0 +1,272 @@
+public import Corpus
+import Foundation
+import MetricIndex
+import PairStream
+import VectorKernels
+
+/// Trains a G.pt on a corpus, update by update.
+///
+/// What an update does depends on the configuration, the corpus and the updates before alone: not on the number of
+/// workers, nor on how often training was interrupted.
+public final class Trainer {
+  public private(set) var description: ModelDescription
+  /// Of the last update.
+  public private(set) var loss = 0.0
+  public var smoothedLoss: Double { smoothing.value }
+  /// Whether there are held-out runs to measure a loss on.
+  public let hasHeldOut: Bool
+  public var step: Int { description.step }
+  public var isComplete: Bool { description.step >= description.training.steps }
+  /// The weights of the model.
+  public var parameterCount: Int { shape.weights.parameterCount }
+
+  private let directory: ModelDirectory
+  private let shape: TransformerShape
+  private let state: TrainingWeights
+  private let learner: Learner
+  private let stream: PairStream
+  private let heldOut: PairBatch?
+  private var smoothing = LossAverage()
+
+  /// Begins a training.
+  ///
+  /// - Parameters:
+  ///   - metric: of prompts; nil for the corpus's last one.
+  ///   - condition: SQL on runs and checkpoints; nil for all.
+  ///   - directory: where it will be stored.
+  /// - Throws: `invalidRecipe` for a configuration that cannot be; `resource` where memory does not suffice; what the
+  ///   pair stream refuses.
+  public convenience init(
+    _ configuration: GPTConfiguration, on corpus: CorpusDirectory, metric: String? = nil,
+    condition: String? = nil, into directory: ModelDirectory, workers: Int
+  ) throws(CorpusError) {
+    try configuration.validate()
+    let stream = try Self.stream(configuration.training, corpus, metric: metric, condition: condition)
+    let manifest = corpus.manifest
+    let description = ModelDescription(
+      task: manifest.task, architecture: manifest.architecture, recipe: manifest.recipe,
+      metric: stream.metric,
+      metricRange: try Self.range(of: stream.metric, corpus), scale: stream.scale,
+      corpus: ModelDescription.Source(
+        fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
+        pairsPerEpoch: stream.itemsPerEpoch),
+      model: configuration.model, training: configuration.training, step: 0, history: [])
+    try self.init(description, stream, corpus, directory, workers: workers)
+    shape.weights.initialize(
+      state.weights.base, seed: configuration.training.seed, kernels: learner.transformer.kernels)
+    state.average.base.update(from: state.weights.base, count: shape.weights.count)
+  }
+
+  /// Goes on with a stored training.
+  ///
+  /// - Throws: `malformedModel`; `differentCorpus` if the corpus would give other pairs.
+  public convenience init(
+    resuming directory: ModelDirectory, on corpus: CorpusDirectory, workers: Int
+  ) throws(CorpusError) {
+    let (description, smoothing, file) = try directory.readTraining()
+    let stream = try Self.stream(
+      description.training, corpus, metric: description.metric.name, condition: description.corpus.condition)
+    guard stream.fingerprint == description.corpus.fingerprint else {
+      throw CorpusError(
+        .differentCorpus,
+        "\(corpus.path) is not what \(directory.path) was trained on: it has \(stream.runCount) runs to train on, "
+          + "and the model has seen \(description.corpus.runs), or others",
+        remedy: "name the corpus as it was, or begin another model with another --out")
+    }
+    try self.init(description, stream, corpus, directory, workers: workers)
+    self.smoothing = smoothing
+    try directory.readWeights(file, shape.weights, into: state)
+    let (epoch, batch) = description.step.quotientAndRemainder(dividingBy: stream.batchesPerEpoch)
+    try stream.seek(PairStream.Position(epoch: epoch, batch: batch))
+  }
+
+  private init(
+    _ description: ModelDescription, _ stream: PairStream, _ corpus: CorpusDirectory,
+    _ directory: ModelDirectory, workers: Int
+  ) throws(CorpusError) {
+    self.description = description
+    self.directory = directory
+    self.stream = stream
+    shape = TransformerShape(description.model, description.architecture)
+    try Self.requireMemory(shape, batch: description.training.batch)
+    learner = Learner(
+      shape, batch: description.training.batch, kernels: try Kernels(), workers: workers)
+    state = TrainingWeights(count: shape.weights.count)
+    heldOut = try Self.heldOut(description, corpus, scale: stream.scale)
+    hasHeldOut = heldOut != nil
+  }
+
+  /// Makes one update.
+  ///
+  /// - Throws: `diverged` if the loss is no number; `interrupted`; `damagedShard`.
+  public func advance() throws(CorpusError) {
+    let training = description.training
+    let batch = try stream.next()
+    loss = self.loss(
+      state.weights.base, batch, DiffusionDraws(seed: training.seed, step: step), wantsGradient: true)
+    guard loss.isFinite else {
+      throw CorpusError(
+        .diverged, "the loss of update \(step) is \(loss): training has diverged",
+        remedy:
+          "lower learning_rate or gradient_clip in the configuration; what \(directory.path) holds is from "
+          + "before")
+    }
+    Optimizer(
+      configuration: training, layout: shape.weights, team: learner.team,
+      functions: learner.transformer.functions
+    ).update(state, gradient: learner.gradient.base, step: step)
+    smoothing.add(loss)
+    description.step += 1
+  }
+
+  /// The loss on pairs of held-out runs, with the same noise each time, by the averaged weights; nil without such runs.
+  public func heldOutLoss() -> Double? {
+    heldOut.map {
+      loss(
+        state.average.base, $0, DiffusionDraws(seed: 0, step: 0, isHeldOut: true), wantsGradient: false)
+    }
+  }
+
+  /// Notes how training goes.
+  public func record() {
+    description.history.append(
+      ModelDescription.HistoryEntry(step: step, loss: smoothedLoss, heldOutLoss: heldOutLoss()))
+  }
+
+  /// Stores the model as it is.
+  public func save() throws(CorpusError) {
+    try Files.createDirectory(directory.path)
+    try directory.write(description, state, smoothing: smoothing, layout: shape.weights)
+  }
+
+  /// Measures how long an update takes, and leaves everything as it was.
+  public func secondsPerUpdate() throws(CorpusError) -> Double {
+    let position = stream.position
+    let batch = try stream.next()
+    let draws = DiffusionDraws(seed: 0, step: 0)
+    // The first time, memory is touched and products are compiled.
+    _ = loss(state.weights.base, batch, draws, wantsGradient: true)
+    let start = ContinuousClock.now
+    var count = 0.0
+    repeat {
+      _ = loss(state.weights.base, batch, draws, wantsGradient: true)
+      count += 1
+    } while ContinuousClock.now - start < .seconds(2)
+    let seconds = (ContinuousClock.now - start) / .seconds(1) / count
+    try stream.seek(position)
+    return seconds
+  }
+
+  /// Plans as many updates as fit into so much time.
+  public func plan(seconds: Double) throws(CorpusError) {
+    let steps = Int(max(1, seconds / (try secondsPerUpdate())))
+    description.training.steps = min(steps, 1 << 31)
+    description.training.warmup = min(description.training.warmup, steps / 10)
+  }
+
+  private func loss(
+    _ weights: UnsafePointer<Float>, _ batch: PairBatch, _ draws: DiffusionDraws, wantsGradient: Bool
+  ) -> Double {
+    guard let start = batch.start.baseAddress, let target = batch.target.baseAddress,
+      let startMetric = batch.startMetric.baseAddress, let targetMetric = batch.targetMetric.baseAddress
+    else { preconditionFailure("a batch has pairs") }
+    return withExtendedLifetime(batch) {
+      learner.loss(
+        weights,
+        Examples(
+          count: batch.count, start: start, target: target, startMetric: startMetric,
+          targetMetric: targetMetric),
+        draws: draws, wantsGradient: wantsGradient)
+    }
+  }
+}
+
+extension Trainer {
+  private static func options(_ training: TrainingConfiguration, metric: String?, condition: String?)
+    -> PairStreamOptions
+  {
+    var options = PairStreamOptions()
+    options.metric = metric
+    options.batchSize = training.batch
+    options.seed = training.seed
+    options.condition = condition
+    options.augmentation = PairStreamOptions.Augmentation(rawValue: training.augmentation) ?? .none
+    options.workers = 1
+    options.prefetch = 2
+    return options
+  }
+
+  private static func stream(
+    _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?
+  ) throws(CorpusError) -> PairStream {
+    try PairStream(corpus, options: options(training, metric: metric, condition: condition))
+  }
+
+  /// Pairs of held-out runs; nil where there are none.
+  private static func heldOut(
+    _ description: ModelDescription, _ corpus: CorpusDirectory, scale: Float
+  ) throws(CorpusError) -> PairBatch? {
+    var options = options(
+      description.training, metric: description.metric.name, condition: description.corpus.condition)
+    options.split = .test
+    options.seed = 0
+    options.batchSize = 256
+    options.itemsPerEpoch = 1 << 16
+    options.scale = .factor(scale)
+    options.prefetch = 1
+    do throws(CorpusError) {
+      return try PairStream(corpus, options: options).next()
+    } catch  where error.code == .emptySelection {
+      return nil
+    }
+  }
+
+  /// The lowest and the highest value of a metric among the runs whose status is `ok`.
+  private static func range(of metric: Metric, _ corpus: CorpusDirectory) throws(CorpusError) -> [Float] {
+    let rows = try IndexReader(opening: corpus).rows(
+      """
+      SELECT min(\(metric.name)), max(\(metric.name)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
+      """)
+    return (rows.first ?? []).map {
+      switch $0 {
+      case .real(let value): Float(value)
+      case .integer(let value): Float(value)
+      default: 0
+      }
+    }
+  }
+
+  /// The bytes that a training takes, but for the corpus.
+  public static func bytes(_ configuration: GPTConfiguration, _ architecture: Architecture) -> Int {
+    let shape = TransformerShape(configuration.model, architecture)
+    return bytes(shape, batch: configuration.training.batch)
+  }
+
+  private static func bytes(_ shape: TransformerShape, batch: Int) -> Int {
+    let batches = 4 * (4 * batch + 256) * 2 * shape.parameterCount
+    return 4 * 4 * shape.weights.count + Learner.bytes(shape, batch: batch) + batches
+  }
+
+  private static func requireMemory(_ shape: TransformerShape, batch: Int) throws(CorpusError) {
+    let needed = bytes(shape, batch: batch)
+    guard let available = Memory.available, needed > available else { return }
+    func gigabytes(_ bytes: Int) -> String { String(format: "%.1f GB", Double(bytes) / 1e9) }
+    throw CorpusError(
+      .resource,
+      "this training needs \(gigabytes(needed)) of memory, and \(gigabytes(available)) are available",
+      remedy: "choose a smaller width, fewer layers or a smaller batch, or a larger machine")
+  }
+}
+
+/// The machine's memory.
+enum Memory {
+  /// What programs may still take, in bytes, if the system says it.
+  static var available: Int? {
+    guard let text = try? Files.contents("/proc/meminfo", limit: 1 << 20),
+      let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first(where: {
+        $0.hasPrefix("MemAvailable:")
+      }), let kilobytes = Int(line.filter(\.isNumber))
+    else { return nil }
+    return kilobytes << 10
+  }
+}

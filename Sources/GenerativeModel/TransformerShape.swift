@@ -1,0 +1,49 @@
+import CKernels
+import Corpus
+
+/// The sizes of a G.pt for an architecture, and where its weights lie.
+struct TransformerShape: Sendable {
+  let configuration: ModelConfiguration
+  let architecture: Architecture
+  let tokens: TokenLayout
+  let weights: WeightLayout
+  /// P.
+  let parameterCount: Int
+
+  /// Examples that one thread computes one after the other.
+  static let group = 16
+
+  init(_ configuration: ModelConfiguration, _ architecture: Architecture) {
+    self.configuration = configuration
+    self.architecture = architecture
+    tokens = TokenLayout(architecture, chunk: configuration.chunk)
+    weights = WeightLayout(configuration, tokens)
+    parameterCount = architecture.parameterCount
+  }
+
+  /// d.
+  var width: Int { configuration.width }
+  /// Floats of a head.
+  var depth: Int { configuration.width / configuration.heads }
+
+  private func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+
+  /// Floats of the attention's probabilities of an example.
+  var probabilities: Int { configuration.heads * tokens.count * padded(tokens.count) }
+  /// Floats of working memory for attention: `CK_ATTENTION_SCRATCH`.
+  var attentionScratch: Int { 12 * padded(tokens.count) * padded(max(tokens.count, depth)) + 64 }
+
+  /// The groups of so many examples.
+  func groups(of examples: Int) -> Int { (examples + Self.group - 1) / Self.group }
+
+  /// Floating-point operations of the matrix products of one example's forward pass; a training step has three times
+  /// as many.
+  var operations: Double {
+    let rows = Double(tokens.count)
+    let block = 2 * rows * 12 * Double(width * width) + 4 * rows * rows * Double(width)
+    let ends =
+      2 * Double(width)
+      * Double(3 * parameterCount + TokenLayout.scalars * configuration.scalarCount)
+    return Double(configuration.layers) * block + ends
+  }
+}

@@ -1,0 +1,102 @@
+import Corpus
+
+/// Where each of a model's weights lies in one flat vector: first all vectors (gains, biases, positions), whose gradients
+/// are summed up row by row, then all matrices, whose gradients are products.
+///
+/// The names are those of the state dictionary of `checkpoint_corpus.gpt` in Python.
+struct WeightLayout: Sendable {
+  struct Tensor: Sendable {
+    let name: String
+    let shape: [Int]
+    let offset: Int
+    var count: Int { shape.reduce(1, *) }
+    var range: Range<Int> { offset..<(offset + count) }
+  }
+
+  /// The offsets of a layer normalisation.
+  struct Norm: Sendable {
+    let gain: Int
+    let bias: Int
+  }
+
+  /// The offsets of a linear layer: weight (outputs, inputs) and bias (outputs).
+  struct Linear: Sendable {
+    let weight: Int
+    let bias: Int
+    let inputs: Int
+    let outputs: Int
+  }
+
+  struct Block: Sendable {
+    let norm1: Norm
+    let qkv: Linear
+    let projection: Linear
+    let norm2: Norm
+    let expansion: Linear
+    let contraction: Linear
+  }
+
+  let tensors: [Tensor]
+  let encoderNorm: Norm
+  /// (T, d).
+  let positions: Int
+  let blocks: [Block]
+  let finalNorm: Norm
+  /// Of each token: (d, its length). No bias.
+  let encoders: [Int]
+  /// Of each chunk: (its length, d). No bias.
+  let decoders: [Int]
+  /// The floats before the first matrix.
+  let vectorCount: Int
+  let count: Int
+
+  init(_ configuration: ModelConfiguration, _ tokens: TokenLayout) {
+    let width = configuration.width
+    var tensors: [Tensor] = []
+    var end = 0
+    func add(_ name: String, _ shape: [Int]) -> Int {
+      tensors.append(Tensor(name: name, shape: shape, offset: end))
+      // Each begins at a multiple of 64 bytes; the gaps stay 0.
+      end += (shape.reduce(1, *) + 15) / 16 * 16
+      return tensors[tensors.count - 1].offset
+    }
+    func norm(_ name: String) -> Norm {
+      Norm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
+    }
+    typealias Biases = (norm1: Norm, qkv: Int, projection: Int, norm2: Norm, expansion: Int, contraction: Int)
+    encoderNorm = norm("encoder_norm")
+    positions = add("positions", [tokens.count, width])
+    let biases: [Biases] = (0..<configuration.layers).map { layer in
+      let block = "blocks.\(layer)"
+      return (
+        norm("\(block).norm1"), add("\(block).qkv.bias", [3 * width]),
+        add("\(block).projection.bias", [width]),
+        norm("\(block).norm2"), add("\(block).expansion.bias", [4 * width]),
+        add("\(block).contraction.bias", [width])
+      )
+    }
+    finalNorm = norm("final_norm")
+    vectorCount = end
+    let lengths =
+      tokens.chunks.map(\.count) + tokens.chunks.map(\.count)
+      + Array(repeating: configuration.scalarCount, count: TokenLayout.scalars)
+    encoders = lengths.enumerated().map { add("encoders.\($0).weight", [width, $1]) }
+    func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
+      Linear(weight: add("\(name).weight", [outputs, inputs]), bias: bias, inputs: inputs, outputs: outputs)
+    }
+    blocks = biases.enumerated().map { layer, bias in
+      let block = "blocks.\(layer)"
+      return Block(
+        norm1: bias.norm1, qkv: linear("\(block).qkv", bias.qkv, width, 3 * width),
+        projection: linear("\(block).projection", bias.projection, width, width), norm2: bias.norm2,
+        expansion: linear("\(block).expansion", bias.expansion, width, 4 * width),
+        contraction: linear("\(block).contraction", bias.contraction, 4 * width, width))
+    }
+    decoders = tokens.chunks.enumerated().map { add("decoders.\($0).weight", [$1.count, width]) }
+    self.tensors = tensors
+    count = end
+  }
+
+  /// The numbers of parameters, gaps not counted.
+  var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
+}
