@@ -74,7 +74,7 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "Evaluation",
-      dependencies: ["Corpus", "Generators", "ShardStore", "MetricIndex", "PairStream", "GenerativeModel"],
+      dependencies: ["Corpus", "Datasets", "Generators", "MetricIndex", "GenerativeModel"],
       swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
@@ -94,7 +94,8 @@ let package = Package(
     .target(
       name: "Interchange",
       dependencies: [
-        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "CLMDB", "CLinux", "CZlib",
+        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "GenerativeModel", "CLMDB", "CLinux",
+        "CZlib",
       ],
       swiftSettings: swift),
     .executableTarget(

@@ -1,7 +1,8 @@
 """G.pt's training in PyTorch: the peer that `corpus train` is compared with and timed against.
 
 --check FILE trains as `Benchmarks gpt-parity FILE` has written down, with the same weights, pairs and noise, and tells
-how far apart gradients, losses and weights are. --speed times updates on made-up pairs.
+how far apart gradients, losses and weights are; --golden OUT keeps PyTorch's gradient and losses, in float64, for the
+tests. --speed times updates on made-up pairs.
 """
 
 import argparse
@@ -39,6 +40,17 @@ def read(path):
     return tensors, texts
 
 
+def write(path, tensors):
+    header, data = {}, b""
+    for name, tensor in tensors.items():
+        values = tensor.float().contiguous().numpy().tobytes()
+        offsets = [len(data), len(data) + len(values)]
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": offsets}
+        data += values
+    text = json.dumps(header).encode()
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
 def groups(model, decay):
     """Weight decay is for the weights of linear layers alone."""
     linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
@@ -48,7 +60,7 @@ def groups(model, decay):
     ]
 
 
-def check(path, dtype):
+def check(path, dtype, golden):
     tensors, texts = read(path)
     configuration = Configuration.parse(json.loads(texts["configuration"]))
     training = configuration.training
@@ -62,14 +74,14 @@ def check(path, dtype):
     average = {k: v.clone() for k, v in model.state_dict().items()}
     losses = []
     for step in range(training.steps):
-        batch = {
-            k: tensors[k][step].to(dtype) for k in ("start", "target", "start_metric", "target_metric")
-        }
+        batch = {k: tensors[k][step].to(dtype) for k in ("start", "target")}
+        batch |= {k: tensors[k][step] for k in ("start_metric", "target_metric")}
         loss = diffusion.loss(model, batch, tensors["step"][step].long(), tensors["noise"][step].to(dtype))
         optimizer.zero_grad()
         loss.backward()
         if step == 0:
             worst = {}
+            first = {"gradient." + name: p.grad.clone() for name, p in model.named_parameters()}
             for name, p in model.named_parameters():
                 ours = tensors["gradient." + name].to(dtype)
                 worst[name] = ((ours - p.grad).norm() / p.grad.norm()).item()
@@ -82,6 +94,8 @@ def check(path, dtype):
             for name, value in model.state_dict().items():
                 average[name].lerp_(value, 1 - training.decay(step))
         losses.append(loss.item())
+    if golden:
+        write(golden, first | {"losses": torch.tensor(losses)})
     name = max(worst, key=worst.get)
     print(f"gradient: worst of {len(worst)} tensors {name}: {worst[name]:.1e} of its norm")
     ours = tensors["losses"].numpy().astype(np.float64)
@@ -137,6 +151,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", metavar="FILE")
     parser.add_argument("--double", action="store_true", help="compare with float64")
+    parser.add_argument("--golden", metavar="OUT")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
     parser.add_argument("--samples", action="store_true", help="time sampling instead of updates")
@@ -150,7 +165,8 @@ def main():
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     if options.check:
-        check(options.check, torch.float64 if options.double else torch.float32)
+        double = options.double or options.golden
+        check(options.check, torch.float64 if double else torch.float32, options.golden)
     if options.speed:
         speed(options)
 

@@ -18,10 +18,22 @@ INLINE void store_part(float *p, vf x, size_t count) {
     __builtin_memcpy(p, &x, count * sizeof(float));
 }
 
-// The first `count` lanes, the others 0.
-INLINE vf first_lanes(vf x, size_t count) {
+// The first `count` lanes, the others replaced.
+INLINE vf first_lanes(vf x, size_t count, float other) {
   const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return lane < (vi)((int32_t)(count < CK_LANES ? count : CK_LANES)) ? x : splat(0);
+  return lane < (vi)((int32_t)(count < CK_LANES ? count : CK_LANES)) ? x : splat(other);
+}
+
+INLINE float greatest_lane(vf x) {
+#define PICK __builtin_shufflevector
+  vf y = PICK(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  x = y > x ? y : x;
+  y = PICK(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+  x = y > x ? y : x;
+  y = PICK(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  x = y > x ? y : x;
+  return x[1] > x[0] ? x[1] : x[0];
+#undef PICK
 }
 
 #define EACH_VECTOR(i, width) for (size_t i = 0; i < (width); i += CK_LANES)
@@ -33,7 +45,7 @@ static void transformer_norm(size_t rows, size_t width, const float *x, const fl
     EACH_VECTOR(i, width) total += load_part(x + i, width - i);
     float mean = sum(total) / (float)width;
     EACH_VECTOR(i, width) {
-      vf d = first_lanes(load_part(x + i, width - i) - mean, width - i);
+      vf d = first_lanes(load_part(x + i, width - i) - mean, width - i, 0);
       squares = fma_(d, d, squares);
     }
     float factor = 1 / __builtin_elementwise_sqrt(sum(squares) / (float)width + 1e-5f);
@@ -98,19 +110,18 @@ static void transformer_gelu(size_t rows, size_t width, const float *bias, float
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       vf density, v = load_part(y + i, n) + load_part(bias + i, n);
-      store_part(y + i, v, n);
-      store_part(z + i, v * normal_distribution(v, &density), n);
+      vf share = normal_distribution(v, &density);
+      store_part(y + i, fma_(v, density, share), n);
+      store_part(z + i, v * share, n);
     }
 }
 
-static void transformer_gelu_gradient(size_t rows, size_t width, const float *y, float *dz,
+static void transformer_gelu_gradient(size_t rows, size_t width, const float *slopes, float *dz,
                                       float *bias_gradient) {
-  for (size_t r = 0; r < rows; r++, y += width, dz += width)
+  for (size_t r = 0; r < rows; r++, slopes += width, dz += width)
     EACH_VECTOR(i, width) {
       size_t n = width - i;
-      vf density, v = load_part(y + i, n);
-      vf slope = normal_distribution(v, &density);
-      vf g = load_part(dz + i, n) * fma_(v, density, slope);
+      vf g = load_part(dz + i, n) * load_part(slopes + i, n);
       store_part(dz + i, g, n);
       store_part(bias_gradient + i, g + load_part(bias_gradient + i, n), n);
     }
@@ -207,16 +218,13 @@ static void transformer_attention(size_t examples, size_t tokens, size_t heads, 
       small_product(tokens, depth, across, q, wide, 1, turned, across, probabilities, across);
       for (size_t t = 0; t < tokens; t++) {
         float *row = probabilities + t * across;
-        vf most = splat(-__builtin_inff());
+        vf most = splat(-__builtin_inff()), total = splat(0);
         EACH_VECTOR(i, tokens) {
-          vf x = load_any(row + i) * scale;
-          for (size_t k = tokens - i; k < CK_LANES; k++) x[k] = -__builtin_inff();
+          vf x = first_lanes(load_any(row + i) * scale, tokens - i, -__builtin_inff());
           store_any(row + i, x);
           most = x > most ? x : most;
         }
-        float greatest = most[0];
-        for (size_t k = 1; k < CK_LANES; k++) greatest = most[k] > greatest ? most[k] : greatest;
-        vf total = splat(0);
+        float greatest = greatest_lane(most);
         EACH_VECTOR(i, tokens) {
           vf x = exp_(load_any(row + i) - greatest);
           store_any(row + i, x);

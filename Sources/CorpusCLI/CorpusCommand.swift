@@ -16,7 +16,8 @@ struct CorpusCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Generate.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self, Compact.self,
-      Repack.self, Recipe.self, Stream.self, Export.self, Import.self, Train.self,
+      Repack.self, Recipe.self, Stream.self, Export.self, Import.self, Train.self, PromptCommand.self,
+      Evaluate.self,
     ])
 
   static func main() {

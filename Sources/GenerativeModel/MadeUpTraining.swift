@@ -17,7 +17,7 @@ package final class MadeUpTraining {
   ) throws(CorpusError) {
     try configuration.validate()
     self.configuration = configuration
-    shape = TransformerShape(configuration.model, architecture)
+    shape = try TransformerShape(configuration.model, architecture)
     let kernels = try Kernels()
     let training = configuration.training
     learner = Learner(shape, batch: training.batch, kernels: kernels, workers: workers)

@@ -46,13 +46,13 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
       heads >= 1 && width.isMultiple(of: heads), "width \(width) is not a multiple of heads \(heads)",
       "make it one")
     if let chunk { try require(chunk >= 1, "chunk is \(chunk)", "make it at least 1, or leave it out") }
-    try require((1...4096).contains(frequencies), "frequencies is \(frequencies)", "make it from 1 to 4096")
+    try require((1...512).contains(frequencies), "frequencies is \(frequencies)", "make it from 1 to 512")
     for (name, scale) in [("step_scale", stepScale), ("metric_scale", metricScale)] {
       try require(scale.isFinite && scale != 0, "\(name) is \(scale)", "make it a finite number other than 0")
     }
     try require(
-      (2...100_000).contains(diffusionSteps), "diffusion_steps is \(diffusionSteps)",
-      "make it from 2 to 100000")
+      (2...10_000).contains(diffusionSteps), "diffusion_steps is \(diffusionSteps)",
+      "make it from 2 to 10000")
     try require(
       firstBeta > 0 && firstBeta <= lastBeta && lastBeta < 1, "betas go from \(firstBeta) to \(lastBeta)",
       "let them grow between 0 and 1")

@@ -27,6 +27,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
   /// The corpus that it learns from.
   public struct Source: Hashable, Sendable, Codable {
+    /// Where it was.
+    public var path: String
     /// Names the sequence of its pairs.
     public var fingerprint: String
     /// Training runs.
@@ -37,7 +39,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     public var pairsPerEpoch: Int
 
     enum CodingKeys: String, CodingKey {
-      case fingerprint, runs, condition
+      case path, fingerprint, runs, condition
       case pairsPerEpoch = "pairs_per_epoch"
     }
   }

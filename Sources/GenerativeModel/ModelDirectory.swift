@@ -29,12 +29,11 @@ public struct ModelDirectory: Sendable {
       Files.contents(descriptionPath, limit: 1 << 30), path: descriptionPath)
   }
 
-  /// Reads the averaged weights.
-  func readWeights(_ layout: WeightLayout, into weights: UnsafeMutablePointer<Float>) throws(CorpusError) {
+  /// The averaged weights, whose names and shapes are those of the layout.
+  func weights(_ layout: WeightLayout) throws(CorpusError) -> TensorFile {
     let file = try TensorFile(opening: weightsPath)
-    for tensor in layout.tensors {
-      try file.read(tensor.name, shape: tensor.shape, into: weights + tensor.offset)
-    }
+    for tensor in layout.tensors { try file.require(tensor.name, shape: tensor.shape) }
+    return file
   }
 
   /// Stores a model and its training, so that a crash leaves either this state or the one before to go on from.
@@ -81,9 +80,7 @@ public struct ModelDirectory: Sendable {
     return (try ModelDescription.parse(Data(json.utf8), path: trainingPath), smoothing, file)
   }
 
-  func readWeights(
-    _ file: TensorFile, _ layout: WeightLayout, into state: TrainingWeights
-  ) throws(CorpusError) {
+  func read(_ file: TensorFile, _ layout: WeightLayout, into state: TrainingWeights) throws(CorpusError) {
     for (prefix, memory) in [
       ("weights.", state.weights.base), ("moments1.", state.moments1.base),
       ("moments2.", state.moments2.base), ("average.", state.average.base),

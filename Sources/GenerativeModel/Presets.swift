@@ -70,8 +70,14 @@ extension GPTConfiguration {
         .invalidRecipe, "\(path) is no JSON",
         remedy: "compare it with what `corpus train --print-config` prints")
     }
+    let defaults = try CanonicalJSON.value(
+      GPTConfiguration(
+        model: ModelConfiguration(width: 1, layers: 1, heads: 1),
+        training: TrainingConfiguration(batch: 1, learningRate: 1, warmup: 0, steps: 0)))
+    let required = ["width", "layers", "heads", "batch", "learning_rate", "warmup", "steps"]
     do {
-      self = try CanonicalJSON.decode(GPTConfiguration.self, from: data)
+      let whole = value.completed(by: defaults, except: required)
+      self = try CanonicalJSON.decode(GPTConfiguration.self, from: CanonicalJSON.data(whole, pretty: false))
     } catch {
       throw CorpusError(
         .invalidRecipe, "\(path) is no configuration of a model",
@@ -85,5 +91,17 @@ extension GPTConfiguration {
         .invalidRecipe, "\(path) has the unknown member \(unknown)",
         remedy: "compare it with what `corpus train --print-config` prints")
     }
+  }
+}
+
+extension JSONValue {
+  /// With the members of `defaults` that it lacks, but for some names.
+  fileprivate func completed(by defaults: JSONValue, except names: [String]) -> JSONValue {
+    guard case .object(let own) = self, case .object(let others) = defaults else { return self }
+    var members = others.filter { !names.contains($0.key) }
+    for (name, value) in own {
+      members[name] = others[name].map { value.completed(by: $0, except: names) } ?? value
+    }
+    return .object(members)
   }
 }

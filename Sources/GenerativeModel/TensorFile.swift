@@ -84,18 +84,24 @@ final class TensorFile {
   ///
   /// - Throws: `malformedModel` if it is missing or of another shape.
   func read(_ name: String, shape: [Int], into output: UnsafeMutablePointer<Float>) throws(CorpusError) {
+    let tensor = try require(name, shape: shape)
+    UnsafeMutableRawBufferPointer(start: output, count: tensor.bytes.count)
+      .copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.bytes]))
+  }
+
+  /// - Throws: `malformedModel` if there is no tensor of this name and shape.
+  @discardableResult
+  func require(_ name: String, shape: [Int]) throws(CorpusError) -> Tensor {
+    let remedy = "use the model.json that belongs to it, or train the model again"
     guard let tensor = tensors[name] else {
-      throw CorpusError(
-        .malformedModel, "\(path) has no tensor \(name)",
-        remedy: "use the model.json that belongs to it, or train the model again")
+      throw CorpusError(.malformedModel, "\(path) has no tensor \(name)", remedy: remedy)
     }
     guard tensor.shape == shape else {
       throw CorpusError(
         .malformedModel, "in \(path), \(name) has the shape \(tensor.shape), and \(shape) is expected",
-        remedy: "use the model.json that belongs to it, or train the model again")
+        remedy: remedy)
     }
-    UnsafeMutableRawBufferPointer(start: output, count: tensor.bytes.count)
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.bytes]))
+    return tensor
   }
 
   /// Writes a file so that it is there as a whole or not at all.

@@ -48,7 +48,7 @@ public final class Trainer {
       metric: stream.metric,
       metricRange: try Self.range(of: stream.metric, corpus), scale: stream.scale,
       corpus: ModelDescription.Source(
-        fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
+        path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch),
       model: configuration.model, training: configuration.training, step: 0, history: [])
     try self.init(description, stream, corpus, directory, workers: workers)
@@ -75,7 +75,7 @@ public final class Trainer {
     }
     try self.init(description, stream, corpus, directory, workers: workers)
     self.smoothing = smoothing
-    try directory.readWeights(file, shape.weights, into: state)
+    try directory.read(file, shape.weights, into: state)
     let (epoch, batch) = description.step.quotientAndRemainder(dividingBy: stream.batchesPerEpoch)
     try stream.seek(PairStream.Position(epoch: epoch, batch: batch))
   }
@@ -87,7 +87,7 @@ public final class Trainer {
     self.description = description
     self.directory = directory
     self.stream = stream
-    shape = TransformerShape(description.model, description.architecture)
+    shape = try TransformerShape(description.model, description.architecture)
     try Self.requireMemory(shape, batch: description.training.batch)
     learner = Learner(
       shape, batch: description.training.batch, kernels: try Kernels(), workers: workers)
@@ -237,8 +237,12 @@ extension Trainer {
   }
 
   /// The bytes that a training takes, but for the corpus.
-  public static func bytes(_ configuration: GPTConfiguration, _ architecture: Architecture) -> Int {
-    let shape = TransformerShape(configuration.model, architecture)
+  ///
+  /// - Throws: `invalidRecipe`, as a training would.
+  public static func bytes(
+    _ configuration: GPTConfiguration, _ architecture: Architecture
+  ) throws(CorpusError) -> Int {
+    let shape = try TransformerShape(configuration.model, architecture)
     return bytes(shape, batch: configuration.training.batch)
   }
 

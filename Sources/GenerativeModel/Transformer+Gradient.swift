@@ -102,7 +102,7 @@ extension Transformer {
     func add(_ offset: Int, _ outputGradient: Matrix, _ input: Matrix) {
       let whole = Matrix(gradient + offset, rows: outputGradient.columns, columns: input.columns)
       // About as much work each, so that no thread waits long for the last one.
-      let height = max(64, (1 << 22) / max(1, whole.columns * outputGradient.rows) / 64 * 64)
+      let height = max(128, (1 << 25) / max(1, whole.columns * outputGradient.rows) / 64 * 64)
       for first in stride(from: 0, to: whole.rows, by: height) {
         let part = first..<min(whole.rows, first + height)
         products.append(

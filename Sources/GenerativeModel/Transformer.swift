@@ -6,11 +6,17 @@ import VectorKernels
 ///
 /// Examples are computed in groups, each by one thread, from the encoders to the decoders and back. The gradients of
 /// the matrices are products over all examples and follow when all groups are done.
-struct Transformer: Sendable {
+struct Transformer: @unchecked Sendable {
+  // Sendable because the tables of kernels are constants of the program.
   let shape: TransformerShape
   let kernels: Kernels
+  let functions: ck_transformer
 
-  var functions: ck_transformer { kernels.functions.transformer.pointee }
+  init(shape: TransformerShape, kernels: Kernels) {
+    self.shape = shape
+    self.kernels = kernels
+    functions = kernels.functions.transformer.pointee
+  }
 
   /// The rows of some examples' tokens.
   func rows(_ examples: Range<Int>) -> Range<Int> {

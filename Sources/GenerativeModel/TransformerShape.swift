@@ -13,9 +13,21 @@ struct TransformerShape: Sendable {
   /// Examples that one thread computes one after the other.
   static let group = 16
 
-  init(_ configuration: ModelConfiguration, _ architecture: Architecture) {
+  /// The most tokens of an example.
+  private static let tokenLimit = 4096
+
+  /// - Throws: `invalidRecipe` if the architecture would be cut into too many tokens.
+  init(_ configuration: ModelConfiguration, _ architecture: Architecture) throws(CorpusError) {
     self.configuration = configuration
     self.architecture = architecture
+    let count = architecture.tensors.reduce(TokenLayout.scalars) { count, tensor in
+      count + 2 * ((tensor.count - 1) / (configuration.chunk ?? tensor.count) + 1)
+    }
+    guard count <= Self.tokenLimit else {
+      throw CorpusError(
+        .invalidRecipe, "networks of \(architecture.parameterCount) parameters would become \(count) tokens",
+        remedy: "make chunk larger, for at most \(Self.tokenLimit)")
+    }
     tokens = TokenLayout(architecture, chunk: configuration.chunk)
     weights = WeightLayout(configuration, tokens)
     parameterCount = architecture.parameterCount

@@ -22,4 +22,9 @@ extension CIFAR10Generator: Evaluator {
       OpaquePointer(packed.base), &view, images.test.count, scratch.base)
     return [outcome.loss, outcome.error]
   }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    let parameters = CIFAR10Trainer.initialParameters(kernels: kernels, seed: seed)
+    return Array(UnsafeBufferPointer(start: parameters.base, count: architecture.parameterCount))
+  }
 }

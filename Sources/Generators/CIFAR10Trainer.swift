@@ -24,7 +24,7 @@ package struct CIFAR10Trainer: ~Copyable {
   private let kernels: Kernels
   private let images: CIFAR10Images
   private let seed: UInt64
-  private let network = AlignedBuffer<Float>(count: paddedCount)
+  private let network: AlignedBuffer<Float>
   private let gradient = AlignedBuffer<Float>(count: paddedCount)
   private let velocity = AlignedBuffer<Float>(count: paddedCount)
   private let packed = AlignedBuffer<UInt8>(count: Int(CK_CNN_BYTES))
@@ -47,6 +47,7 @@ package struct CIFAR10Trainer: ~Copyable {
     self.kernels = kernels
     self.images = images
     self.seed = seed
+    network = Self.initialParameters(kernels: kernels, seed: seed)
     order = EpochOrder(count: images.train.count, kernels: kernels, seed: seed)
     views = AlignedBuffer(count: images.train.count)
     decay = CosineDecay(base: recipe.learningRate, epochs: recipe.epochs)
@@ -55,7 +56,7 @@ package struct CIFAR10Trainer: ~Copyable {
     sgd = ck_sgd(
       learning_rate: 0, momentum: Float(recipe.momentum), weight_decay: Float(recipe.weightDecay))
 
-    drawParameters()
+    pack()
     drawBatch()
     backpropagate()
   }
@@ -114,10 +115,11 @@ package struct CIFAR10Trainer: ~Copyable {
     }
   }
 
-  /// PyTorch's default: weights and biases of a layer uniform within 1 / sqrt(inputs).
-  private mutating func drawParameters() {
+  /// PyTorch's default: weights and biases of a layer uniform within 1 / sqrt(inputs). Padded with zeros.
+  static func initialParameters(kernels: Kernels, seed: UInt64) -> AlignedBuffer<Float> {
+    let network = AlignedBuffer<Float>(count: paddedCount)
     kernels.functions.random_uniform(
-      seed, CIFAR10Stream.initialization, 0, Self.parameterCount, network.base)
+      seed, CIFAR10Stream.initialization, 0, parameterCount, network.base)
     var start = 0
     for tensor in CIFAR10Generator.tensors {
       // The bias comes after its layer's weights, and has no inputs of its own.
@@ -126,7 +128,7 @@ package struct CIFAR10Trainer: ~Copyable {
       for i in start..<(start + tensor.count) { network.base[i] = bound * (2 * network.base[i] - 1) }
       start += tensor.count
     }
-    pack()
+    return network
   }
 
   private func pack() {

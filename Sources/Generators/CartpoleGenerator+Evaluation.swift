@@ -21,4 +21,8 @@ extension CartpoleGenerator: Evaluator {
     let returns = CartpoleTrainer.firstEpisodes(&networks, recipe: recipe, kernels: kernels, seed: seed)
     return [EpisodeWindow.mean(returns)]
   }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    Array(CartpoleNetworks(recipe: settings, kernels: kernels, seed: seed).policyParameters)
+  }
 }

@@ -19,6 +19,9 @@ public protocol Evaluator: Generator {
   ///   - seed: Of the random numbers of tasks that have some.
   /// - Returns: A value for each of ``evaluatedMetrics``.
   func evaluate(network: [Float], seed: UInt64) -> [Float]
+
+  /// The network that the run of this seed begins with: (P).
+  func initialNetwork(seed: UInt64) -> [Float]
 }
 
 extension Evaluator {

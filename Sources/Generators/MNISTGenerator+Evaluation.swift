@@ -22,4 +22,9 @@ extension MNISTGenerator: Evaluator {
       OpaquePointer(packed.base), &scale, &view, images.test.count)
     return [outcome.loss, outcome.error]
   }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    let parameters = MNISTTrainer.initialParameters(kernels: kernels, seed: seed)
+    return Array(UnsafeBufferPointer(start: parameters.base, count: parameters.count))
+  }
 }

@@ -91,7 +91,7 @@ package struct MNISTTrainer: ~Copyable {
   }
 
   /// PyTorch's default: weights and biases of a layer uniform within 1 / sqrt(inputs).
-  private static func initialParameters(kernels: Kernels, seed: UInt64) -> AlignedBuffer<Float> {
+  static func initialParameters(kernels: Kernels, seed: UInt64) -> AlignedBuffer<Float> {
     let count = Int(CK_MNIST_PARAMETERS)
     let (pixels, units) = (Int(CK_MNIST_PIXELS), Int(CK_MNIST_UNITS))
     let parameters = AlignedBuffer<Float>(count: count)

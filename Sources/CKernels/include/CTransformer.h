@@ -37,10 +37,10 @@ typedef struct ck_transformer {
   /* dx = its gradient, plus `base` (rows,width) where that is not NULL. */
   void (*norm_gradient)(size_t rows, size_t width, const float *x, const float *gain, const float *statistics,
                         const float *dy, const float *_Nullable base, float *dx, float *gain_gradient, float *bias_gradient);
-  /* y += bias in place; z = gelu(y) = y * (1 + erf(y / sqrt 2)) / 2, within 4e-7 of |y|. */
+  /* z = gelu(x) = x * (1 + erf(x / sqrt 2)) / 2 of x = y + bias, within 4e-7 of |x|; y becomes its slope. */
   void (*gelu)(size_t rows, size_t width, const float *bias, float *y, float *z);
-  /* dz becomes dy in place. */
-  void (*gelu_gradient)(size_t rows, size_t width, const float *y, float *dz, float *bias_gradient);
+  /* dz becomes dx in place. */
+  void (*gelu_gradient)(size_t rows, size_t width, const float *slopes, float *dz, float *bias_gradient);
   /* x + y + bias. */
   void (*residual)(size_t rows, size_t width, const float *x, const float *y, const float *bias, float *out);
   /* sums += the sum of the rows, of those with r mod period = p to row p of sums (period,width). */

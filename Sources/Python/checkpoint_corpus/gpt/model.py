@@ -23,7 +23,7 @@ class ScalarEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            angles = (x.float()[..., None] * self.frequencies).double()
+            angles = (x.float()[..., None] * self.frequencies.float()).double()
             return torch.cat([angles.sin().float(), angles.cos().float(), x.float()[..., None]], -1)
 
 
@@ -84,7 +84,7 @@ class GPT(nn.Module):
         """noised, start: (B, P), scaled; the rest: (B). Returns (B, P)."""
         c = self.configuration
         metrics = torch.stack([target_metric - start_metric, target_metric, start_metric], 1) * c.metric_scale
-        scalars = self.scalars(torch.cat([step[:, None].float() * c.step_scale, metrics], 1))
+        scalars = self.scalars(torch.cat([step[:, None].float() * c.step_scale, metrics], 1)).to(noised.dtype)
         sources = [*noised.split(self.lengths, 1), *start.split(self.lengths, 1), *scalars.unbind(1)]
         x = torch.stack([encoder(source) for encoder, source in zip(self.encoders, sources)], 1)
         x = self.encoder_norm(x) + self.positions

@@ -1,0 +1,76 @@
+public import Corpus
+public import GenerativeModel
+import MetricIndex
+
+extension Start {
+  /// A checkpoint of a corpus.
+  ///
+  /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not.
+  public init(run: Int64, step: Int, of reader: StartReader) throws(CorpusError) {
+    self = try reader.start(run: run, step: step)
+  }
+}
+
+/// Reads starts out of the corpus that a model was trained on, or another of the same task.
+public struct StartReader: Sendable {
+  private let reader: CorpusReader
+  private let place: Int
+
+  /// - Throws: `differentCorpus` if its networks, or its metrics, are not the model's.
+  public init(_ corpus: CorpusDirectory, for description: ModelDescription) throws(CorpusError) {
+    let manifest = corpus.manifest
+    guard manifest.architecture == description.architecture else {
+      throw CorpusError(
+        .differentCorpus,
+        "the model writes networks of the architecture \(description.architecture.name), and those of "
+          + "\(corpus.path) are of \(manifest.architecture.name)",
+        remedy: "name the corpus that it was trained on")
+    }
+    guard let place = manifest.metrics.firstIndex(where: { $0.name == description.metric.name }) else {
+      throw CorpusError(
+        .differentCorpus, "\(corpus.path) has no metric \(description.metric.name), which the model wants",
+        remedy: "name the corpus that it was trained on")
+    }
+    self.place = place
+    reader = CorpusReader(try IndexReader(opening: corpus))
+  }
+
+  func start(run: Int64, step: Int) throws(CorpusError) -> Start {
+    let stored = try reader.run(run)
+    guard stored.iterations.indices.contains(step) else {
+      throw CorpusError(
+        .invalidArgument, "run \(run) has no step \(step)",
+        remedy: "ask for a step from 0 to \(stored.iterations.count - 1)")
+    }
+    let count = stored.parameters.count / stored.iterations.count
+    return Start(
+      run: run, step: step, parameters: Array(stored.parameters[(step * count)..<((step + 1) * count)]),
+      metric: stored.metrics[place][step])
+  }
+
+  /// The first checkpoints of some runs, spread evenly over those of a split.
+  ///
+  /// - Parameter split: `train` or `test`.
+  public func initialStarts(_ count: Int, split: String) throws(CorpusError) -> [Start] {
+    let rows = try reader.index.rows(
+      "SELECT run FROM runs WHERE split = '\(split)' AND status = 'ok' ORDER BY run")
+    let runs = rows.compactMap { if case .integer(let run) = $0[0] { run } else { nil } }
+    let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
+    var starts: [Start] = []
+    for run in chosen { starts.append(try start(run: run, step: 0)) }
+    return starts
+  }
+
+  /// The mean of the metric over all runs at each step, with the mean iteration: what the corpus's own training reaches.
+  func curve(_ metric: String) throws(CorpusError) -> [(iteration: Double, value: Double)] {
+    let rows = try reader.index.rows(
+      """
+      SELECT avg(iteration), avg(\(metric)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
+      GROUP BY step ORDER BY step
+      """)
+    return rows.compactMap { row in
+      guard case .real(let iteration) = row[0], case .real(let value) = row[1] else { return nil }
+      return (iteration, value)
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import Corpus
+import Foundation
+import GenerativeModel
+import TestSupport
+import Testing
+
+@Suite struct BadInputTests {
+  typealias Change = @Sendable (inout GPTConfiguration) -> Void
+
+  static let impossible: [(String, Change)] = [
+    ("heads", { $0.model.heads = 3 }), ("width", { $0.model.width = 0 }), ("layers", { $0.model.layers = 0 }),
+    ("chunk", { $0.model.chunk = 0 }), ("frequencies", { $0.model.frequencies = 0 }),
+    ("metric_scale", { $0.model.metricScale = .nan }), ("diffusion_steps", { $0.model.diffusionSteps = 1 }),
+    ("betas", { $0.model.firstBeta = 0.5 }), ("batch", { $0.training.batch = 0 }),
+    ("learning_rate", { $0.training.learningRate = 0 }), ("steps", { $0.training.steps = -1 }),
+    ("warmup", { $0.training.warmup = -1 }), ("weight_decay", { $0.training.weightDecay = -1 }),
+    ("gradient_clip", { $0.training.gradientClip = 0 }), ("average_decay", { $0.training.averageDecay = 1 }),
+    ("augmentation", { $0.training.augmentation = "mirror" }),
+  ]
+
+  @Test(arguments: impossible) func refusesConfigurations(name: String, change: @escaping Change) throws {
+    let fixture = try ModelFixture()
+    let error = #expect(throws: CorpusError.self) { try fixture.trainer(change) }
+    #expect(error?.code == .invalidRecipe)
+    #expect(error?.message.contains(name) == true)
+    fixture.keep()
+  }
+
+  @Test(arguments: [
+    ("{", "no JSON"), ("{\"model\": {}, \"training\": {}}", "no configuration"), ("[]", "no configuration"),
+    (
+      "{\"model\": {\"width\": 8, \"layers\": 1, \"heads\": 1, \"depth\": 3}, "
+        + "\"training\": {\"batch\": 1, \"learning_rate\": 0.1, \"warmup\": 0, \"steps\": 1}}", "model.depth"
+    ),
+  ]) func refusesConfigurationFiles(text: String, problem: String) throws {
+    let fixture = try ModelFixture()
+    let path = fixture.folder.path + "/config.json"
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
+    let error = #expect(throws: CorpusError.self) { try GPTConfiguration(contentsOf: path) }
+    #expect(error?.message.contains(problem) == true)
+    fixture.keep()
+  }
+
+  @Test func readsShortConfigurationFiles() throws {
+    let fixture = try ModelFixture()
+    let path = fixture.folder.path + "/config.json"
+    try """
+    {"model": {"width": 8, "layers": 1, "heads": 2}, "training": {"batch": 4, "learning_rate": 0.1, "warmup": 0, \
+    "steps": 9, "gradient_clip": 0.5}}
+    """.write(toFile: path, atomically: true, encoding: .utf8)
+    let configuration = try GPTConfiguration(contentsOf: path)
+    #expect(configuration.model == ModelConfiguration(width: 8, layers: 1, heads: 2))
+    #expect(configuration.training.gradientClip == 0.5 && configuration.training.seed == 0)
+    fixture.keep()
+  }
+
+  @Test func needsMoreMemoryThanThereIs() throws {
+    let fixture = try ModelFixture()
+    let error = #expect(throws: CorpusError.self) {
+      try fixture.trainer {
+        $0.model.width = 65536
+        $0.model.layers = 1000
+      }
+    }
+    #expect(error?.code == .resource && error?.message.contains("GB") == true)
+    fixture.keep()
+  }
+
+  @Test func anotherCorpusIsNotGoneOnWith() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    let other = try ModelFixture(runs: 0..<12)
+    let error = #expect(throws: CorpusError.self) {
+      try Trainer(resuming: fixture.directory(), on: other.corpus, workers: 1)
+    }
+    #expect(error?.code == .differentCorpus)
+    other.keep()
+    fixture.keep()
+  }
+
+  @Test func nothingIsThere() throws {
+    let fixture = try ModelFixture()
+    #expect(code { _ = try Sampler(opening: fixture.directory("none")) } == .malformedModel)
+    #expect(
+      code { _ = try Trainer(resuming: fixture.directory("none"), on: fixture.corpus, workers: 1) }
+        == .malformedModel)
+    fixture.keep()
+  }
+
+  @Test func weightsOfAnotherModel() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    try fixture.trainer(into: "wide") { $0.model.width = 32 }.save()
+    let manager = FileManager.default
+    let path = fixture.directory().path + "/model.safetensors"
+    try manager.removeItem(atPath: path)
+    try manager.copyItem(atPath: fixture.directory("wide").path + "/model.safetensors", toPath: path)
+    #expect(code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel)
+    fixture.keep()
+  }
+
+  /// Whatever is cut off or changed in the files, the answer is an error or a model, and never a crash.
+  @Test func damagedFiles() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer(steps: 1).save()
+    for name in ["model.safetensors", "model.json"] {
+      let path = fixture.directory().path + "/" + name
+      let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+      var random = PhiloxGenerator(seed: 1)
+      for length in [0, 7, 8, 9, 100, whole.count / 2, whole.count - 9] {
+        try whole.prefix(length).write(to: URL(fileURLWithPath: path))
+        #expect(
+          code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel, "\(name) \(length)")
+      }
+      for _ in 0..<300 {
+        var damaged = whole
+        let limit = UInt32(min(whole.count, 4000))
+        for _ in 0..<3 { damaged[Int(random.integer(below: limit))] = UInt8(random.integer(below: 256)) }
+        try damaged.write(to: URL(fileURLWithPath: path))
+        _ = code { _ = try Sampler(opening: fixture.directory()) }
+      }
+      try whole.write(to: URL(fileURLWithPath: path))
+    }
+    #expect(code { _ = try Sampler(opening: fixture.directory()) } == nil)
+    fixture.keep()
+  }
+}

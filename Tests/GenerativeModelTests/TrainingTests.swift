@@ -1,0 +1,105 @@
+import Corpus
+import Foundation
+import GenerativeModel
+import Testing
+
+@Suite struct TrainingTests {
+  @Test func resumingGivesTheSameBits() throws {
+    let fixture = try ModelFixture()
+    try TrainingJob(fixture.trainer(into: "whole")).run()
+    let first = try fixture.trainer(into: "parts")
+    for _ in 0..<5 { try first.advance() }
+    try first.save()
+    // What was not stored is lost, and made again.
+    for _ in 0..<3 { try first.advance() }
+    let second = try Trainer(resuming: fixture.directory("parts"), on: fixture.corpus, workers: 1)
+    #expect(second.step == 5)
+    while !second.isComplete {
+      try second.advance()
+      second.record()
+    }
+    try second.save()
+    #expect(
+      try fixture.bytes("whole", of: "model.safetensors") == fixture.bytes("parts", of: "model.safetensors"))
+    fixture.keep()
+  }
+
+  @Test func workersDoNotMatter() throws {
+    let fixture = try ModelFixture()
+    for workers in [1, 3] {
+      try TrainingJob(fixture.trainer(into: "\(workers)", workers: workers)).run()
+    }
+    #expect(
+      try fixture.bytes("1", of: "training.safetensors") == fixture.bytes("3", of: "training.safetensors"))
+    fixture.keep()
+  }
+
+  @Test func learns() throws {
+    let fixture = try ModelFixture()
+    let trainer = try fixture.trainer(steps: 300) { $0.training.learningRate = 3e-3 }
+    trainer.record()
+    let before = try #require(trainer.description.history[0].heldOutLoss)
+    try TrainingJob(trainer).run()
+    let after = try #require(trainer.description.history.last?.heldOutLoss)
+    #expect(after < 0.8 * before)
+    #expect(trainer.description.step == 300)
+    fixture.keep()
+  }
+
+  @Test func isStoredWhenInterrupted() throws {
+    let fixture = try ModelFixture()
+    let trainer = try fixture.trainer()
+    let cancellation = Cancellation()
+    #expect(
+      code {
+        try TrainingJob(trainer).run(cancellation: cancellation) { if $0.step == 4 { cancellation.cancel() } }
+      }
+        == .interrupted)
+    #expect(try fixture.directory().description().step == 4)
+    fixture.keep()
+  }
+
+  @Test func stopsWhereItDiverges() throws {
+    let fixture = try ModelFixture()
+    let trainer = try fixture.trainer(steps: 400) { $0.training.learningRate = 0.99 }
+    var last = 0
+    do {
+      // Rates as high as these break some, and not all, trainings; a weight that is no number breaks all.
+      try TrainingJob(trainer).run { last = $0.step }
+    } catch {
+      #expect(error.code == .diverged && error.message.contains("update \(last)"))
+    }
+    #expect(try Sampler(opening: fixture.directory()).description.step <= last)
+    fixture.keep()
+  }
+
+  @Test func runsWithoutHeldOutRuns() throws {
+    let fixture = try ModelFixture(testFraction: 0)
+    let trainer = try fixture.trainer(steps: 2)
+    #expect(!trainer.hasHeldOut)
+    try TrainingJob(trainer).run()
+    #expect(try fixture.directory().description().history.allSatisfy { $0.heldOutLoss == nil })
+    fixture.keep()
+  }
+
+  @Test func plansAsManyUpdatesAsFit() throws {
+    let fixture = try ModelFixture()
+    let trainer = try fixture.trainer()
+    try trainer.plan(seconds: 1)
+    #expect(trainer.description.training.steps > 10)
+    #expect(trainer.step == 0)
+    fixture.keep()
+  }
+
+  @Test func describesItself() throws {
+    let fixture = try ModelFixture()
+    try TrainingJob(fixture.trainer(steps: 3)).run()
+    let description = try fixture.directory().description()
+    #expect(description.task == "made-up" && description.architecture == ModelFixture.architecture)
+    #expect(description.metric == .trainReturn && description.corpus.runs == 8)
+    #expect(description.metricRange[0] < description.metricRange[1])
+    #expect(description.model == ModelFixture.configuration().model)
+    #expect(description.history.map(\.step) == [1, 2, 3])
+    fixture.keep()
+  }
+}
