@@ -67,7 +67,8 @@ let package = Package(
       name: "PairStream", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .target(
-      name: "Generators", dependencies: ["Corpus", "Datasets", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
+      name: "Generators",
+      dependencies: ["Corpus", "Datasets", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .target(
       name: "GenerativeModel", dependencies: ["Corpus", "CDNNL", "CKernels", "VectorKernels", "PairStream"],
@@ -94,7 +95,8 @@ let package = Package(
     .target(
       name: "Interchange",
       dependencies: [
-        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "GenerativeModel", "CLMDB", "CLinux",
+        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "GenerativeModel", "CLMDB",
+        "CLinux",
         "CZlib",
       ],
       swiftSettings: swift),
@@ -138,7 +140,7 @@ let package = Package(
     .testTarget(
       name: "GenerativeModelTests",
       dependencies: [
-        "GenerativeModel", "PairStream", "ShardStore", "MetricIndex", "Corpus", "CKernels", "VectorKernels",
+        "GenerativeModel", "Evaluation", "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus",
         "TestSupport",
       ],
       swiftSettings: swift),

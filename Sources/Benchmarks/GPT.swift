@@ -51,21 +51,31 @@ struct GPTParity: ParsableCommand {
   }
 }
 
-/// Updates a second, of a training on made-up pairs.
+/// Updates a second of a training on made-up pairs, or networks drawn a second.
 struct GPTSpeed: ParsableCommand {
   static let configuration = CommandConfiguration(commandName: "gpt-speed")
 
   @OptionGroup var options: GPTOptions
-  @Option(help: "Networks drawn at once, instead of updates.") var samples = 0
+  @Flag(help: "Draw networks instead.") var samples = false
   @Option var samplingSteps = 20
 
   func run() throws {
     let training = try MadeUpTraining(
       options.configuration(), architecture(options.task), workers: options.workers)
-    _ = training.firstGradient()
+    if samples {
+      _ = try training.sample(steps: 1, workers: options.workers)
+    } else {
+      _ = training.firstGradient()
+    }
     let began = ContinuousClock.now
-    _ = training.train()
+    if samples {
+      _ = try training.sample(steps: samplingSteps, workers: options.workers)
+    } else {
+      _ = training.train()
+    }
     let seconds = began.duration(to: .now) / .seconds(1)
-    print(String(format: "pairs_per_second %.1f", Double(options.batch * options.steps) / seconds))
+    let count = options.batch * (samples ? 1 : options.steps)
+    print(
+      "\(samples ? "samples" : "pairs")_per_second " + String(format: "%.1f", Double(count) / seconds))
   }
 }

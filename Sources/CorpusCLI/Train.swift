@@ -51,6 +51,9 @@ struct Train: ParsableCommand {
   @Option(help: "Threads (default: one a core).")
   var workers: Int?
 
+  @Option(help: "How often the model is stored.")
+  var saveSeconds = 60.0
+
   @Flag(help: "Go on with the training that --out holds.")
   var resume = false
 
@@ -65,6 +68,7 @@ struct Train: ParsableCommand {
     if let steps, steps < 1 { throw ValidationError("--steps must be at least 1") }
     if minutes != nil && steps != nil { throw ValidationError("give --minutes or --steps, not both") }
     if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
+    if !(saveSeconds > 0) { throw ValidationError("--save-seconds must be above 0") }
     if out == nil && !printConfig { throw ValidationError("--out must name the model's directory") }
     let sets =
       metric != nil || condition != nil || config != nil || augment != nil || minutes != nil || steps != nil
@@ -105,7 +109,9 @@ struct Train: ParsableCommand {
     let work = LongWork("train", quiet: quiet)
     defer { work.end() }
     let start = trainer.step
-    try TrainingJob(trainer).run(cancellation: work.cancellation) { trainer in
+    var job = TrainingJob(trainer)
+    job.saveInterval = saveSeconds
+    try job.run(cancellation: work.cancellation) { trainer in
       work.display.update(trainer.step, of: description.training.steps, unit: "updates") {
         let pairs = Double((trainer.step - start) * description.training.batch) / work.display.elapsed
         return ["loss \(Format.short(trainer.smoothedLoss))", "\(Format.count(Int(pairs))) pairs/s"]
@@ -123,7 +129,8 @@ struct Train: ParsableCommand {
       settings = try GPTConfiguration(contentsOf: config)
     } else {
       settings = preset.configuration(
-        task: corpus.manifest.task, itemsPerEpoch: corpus.manifest.task == "cartpole" ? 806_400 : 100_800)
+        task: corpus.manifest.task, metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
+        itemsPerEpoch: corpus.manifest.task == "cartpole" ? 806_400 : 100_800)
     }
     if let steps { settings.training.steps = steps }
     if let augment { settings.training.augmentation = augment }

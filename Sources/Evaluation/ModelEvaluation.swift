@@ -174,7 +174,7 @@ public struct Examination: Sendable {
   }
 
   /// The mean over networks of R^2.
-  static func alignment(_ prompted: [[Float]], _ observed: [[Float]]) -> Double {
+  package static func alignment(_ prompted: [[Float]], _ observed: [[Float]]) -> Double {
     let scores = zip(prompted, observed).map { prompted, observed in
       let mean = prompted.reduce(0) { $0 + Double($1) } / Double(prompted.count)
       let apart = zip(prompted, observed).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }

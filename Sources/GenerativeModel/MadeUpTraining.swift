@@ -87,6 +87,23 @@ package final class MadeUpTraining {
     }
   }
 
+  /// Draws a network from each start of the first update's pairs.
+  package func sample(steps: Int, workers: Int) throws(CorpusError) -> [[Float]] {
+    let description = ModelDescription(
+      task: "made-up", architecture: shape.architecture, recipe: .null, metric: .testLoss,
+      metricRange: [0, 1],
+      scale: 1, corpus: ModelDescription.Source(path: "", fingerprint: "", runs: 0, pairsPerEpoch: 0),
+      model: configuration.model, training: configuration.training, step: 0, history: [])
+    let sampler = try Sampler(description, shape, weights: state.weights.base)
+    let prompts = (0..<configuration.training.batch).map { item in
+      Prompt(
+        start: Array(
+          UnsafeBufferPointer(start: start.base + item * shape.parameterCount, count: shape.parameterCount)),
+        startMetric: startMetric.base[item], targetMetric: targetMetric.base[item])
+    }
+    return try sampler.sample(prompts, options: SamplingOptions(steps: steps), workers: workers)
+  }
+
   /// Writes down the beginning, the noise of all updates, the first gradient, all losses and the final weights.
   package func write(to path: String) throws(CorpusError) {
     let training = configuration.training

@@ -25,8 +25,9 @@ public enum Preset: String, CaseIterable, Sendable {
   ///
   /// - Parameters:
   ///   - task: `small` cuts the networks of known tasks into as many tokens as the published models do.
+  ///   - metric: of prompts; `small` brings its values near 1.
   ///   - itemsPerEpoch: pairs of an epoch, in which the published schedules count.
-  public func configuration(task: String, itemsPerEpoch: Int) -> GPTConfiguration {
+  public func configuration(task: String, metric: String, itemsPerEpoch: Int) -> GPTConfiguration {
     func published(
       width: Int, heads: Int, chunk: Int?, batch: Int, rate: Float, warmup: Int, epochs: Int, clip: Float?
     ) -> GPTConfiguration {
@@ -50,6 +51,8 @@ public enum Preset: String, CaseIterable, Sendable {
     case .small:
       var model = ModelConfiguration(width: 128, layers: 4, heads: 4)
       model.chunk = ["mnist": 1000, "cifar10": 576, "cartpole": nil][task] ?? 1000
+      model.stepScale = 1e-3
+      model.metricScale = metric == Metric.trainReturn.name ? 2e-3 : metric.hasSuffix("_error") ? 1e-2 : 1
       var training = TrainingConfiguration(batch: 128, learningRate: 1e-3, warmup: 100, steps: 4000)
       training.gradientClip = 1
       training.averageDecay = 0.999
@@ -98,10 +101,13 @@ extension JSONValue {
   /// With the members of `defaults` that it lacks, but for some names.
   fileprivate func completed(by defaults: JSONValue, except names: [String]) -> JSONValue {
     guard case .object(let own) = self, case .object(let others) = defaults else { return self }
-    var members = others.filter { !names.contains($0.key) }
-    for (name, value) in own {
-      members[name] = others[name].map { value.completed(by: $0, except: names) } ?? value
+    var members = own
+    for (name, value) in others where !names.contains(name) {
+      let present = own[name] ?? (value.isObject ? .object([:]) : value)
+      members[name] = present.completed(by: value, except: names)
     }
     return .object(members)
   }
+
+  private var isObject: Bool { if case .object = self { true } else { false } }
 }

@@ -50,18 +50,33 @@ public final class Sampler: Sendable {
   /// Opens a stored model.
   ///
   /// - Throws: `malformedModel` or `unsupportedVersion`.
-  public init(opening directory: ModelDirectory) throws(CorpusError) {
-    description = try directory.description()
-    shape = try TransformerShape(description.model, description.architecture)
+  public convenience init(opening directory: ModelDirectory) throws(CorpusError) {
+    let description = try directory.description()
+    let shape = try TransformerShape(description.model, description.architecture)
+    // Known to be there, and of these shapes, before memory is taken for them.
+    let file = try directory.weights(shape.weights)
+    try self.init(description, shape)
+    for tensor in shape.weights.tensors {
+      try file.read(tensor.name, shape: tensor.shape, into: weights.buffer.base + tensor.offset)
+    }
+  }
+
+  /// A model of these weights: (``WeightLayout/count``).
+  convenience init(
+    _ description: ModelDescription, _ shape: TransformerShape, weights: UnsafePointer<Float>
+  ) throws(CorpusError) {
+    try self.init(description, shape)
+    self.weights.buffer.base.update(from: weights, count: shape.weights.count)
+  }
+
+  private init(_ description: ModelDescription, _ shape: TransformerShape) throws(CorpusError) {
+    self.description = description
+    self.shape = shape
     transformer = Transformer(shape: shape, kernels: try Kernels())
     diffusion = Diffusion(description.model)
     embedding = ScalarEmbedding(description.model)
     hidden = HiddenLayers(description.architecture)
-    let file = try directory.weights(shape.weights)
     weights = Weights(count: shape.weights.count)
-    for tensor in shape.weights.tensors {
-      try file.read(tensor.name, shape: tensor.shape, into: weights.buffer.base + tensor.offset)
-    }
   }
 
   /// Draws one network for each prompt; the same prompts and options give the same networks, with any number of workers.

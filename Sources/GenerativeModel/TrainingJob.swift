@@ -18,6 +18,7 @@ public struct TrainingJob {
   public func run(
     cancellation: Cancellation = Cancellation(), progress: (Trainer) -> Void = { _ in }
   ) throws(CorpusError) {
+    if trainer.isComplete { return }
     let interval = max(1, trainer.description.training.steps / records)
     var saved = Date()
     // A directory that cannot be written to is known before hours of work.

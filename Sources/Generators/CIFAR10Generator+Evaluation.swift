@@ -25,6 +25,8 @@ extension CIFAR10Generator: Evaluator {
 
   public func initialNetwork(seed: UInt64) -> [Float] {
     let parameters = CIFAR10Trainer.initialParameters(kernels: kernels, seed: seed)
-    return Array(UnsafeBufferPointer(start: parameters.base, count: architecture.parameterCount))
+    return withExtendedLifetime(parameters) {
+      Array(UnsafeBufferPointer(start: $0.base, count: architecture.parameterCount))
+    }
   }
 }

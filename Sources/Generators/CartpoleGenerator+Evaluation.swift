@@ -23,6 +23,7 @@ extension CartpoleGenerator: Evaluator {
   }
 
   public func initialNetwork(seed: UInt64) -> [Float] {
-    Array(CartpoleNetworks(recipe: settings, kernels: kernels, seed: seed).policyParameters)
+    let networks = CartpoleNetworks(recipe: settings, kernels: kernels, seed: seed)
+    return withExtendedLifetime(networks) { Array($0.policyParameters) }
   }
 }

@@ -25,6 +25,8 @@ extension MNISTGenerator: Evaluator {
 
   public func initialNetwork(seed: UInt64) -> [Float] {
     let parameters = MNISTTrainer.initialParameters(kernels: kernels, seed: seed)
-    return Array(UnsafeBufferPointer(start: parameters.base, count: parameters.count))
+    return withExtendedLifetime(parameters) {
+      Array(UnsafeBufferPointer(start: $0.base, count: $0.count))
+    }
   }
 }

@@ -56,6 +56,10 @@ struct Command {
   }
 
   static func run(_ arguments: String..., shell: String = "", wrapper: [String] = []) throws -> Result {
+    try run(arguments, shell: shell, wrapper: wrapper)
+  }
+
+  static func run(_ arguments: [String], shell: String = "", wrapper: [String] = []) throws -> Result {
     let command = Command(arguments, shell: shell, wrapper: wrapper)
     try command.start()
     return command.finish()

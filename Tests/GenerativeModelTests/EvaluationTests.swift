@@ -1,0 +1,57 @@
+import Corpus
+import Datasets
+import Evaluation
+import Foundation
+import GenerativeModel
+import Generators
+import Testing
+
+@Suite struct EvaluationTests {
+  @Test func alignmentIsTheMeanOfR2() {
+    let prompted: [[Float]] = [[0, 1, 2], [0, 10, 20]]
+    #expect(Examination.alignment(prompted, prompted) == 1)
+    // Always the mean: no better than nothing.
+    #expect(Examination.alignment(prompted, [[1, 1, 1], [10, 10, 10]]) == 0)
+    // One network as asked, one turned round: 1 and 1 - 8 / 2.
+    #expect(Examination.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
+  }
+
+  /// Initial networks are those that runs begin with, and are judged as runs record them.
+  @Test func startsAreThoseOfRuns() throws {
+    let evaluator = try #require(
+      try Tasks.evaluator(task: "cartpole", recipe: nil, datasets: DatasetsDirectory(nil))
+        as? CartpoleGenerator)
+    var recipe = CartpoleRecipe()
+    recipe.iterations = 2
+    recipe.checkpoints = 2
+    let run = try #require(try CartpoleGenerator(recipe).generate(seed: 5, isCancelled: { false }))
+    let initial = evaluator.initialNetwork(seed: 5)
+    #expect(Array(run.parameters.prefix(1250)) == initial)
+    #expect(evaluator.evaluate(network: initial, seed: 5) == [run.metrics[0][0]])
+  }
+
+  @Test func syntheticPicturesAndTheirFirstNetworks() throws {
+    let digits = try ImageDataset.syntheticDigits(train: 256, test: 256)
+    var recipe = MNISTRecipe(dataset: digits.identity)
+    recipe.checkpoints = 2
+    let mnist = try MNISTGenerator(recipe, dataset: digits)
+    let run = try #require(try mnist.generate(seed: 3, isCancelled: { false }))
+    #expect(Array(run.parameters.prefix(7960)) == mnist.initialNetwork(seed: 3))
+    let textures = try ImageDataset.syntheticTextures(train: 128, test: 128)
+    var other = CIFAR10Recipe(dataset: textures.identity)
+    (other.checkpoints, other.epochs) = (2, 1)
+    let cifar10 = try CIFAR10Generator(other, dataset: textures)
+    let second = try #require(try cifar10.generate(seed: 3, isCancelled: { false }))
+    #expect(Array(second.parameters.prefix(5370)) == cifar10.initialNetwork(seed: 3))
+  }
+
+  @Test func aMetricOfTrainingAloneIsMeasuredOnTestData() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    let description = try fixture.directory().description()
+    // The task is nobody's.
+    #expect(
+      code { _ = try Judge(of: description, datasets: DatasetsDirectory(nil), workers: 1) } == .cannotReplay)
+    fixture.keep()
+  }
+}
