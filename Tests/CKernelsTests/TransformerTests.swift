@@ -90,7 +90,8 @@ import Testing
         let scores = (0..<tokens).map { other in
           (0..<depth).reduce(0.0) { $0 + at(t, 0, $1) * at(other, 1, $1) } / Double(depth).squareRoot()
         }
-        let shares = scores.map { exp($0 - scores.max()!) }
+        let greatest = scores.reduce(-.infinity, max)
+        let shares = scores.map { exp($0 - greatest) }
         let total = shares.reduce(0, +)
         for i in 0..<depth {
           out[t * width + h * depth + i] =
