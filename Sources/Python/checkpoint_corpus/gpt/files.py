@@ -1,0 +1,213 @@
+"""Model directories: model.json, model.safetensors and training.safetensors, as Schemas/model.md describes them.
+
+`corpus train`, `corpus prompt` and `corpus evaluate` read and write the same ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import struct
+from typing import Any, Mapping, Optional, Union
+
+import numpy as np
+import torch
+
+from .configuration import Configuration
+from .model import GPT
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+class ModelError(Exception):
+    """What is wrong with a model's files, in a sentence that names the file and what to do."""
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The float32 tensors of a safetensors file, and the texts about them."""
+    data = pathlib.Path(path).read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        texts = header.pop("__metadata__", {})
+        tensors = {}
+        for name, entry in header.items():
+            first, last = (8 + length + offset for offset in entry["data_offsets"])
+            if entry["dtype"] != "F32":
+                raise ValueError(f"{name} is not float32")
+            values = np.frombuffer(data[first:last], "<f4").reshape(entry["shape"])
+            tensors[name] = torch.from_numpy(values.copy())
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is no safetensors file of a model ({error}): restore it from a copy") from None
+    return tensors, texts
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], texts: Mapping[str, str]) -> None:
+    """Writes a safetensors file that is there as a whole or not at all."""
+    header: dict[str, Any] = {"__metadata__": dict(texts)}
+    end = 0
+    arrays = []
+    for name, tensor in tensors.items():
+        array = tensor.detach().float().cpu().contiguous().numpy()
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+        arrays.append(array)
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    with _whole(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in arrays:
+            file.write(array.tobytes())
+
+
+class _whole:
+    """A file that gets its name when the block ends well."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = pathlib.Path(path)
+        self.temporary = self.path.with_name(f".{self.path.name}.tmp{os.getpid()}")
+
+    def __enter__(self) -> Any:
+        self.file = open(self.temporary, "wb")
+        return self.file
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+            directory = os.open(self.path.parent, os.O_RDONLY)
+            os.fsync(directory)
+            os.close(directory)
+        else:
+            self.temporary.unlink()
+
+
+class ModelDirectory:
+    """A model's directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = pathlib.Path(path)
+
+    @property
+    def holds_training(self) -> bool:
+        return (self.path / "training.safetensors").exists()
+
+    @property
+    def holds_model(self) -> bool:
+        return self.holds_training or (self.path / "model.json").exists()
+
+    def description(self) -> dict[str, Any]:
+        """What model.json says."""
+        path = self.path / "model.json"
+        try:
+            description = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise ModelError(f"there is no {path}: name the directory that a training has made") from None
+        except ValueError:
+            raise ModelError(f"{path} is damaged: restore it from a copy") from None
+        if description.get("format") != "checkpoint-corpus model" or description.get("version") != 1:
+            raise ModelError(f"{path} describes no model of version 1: use the release that wrote it")
+        return description
+
+    def load(self) -> tuple[GPT, dict[str, Any]]:
+        """The model with the averaged weights, for sampling; and its description."""
+        description = self.description()
+        model = new_model(description)
+        tensors, _ = read_tensors(self.path / "model.safetensors")
+        _load(model, tensors, self.path / "model.safetensors")
+        return model.eval(), description
+
+    def save(
+        self, description: dict[str, Any], model: GPT, optimizer: torch.optim.Optimizer,
+        average: Mapping[str, torch.Tensor], smoothing: Mapping[str, float],
+    ) -> None:
+        """Stores a model and its training; a crash leaves either this state or the one before to go on from."""
+        tensors = {}
+        zero = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        for name, p in model.named_parameters():
+            state = optimizer.state.get(p, {})
+            tensors[f"weights.{name}"] = p
+            tensors[f"moments1.{name}"] = state.get("exp_avg", zero[name])
+            tensors[f"moments2.{name}"] = state.get("exp_avg_sq", zero[name])
+            tensors[f"average.{name}"] = average[name]
+        self.path.mkdir(parents=True, exist_ok=True)
+        texts = {
+            "format": "checkpoint-corpus training", "description": json.dumps(description),
+            "loss_average": json.dumps(smoothing),
+        }  # fmt: skip
+        write_tensors(self.path / "training.safetensors", tensors, texts)
+        texts = {"format": "checkpoint-corpus model", "step": str(description["step"])}
+        write_tensors(self.path / "model.safetensors", average, texts)
+        with _whole(self.path / "model.json") as file:
+            file.write((json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+
+    def resume(
+        self, model: GPT, optimizer: torch.optim.Optimizer
+    ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """Puts a stored training into a model and its optimizer; returns the averaged weights and the loss's average."""
+        path = self.path / "training.safetensors"
+        tensors, texts = read_tensors(path)
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = tensor
+        for part in ("weights", "moments1", "moments2", "average"):
+            _require(model, parts.get(part, {}), path)
+        _load(model, parts["weights"], path)
+        step = json.loads(texts["description"])["step"]
+        for name, p in model.named_parameters():
+            optimizer.state[p] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": parts["moments1"][name].to(p.device),
+                "exp_avg_sq": parts["moments2"][name].to(p.device),
+            }
+        return parts["average"], json.loads(texts["loss_average"])
+
+    def stored_description(self) -> dict[str, Any]:
+        """The description in training.safetensors, which is never older than model.json."""
+        _, texts = read_tensors(self.path / "training.safetensors")
+        return json.loads(texts["description"])
+
+
+def shapes(description: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    """The shapes of the architecture's tensors."""
+    return [tuple(tensor["shape"]) for tensor in description["architecture"]["tensors"]]
+
+
+def new_model(description: Mapping[str, Any]) -> GPT:
+    """A model as a description has it, with new weights."""
+    return GPT(Configuration.parse(description).model, shapes(description))
+
+
+def configured(configuration: Configuration) -> dict[str, Any]:
+    """The members `model` and `training` of a description; what is None is left out."""
+    parts = {"model": configuration.model, "training": configuration.training}
+    return {
+        name: {key: value for key, value in dataclasses.asdict(part).items() if value is not None}
+        for name, part in parts.items()
+    }
+
+
+def _require(model: GPT, tensors: Mapping[str, torch.Tensor], path: Optional[Path]) -> None:
+    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        raise ModelError(f"{path} lacks {missing[0]} and {len(missing) - 1} more: use the model.json that belongs to it")
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != expected.get(name):
+            raise ModelError(
+                f"in {path}, {name} has the shape {tuple(tensor.shape)}, and {expected.get(name)} is expected: use the "
+                "model.json that belongs to it"
+            )
+
+
+def _load(model: GPT, tensors: Mapping[str, torch.Tensor], path: Optional[Path]) -> None:
+    _require(model, tensors, path)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(tensors[name])
