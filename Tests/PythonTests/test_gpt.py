@@ -128,3 +128,54 @@ def test_schedules_are_those_of_the_command():
     training = Configuration.parse({"model": MODEL, "training": TRAINING}).training
     assert [training.rate(step) for step in (0, 1, 2, 12)] == pytest.approx([5e-4, 1e-3, 1e-3, 0])
     assert training.decay(0) == 0.1 and training.decay(10**9) == 0.9999
+
+
+def released_state(configuration, lengths):
+    """A state dictionary as the public release has it, of random numbers."""
+    width, tokens = configuration.width, 2 * len(lengths) + 4
+    state = {"decoder.pos_emb": torch.randn(1, tokens, width)}
+    state["scalar_embedder.frequencies"] = 2 ** torch.linspace(0, 14, steps=configuration.frequencies)
+    for i, length in enumerate(2 * lengths + 4 * [2 * configuration.frequencies + 1]):
+        state[f"decoder.input_parameter_projections.{i}.0.weight"] = torch.randn(width, length)
+    for i, length in enumerate(lengths):
+        state[f"decoder.output_parameter_projections.{i}.0.weight"] = torch.randn(length, width)
+    layers = {"ln1": None, "ln2": None, "attn.key": (width, width), "attn.query": (width, width),
+              "attn.value": (width, width), "attn.proj": (width, width), "mlp.0": (4 * width, width),
+              "mlp.2": (width, 4 * width)}  # fmt: skip
+    for block in range(configuration.layers):
+        for name, shape in layers.items():
+            state[f"decoder.blocks.{block}.{name}.weight"] = torch.randn(shape or (width,))
+            state[f"decoder.blocks.{block}.{name}.bias"] = torch.randn((shape or (width,))[:1])
+    for name in ("ln_in", "ln_f"):
+        for kind in ("weight", "bias"):
+            state[f"decoder.{name}.{kind}"] = torch.randn(width)
+    return state
+
+
+def test_released_models_convert(cartpole, tmp_path):
+    from checkpoint_corpus.gpt.released import configuration_of, convert
+
+    configuration = ModelConfiguration(width=24, layers=2, heads=3)
+    lengths = [1, 128, 32, 1024, 32, 32, 1]
+    state = released_state(configuration, lengths)
+    torch.save({"G_ema": state}, tmp_path / "released.pt")
+    command = [sys.executable, "-m", "checkpoint_corpus.gpt.released", tmp_path / "released.pt", "--corpus", cartpole,
+               "--out", tmp_path / "model", "--heads", "3"]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python")}
+    subprocess.run(list(map(str, command)), check=True, env=environment)
+    model, description = ModelDirectory(tmp_path / "model").load()
+    assert description["model"]["layers"] == 2 and description["model"]["heads"] == 3
+    assert torch.equal(model.blocks[1].qkv.weight[24:48], state["decoder.blocks.1.attn.key.weight"])
+    assert torch.equal(model.blocks[0].contraction.bias, state["decoder.blocks.0.mlp.2.bias"])
+    answer = run_corpus("prompt", tmp_path / "model", "--target", 20, "--count", 1, "--sampling-steps", 2, "--quiet")
+    assert "20" in answer
+
+    foreign = state | {"decoder.blocks.0.attn.bias": torch.zeros(1)}
+    with pytest.raises(ModelError, match=r"decoder\.blocks\.0\.attn\.bias is no weight"):
+        convert(foreign)
+    with pytest.raises(ModelError, match="lacks the key"):
+        convert({name: t for name, t in state.items() if name != "decoder.blocks.1.attn.key.weight"})
+    with pytest.raises(ModelError, match="not complete"):
+        configuration_of(convert({k: v for k, v in state.items() if k != "decoder.pos_emb"}), 3)
+    with pytest.raises(ModelError, match="other frequencies"):
+        convert(state | {"scalar_embedder.frequencies": torch.ones(128)})

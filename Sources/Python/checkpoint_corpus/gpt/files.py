@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import struct
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Union
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ class ModelDirectory:
         description = self.description()
         model = new_model(description)
         tensors, _ = read_tensors(self.path / "model.safetensors")
-        _load(model, tensors, self.path / "model.safetensors")
+        put_weights(model, tensors, self.path / "model.safetensors")
         return model.eval(), description
 
     def save(
@@ -158,7 +158,7 @@ class ModelDirectory:
             parts.setdefault(part, {})[rest] = tensor
         for part in ("weights", "moments1", "moments2", "average"):
             _require(model, parts.get(part, {}), path)
-        _load(model, parts["weights"], path)
+        put_weights(model, parts["weights"], path)
         step = json.loads(texts["description"])["step"]
         for name, p in model.named_parameters():
             optimizer.state[p] = {
@@ -193,7 +193,7 @@ def configured(configuration: Configuration) -> dict[str, Any]:
     }
 
 
-def _require(model: GPT, tensors: Mapping[str, torch.Tensor], path: Optional[Path]) -> None:
+def _require(model: GPT, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
     missing = [name for name in expected if name not in tensors]
     if missing:
@@ -206,7 +206,12 @@ def _require(model: GPT, tensors: Mapping[str, torch.Tensor], path: Optional[Pat
             )
 
 
-def _load(model: GPT, tensors: Mapping[str, torch.Tensor], path: Optional[Path]) -> None:
+def put_weights(model: GPT, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Copies weights into a model.
+
+    Raises:
+        ModelError: naming `path`, where some are missing, foreign or of another shape.
+    """
     _require(model, tensors, path)
     with torch.no_grad():
         for name, p in model.named_parameters():
