@@ -8,7 +8,6 @@ tests. --speed times updates on made-up pairs.
 import argparse
 import json
 import pathlib
-import struct
 import sys
 import time
 
@@ -17,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "Sources" / "Python" / "checkpoint_corpus"))
 from gpt import GPT, Configuration, Diffusion, ModelConfiguration  # noqa: E402  (needs no native library)
+from gpt.files import read_tensors, write_tensors  # noqa: E402
 
 SHAPES = {
     "cartpole": [[1], [32, 4], [32], [32, 32], [32], [1, 32], [1]],
@@ -26,42 +26,8 @@ SHAPES = {
 CHUNKS = {"cartpole": None, "mnist": 1000, "cifar10": 576}
 
 
-def read(path):
-    """The tensors and texts of a safetensors file."""
-    data = pathlib.Path(path).read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    texts = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        first, last = (8 + length + offset for offset in entry["data_offsets"])
-        values = np.frombuffer(data[first:last], "<f4").reshape(entry["shape"])
-        tensors[name] = torch.from_numpy(values.copy())
-    return tensors, texts
-
-
-def write(path, tensors):
-    header, data = {}, b""
-    for name, tensor in tensors.items():
-        values = tensor.float().contiguous().numpy().tobytes()
-        offsets = [len(data), len(data) + len(values)]
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": offsets}
-        data += values
-    text = json.dumps(header).encode()
-    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
-
-
-def groups(model, decay):
-    """Weight decay is for the weights of linear layers alone."""
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
-    return [
-        {"params": [p for p in model.parameters() if id(p) in linear], "weight_decay": decay},
-        {"params": [p for p in model.parameters() if id(p) not in linear], "weight_decay": 0.0},
-    ]
-
-
 def check(path, dtype, golden):
-    tensors, texts = read(path)
+    tensors, texts = read_tensors(path)
     configuration = Configuration.parse(json.loads(texts["configuration"]))
     training = configuration.training
     model = GPT(configuration.model, json.loads(texts["shapes"]))
@@ -69,7 +35,7 @@ def check(path, dtype, golden):
     model.to(dtype)
     diffusion = Diffusion(configuration.model)
     optimizer = torch.optim.AdamW(
-        groups(model, training.weight_decay), lr=0, betas=(training.beta1, training.beta2)
+        model.groups(training.weight_decay), lr=0, betas=(training.beta1, training.beta2)
     )
     average = {k: v.clone() for k, v in model.state_dict().items()}
     losses = []
@@ -95,7 +61,7 @@ def check(path, dtype, golden):
                 average[name].lerp_(value, 1 - training.decay(step))
         losses.append(loss.item())
     if golden:
-        write(golden, first | {"losses": torch.tensor(losses)})
+        write_tensors(golden, first | {"losses": torch.tensor(losses)}, {})
     name = max(worst, key=worst.get)
     print(f"gradient: worst of {len(worst)} tensors {name}: {worst[name]:.1e} of its norm")
     ours = tensors["losses"].numpy().astype(np.float64)
@@ -118,7 +84,7 @@ def speed(options):
     start, target = torch.randn(options.batch, size), torch.randn(options.batch, size)
     metrics = torch.rand(2, options.batch)
     batch = {"start": start, "target": target, "start_metric": metrics[0], "target_metric": metrics[1]}
-    optimizer = torch.optim.AdamW(groups(model, 0.1), lr=1e-3, fused=True)
+    optimizer = torch.optim.AdamW(model.groups(0.1), lr=1e-3, fused=True)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
     )

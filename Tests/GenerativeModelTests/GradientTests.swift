@@ -63,7 +63,7 @@ import Testing
     let length = Int(data[0..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) })
     let header = try #require(
       try JSONSerialization.jsonObject(with: data[8..<(8 + length)]) as? [String: [String: Any]])
-    return try header.mapValues { entry in
+    return try header.filter { $0.key != "__metadata__" }.mapValues { entry in
       let offsets = try #require(entry["data_offsets"] as? [Int])
       return data[(8 + length + offsets[0])..<(8 + length + offsets[1])].withUnsafeBytes { bytes in
         stride(from: 0, to: bytes.count, by: 4).map {

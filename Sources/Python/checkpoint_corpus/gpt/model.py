@@ -92,3 +92,10 @@ class GPT(nn.Module):
             x = block(x)
         x = self.final_norm(x[:, : len(self.decoders)])
         return start + torch.cat([decode(x[:, i]) for i, decode in enumerate(self.decoders)], 1)
+
+    def groups(self, weight_decay: float) -> list[dict]:
+        """What an optimizer takes: only the weights of linear layers decay."""
+        linear = {id(module.weight) for module in self.modules() if isinstance(module, nn.Linear)}
+        decaying = [p for p in self.parameters() if id(p) in linear]
+        others = [p for p in self.parameters() if id(p) not in linear]
+        return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

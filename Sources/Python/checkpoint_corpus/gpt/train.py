@@ -59,11 +59,9 @@ class Trainer:
         torch.manual_seed(training.seed)
         self.model = new_model(description).to(device)
         self.diffusion = Diffusion(configuration.model).to(device)
-        linear = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Linear)}
-        decayed = [p for p in self.model.parameters() if id(p) in linear]
-        others = [p for p in self.model.parameters() if id(p) not in linear]
-        groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(training.beta1, training.beta2), fused=True)
+        self.optimizer = torch.optim.AdamW(
+            self.model.groups(training.weight_decay), lr=0.0, betas=(training.beta1, training.beta2), fused=True
+        )
         self.average = AveragedModel(
             self.model,
             multi_avg_fn=lambda averages, current, _: torch._foreach_lerp_(
