@@ -53,7 +53,7 @@ public enum Preset: String, CaseIterable, Sendable {
       model.chunk = ["mnist": 1000, "cifar10": 576, "cartpole": nil][task] ?? 1000
       model.stepScale = 1e-3
       model.metricScale = metric == Metric.trainReturn.name ? 2e-3 : metric.hasSuffix("_error") ? 1e-2 : 1
-      var training = TrainingConfiguration(batch: 128, learningRate: 1e-3, warmup: 100, steps: 4000)
+      var training = TrainingConfiguration(batch: 64, learningRate: 1e-3, warmup: 100, steps: 8000)
       training.gradientClip = 1
       training.averageDecay = 0.999
       training.augmentation = "canonical"
