@@ -105,7 +105,7 @@ struct PromptCommand: ParsableCommand {
       guard parts.count == 2, let run = Int64(parts[0]), let step = Int(parts[1]) else {
         throw ValidationError("--start is random, or a checkpoint as RUN:STEP, and not \"\(text)\"")
       }
-      starts.append(try Start(run: run, step: step, of: model.reader(description)))
+      starts.append(try model.reader(description).start(run: run, step: step))
     }
     return starts
   }

@@ -2,6 +2,7 @@ public import ArgumentParser
 import Corpus
 import Foundation
 public import GenerativeModel
+import PairStream
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -130,7 +131,7 @@ struct Train: ParsableCommand {
     } else {
       settings = preset.configuration(
         task: corpus.manifest.task, metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
-        itemsPerEpoch: corpus.manifest.task == "cartpole" ? 806_400 : 100_800)
+        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task))
     }
     if let steps { settings.training.steps = steps }
     if let augment { settings.training.augmentation = augment }

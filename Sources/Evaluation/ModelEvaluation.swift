@@ -133,7 +133,7 @@ public struct Examination: Sendable {
         start.metric + (bestPrompt - start.metric) * Float($0) / Float(max(1, prompts - 1))
       }
     }
-    var networks = try draw(
+    let networks = try draw(
       zip(starts, targets).flatMap { start, targets in
         targets.map { Prompt(start: start.parameters, startMetric: start.metric, targetMetric: $0) }
       }, 0, cancellation, progress)
@@ -147,8 +147,7 @@ public struct Examination: Sendable {
       let again = zip(current, metrics).map {
         Prompt(start: $0, startMetric: $1.isFinite ? $1 : 0, targetMetric: bestPrompt)
       }
-      networks = try draw(again, recursion, cancellation, progress)
-      current = networks
+      current = try draw(again, recursion, cancellation, progress)
       metrics = try judge.measure(current, cancellation: cancellation)
       recursive.append(ModelEvaluation.Quartiles(metrics, goal: goal).median)
     }

@@ -1,4 +1,5 @@
 public import Corpus
+import PairStream
 
 /// The shape of a G.pt and of its diffusion (reference-system.md, section 6): what a model file is unreadable without.
 public struct ModelConfiguration: Hashable, Sendable, Codable {
@@ -111,8 +112,8 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
     try require(
       (0..<1).contains(averageDecay), "average_decay is \(averageDecay)", "make it at least 0 and below 1")
     try require(
-      ["none", "permute", "canonical"].contains(augmentation), "augmentation is \(augmentation)",
-      "make it none, permute or canonical")
+      PairStreamOptions.Augmentation(rawValue: augmentation) != nil, "augmentation is \(augmentation)",
+      "make it one of " + PairStreamOptions.Augmentation.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
   /// The rate of update `step`, counted from 0.

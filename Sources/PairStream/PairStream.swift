@@ -157,7 +157,7 @@ public final class PairStream: Sendable {
   }
 
   /// The published numbers of items in an epoch.
-  private static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
+  package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
 
   private static func sampler(
     _ table: RunTable, _ options: PairStreamOptions, _ directory: CorpusDirectory

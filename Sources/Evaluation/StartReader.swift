@@ -2,15 +2,6 @@ public import Corpus
 public import GenerativeModel
 import MetricIndex
 
-extension Start {
-  /// A checkpoint of a corpus.
-  ///
-  /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not.
-  public init(run: Int64, step: Int, of reader: StartReader) throws(CorpusError) {
-    self = try reader.start(run: run, step: step)
-  }
-}
-
 /// Reads starts out of the corpus that a model was trained on, or another of the same task.
 public struct StartReader: Sendable {
   private let reader: CorpusReader
@@ -35,17 +26,22 @@ public struct StartReader: Sendable {
     reader = CorpusReader(try IndexReader(opening: corpus))
   }
 
-  func start(run: Int64, step: Int) throws(CorpusError) -> Start {
-    let stored = try reader.run(run)
-    guard stored.iterations.indices.contains(step) else {
+  /// A checkpoint of the corpus.
+  ///
+  /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not.
+  public func start(run: Int64, step: Int) throws(CorpusError) -> Start {
+    let (iterations, metrics) = try reader.metrics(of: run)
+    guard iterations.indices.contains(step) else {
       throw CorpusError(
         .invalidArgument, "run \(run) has no step \(step)",
-        remedy: "ask for a step from 0 to \(stored.iterations.count - 1)")
+        remedy: "ask for a step from 0 to \(iterations.count - 1)")
     }
-    let count = stored.parameters.count / stored.iterations.count
-    return Start(
-      run: run, step: step, parameters: Array(stored.parameters[(step * count)..<((step + 1) * count)]),
-      metric: stored.metrics[place][step])
+    var parameters = [Float](
+      repeating: 0, count: reader.directory.manifest.architecture.parameterCount)
+    try parameters.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+      try reader.read(run, steps: step..<(step + 1), into: buffer)
+    }
+    return Start(run: run, step: step, parameters: parameters, metric: metrics[place][step])
   }
 
   /// The first checkpoints of some runs, spread evenly over those of a split.
