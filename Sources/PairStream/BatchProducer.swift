@@ -125,13 +125,10 @@ final class BatchProducer: @unchecked Sendable {
     while let slice = takeSlice() {
       var replaced = 0
       var failure: CorpusError?
-      for item in slice.items where failure == nil {
-        do throws(CorpusError) {
-          replaced += try loader.load(
-            slice.work.batch.firstItem + item, of: slice.work.epoch, to: item, in: slice.work.batch.writable)
-        } catch {
-          failure = error
-        }
+      do throws(CorpusError) {
+        replaced = try loader.load(slice.items, of: slice.work.batch, in: slice.work.epoch)
+      } catch {
+        failure = error
       }
       finish(slice, replaced: replaced, failure: failure, statistics: loader.takeStatistics())
     }

@@ -1,3 +1,4 @@
+internal import CKernels
 import Corpus
 import Glibc
 import MetricIndex
@@ -50,35 +51,82 @@ struct PairLoader: ~Copyable {
     return statistics
   }
 
-  /// Loads the item at a place of an epoch into a place of a batch.
+  /// Loads items into a batch.
   ///
-  /// - Returns: how many damaged items were tried before the one that is now there.
-  mutating func load(_ place: Int, of epoch: Epoch, to item: Int, in batch: BatchMemory) throws(CorpusError)
-    -> Int
-  {
-    var draw = epoch.draw(place)
+  /// - Returns: how many damaged items were tried before those that are now there.
+  mutating func load(_ items: Range<Int>, of batch: PairBatch, in epoch: Epoch) throws(CorpusError) -> Int {
+    var replaced = 0
+    var ahead: Located?
+    for item in items {
+      let place = batch.firstItem + item
+      let here = ahead
+      // What is wrong with the next item is told when its turn comes.
+      ahead = item + 1 < items.upperBound ? try? locate(epoch.draw(place + 1)) : nil
+      if let ahead { fetch(ahead) }
+      replaced += try load(here, place, of: epoch, to: item, in: batch.writable)
+    }
+    return replaced
+  }
+
+  /// An item, and where its run lies.
+  private struct Located {
+    let draw: PairDraw
+    let shard: MappedShard
+    let stored: MappedShard.Place
+
+    var rows: (start: Int, target: Int) {
+      (stored.firstRow + Int(draw.start), stored.firstRow + Int(draw.target))
+    }
+  }
+
+  private mutating func locate(_ draw: PairDraw) throws(CorpusError) -> Located {
+    let (shard, stored) = try find(draw.run)
+    return Located(draw: draw, shard: shard, stored: stored)
+  }
+
+  /// Asks far memory for an item: it takes longer to answer than the processor takes over the item before.
+  private func fetch(_ item: Located) {
+    for (step, row) in [(item.draw.start, item.rows.start), (item.draw.target, item.rows.target)] {
+      var bytes = item.shard.beginning(ofRow: row)
+      if let run = context.cache?.find(item.draw.run) {
+        let count = context.parameterCount
+        bytes = UnsafeRawBufferPointer(
+          start: run + Int(step) * count, count: count * MemoryLayout<Float>.stride)
+      }
+      if let base = bytes.baseAddress { ck_fetch(base, min(bytes.count, Self.fetchBytes)) }
+    }
+  }
+
+  /// What the nearer memory holds beside the item in work.
+  private static let fetchBytes = 32_768
+
+  private mutating func load(
+    _ located: Located?, _ place: Int, of epoch: Epoch, to item: Int, in batch: BatchMemory
+  ) throws(CorpusError) -> Int {
+    var located = located
+    var draw = located?.draw ?? epoch.draw(place)
     var attempts = 0
     while true {
       do throws(CorpusError) {
-        try load(draw, place, epoch, to: item, in: batch)
+        let found = if let located { located } else { try locate(draw) }
+        try load(found, place, epoch, to: item, in: batch)
         statistics.items += 1
         return attempts
       } catch  where context.options.onDamage == .skip && error.code == .damagedShard {
         guard let other = epoch.replacement(of: place, attempt: attempts) else { throw error }
         draw = other
+        located = nil
         attempts += 1
       }
     }
   }
 
   private mutating func load(
-    _ draw: PairDraw, _ place: Int, _ epoch: Epoch, to item: Int, in batch: BatchMemory
+    _ located: Located, _ place: Int, _ epoch: Epoch, to item: Int, in batch: BatchMemory
   ) throws(CorpusError) {
     let began = now()
-    let (shard, stored) = try find(draw.run)
-    let rows = (stored.firstRow + Int(draw.start), stored.firstRow + Int(draw.target))
     let isPair = context.options.item == .pairs
-    let (start, target) = try values(draw, rows, isPair, shard, stored)
+    let (start, target) = try values(located, isPair)
     let decoded = now()
     let count = context.parameterCount
     switch context.options.augmentation {
@@ -93,25 +141,26 @@ struct PairLoader: ~Copyable {
     if isPair, let targets = batch.target {
       context.permuter.copy(applied, from: target, to: targets + item * count)
     }
-    batch.startMetric[item] = shard.metric(row: rows.0)
-    batch.targetMetric[item] = shard.metric(row: rows.1)
-    batch.run[item] = context.sampler.table.rows[draw.run].run
-    batch.startStep[item] = draw.start
-    batch.targetStep[item] = draw.target
+    batch.startMetric[item] = located.shard.metric(row: located.rows.start)
+    batch.targetMetric[item] = located.shard.metric(row: located.rows.target)
+    batch.run[item] = context.sampler.table.rows[located.draw.run].run
+    batch.startStep[item] = located.draw.start
+    batch.targetStep[item] = located.draw.target
     statistics.decoding += decoded - began
     statistics.permuting += now() - decoded
   }
 
   /// Where the parameters of an item are: in the cache, in the file itself, or decoded in the scratch memory.
   private mutating func values(
-    _ draw: PairDraw, _ rows: (Int, Int), _ isPair: Bool, _ shard: MappedShard, _ stored: MappedShard.Place
+    _ item: Located, _ isPair: Bool
   ) throws(CorpusError) -> (start: UnsafePointer<Float>, target: UnsafePointer<Float>) {
     let count = context.parameterCount
-    if let start = shard.rawValues(row: rows.0), let target = shard.rawValues(row: rows.1) {
+    let (draw, shard, rows) = (item.draw, item.shard, item.rows)
+    if let start = shard.rawValues(row: rows.start), let target = shard.rawValues(row: rows.target) {
       return (start, target)
     }
     if let cache = context.cache {
-      if cache.find(draw.run) == nil { try fill(cache, draw.run, shard, stored) }
+      if cache.find(draw.run) == nil { try fill(cache, draw.run, shard, item.stored) }
       if let run = cache.find(draw.run) {
         statistics.cached += 1
         return (run + Int(draw.start) * count, run + Int(draw.target) * count)
@@ -122,7 +171,7 @@ struct PairLoader: ~Copyable {
     if isPair {
       try decoder.decoder.decode(rows: rows, of: shard, into: (first, second))
     } else {
-      try decoder.decoder.decode(row: rows.0, of: shard, into: first)
+      try decoder.decoder.decode(row: rows.start, of: shard, into: first)
     }
     return (UnsafePointer(first), UnsafePointer(isPair ? second : first))
   }

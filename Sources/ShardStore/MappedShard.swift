@@ -56,7 +56,20 @@ public final class MappedShard: Sendable {
     return Int(first.offset)..<max(Int(last.offset) + last.bytes, Int(first.offset) + 1)
   }
 
-  /// Calls `body` with the P floats of a row where they lie in the file as they are.
+  /// What reading a row begins with: its floats, or the directory of its chunk.
+  public func beginning(ofRow row: Int) -> UnsafeRawBufferPointer {
+    let chunk = chunk(ofRow: row)
+    guard header.codec == .raw else {
+      return UnsafeRawBufferPointer(rebasing: chunk.prefix(Self.directoryBytes))
+    }
+    let size = header.parameterCount * MemoryLayout<Float>.stride
+    return UnsafeRawBufferPointer(rebasing: chunk.dropFirst(row % header.rowsPerChunk * size).prefix(size))
+  }
+
+  /// About as many as the codes and the directory of a small chunk take.
+  private static let directoryBytes = 1024
+
+  /// The P floats of a row where they lie in the file as they are.
   ///
   /// - Returns: nil for a codec that has to decode them.
   public func rawValues(row: Int) -> UnsafePointer<Float>? {

@@ -32,6 +32,16 @@ import Testing
     #expect([0, 2].allSatisfy { (layout.codeBytes($0) > 0) == (parameters >= 4096) })
   }
 
+  @Test(
+    "The frame that others are built from is raw where frames are small and many, and coded elsewhere",
+    arguments: [(16, 4095, Layout.Kind.raw), (15, 4095, .alone), (16, 4096, .alone), (32, 1250, .raw)])
+  func middle(count: Int, parameters: Int, expected: Layout.Kind) throws {
+    var generator = SeededGenerator(seed: 24)
+    let layout = try expectRoundTrip(generator.walk(frames: count, parameters: parameters, step: 1e-3))
+    let parentless = (0..<count).filter { layout.parent($0) == Layout.none }
+    #expect(parentless.map { layout.kind($0) } == [expected])
+  }
+
   /// A frame whose differences from 1 have as many bits as it says: symbols, and how often each.
   private func frames(_ counts: [(symbol: Int, count: Int)], _ generator: inout SeededGenerator) -> [[UInt32]]
   {

@@ -248,6 +248,11 @@ typedef struct ck_kernels {
   const ck_transformer *transformer;
 } ck_kernels;
 
+/* Asks far memory for the bytes, without waiting. */
+static inline void ck_fetch(const void *from, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)from + at, 0, 2);
+}
+
 /* The table of this name; NULL for an unknown name and for a path that this processor lacks. */
 const ck_kernels *_Nullable ck_kernels_named(const char *name);
 
