@@ -50,6 +50,7 @@ let package = Package(
           ], .when(platforms: [.linux]))
       ]),
     .target(name: "CLinux", cSettings: c),
+    .target(name: "CPeak", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
     .target(name: "VectorKernels", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
     .target(name: "Datasets", dependencies: ["Corpus", "CZlib"], swiftSettings: swift),
@@ -111,8 +112,8 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream", "VectorKernels",
-        "GenerativeModel",
+        "Corpus", "CPeak", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
+        "VectorKernels", "GenerativeModel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),

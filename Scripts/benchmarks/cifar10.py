@@ -1,4 +1,5 @@
 """CIFAR-10 runs of this package and of cifar10_pytorch.py, turn by turn on one core: seconds, and what they end at.
+Before them, how near the kernels come to the core's peak.
 
 Each turn makes one run in a process of its own on either side; reading the images does not count, nor does storing
 the checkpoints, on either side. `swift build -c release` makes the program `Benchmarks`.
@@ -28,6 +29,8 @@ def main():
     parser.add_argument("--benchmarks", default=".build/release/Benchmarks", help="the program")
     options = parser.parse_args()
     script = pathlib.Path(__file__).with_name("cifar10_pytorch.py")
+    kernels = [options.benchmarks, "cifar10-kernels", "--datasets", options.datasets]
+    print(subprocess.run(kernels, check=True, capture_output=True, text=True).stdout, end="", flush=True)
     mine, peers = [], []
     for seed in range(options.seeds):
         shared = ["--seed", str(seed), "--epochs", str(options.epochs), "--datasets", options.datasets]

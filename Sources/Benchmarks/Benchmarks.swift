@@ -10,8 +10,8 @@ struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "corpus-benchmarks",
     subcommands: [
-      Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Parity.self,
-      GPTParity.self, GPTSpeed.self,
+      Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Kernels.self,
+      CIFAR10Parity.self, GPTParity.self, GPTSpeed.self,
     ])
 }
 

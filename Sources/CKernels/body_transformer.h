@@ -40,7 +40,8 @@ INLINE float greatest_lane(vf x) {
 
 static void transformer_norm(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
                              const float *positions, size_t period, float *y, float *statistics) {
-  for (size_t r = 0; r < rows; r++, x += width, y += width) {
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, x += row, y += row) {
     vf total = splat(0), squares = splat(0);
     EACH_VECTOR(i, width) total += load_part(x + i, width - i);
     float mean = sum(total) / (float)width;
@@ -65,7 +66,8 @@ static void transformer_norm(size_t rows, size_t width, const float *x, const fl
 static void transformer_norm_gradient(size_t rows, size_t width, const float *x, const float *gain,
                                       const float *statistics, const float *dy, const float *base, float *dx,
                                       float *gain_gradient, float *bias_gradient) {
-  for (size_t r = 0; r < rows; r++, x += width, dy += width, dx += width) {
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, x += row, dy += row, dx += row) {
     float mean = statistics[2 * r], factor = statistics[2 * r + 1];
     vf total = splat(0), products = splat(0);
     EACH_VECTOR(i, width) {
@@ -83,7 +85,7 @@ static void transformer_norm_gradient(size_t rows, size_t width, const float *x,
       vf normal = (load_part(x + i, n) - mean) * factor;
       vf g = load_part(dy + i, n) * load_part(gain + i, n) - mean_gradient;
       g = fma_(normal, splat(-mean_product), g) * factor;
-      if (base) g += load_part(base + r * width + i, n);
+      if (base) g += load_part(base + r * row + i, n);
       store_part(dx + i, g, n);
     }
   }
@@ -106,7 +108,8 @@ INLINE vf normal_distribution(vf x, vf *density) {
 }
 
 static void transformer_gelu(size_t rows, size_t width, const float *bias, float *y, float *z) {
-  for (size_t r = 0; r < rows; r++, y += width, z += width)
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, y += row, z += row)
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       vf density, v = load_part(y + i, n) + load_part(bias + i, n);
@@ -118,7 +121,8 @@ static void transformer_gelu(size_t rows, size_t width, const float *bias, float
 
 static void transformer_gelu_gradient(size_t rows, size_t width, const float *slopes, float *dz,
                                       float *bias_gradient) {
-  for (size_t r = 0; r < rows; r++, slopes += width, dz += width)
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, slopes += row, dz += row)
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       vf g = load_part(dz + i, n) * load_part(slopes + i, n);
@@ -129,7 +133,8 @@ static void transformer_gelu_gradient(size_t rows, size_t width, const float *sl
 
 static void transformer_residual(size_t rows, size_t width, const float *x, const float *y, const float *bias,
                                  float *out) {
-  for (size_t r = 0; r < rows; r++, x += width, y += width, out += width)
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, x += row, y += row, out += row)
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       store_part(out + i, load_part(x + i, n) + (load_part(y + i, n) + load_part(bias + i, n)), n);
@@ -137,7 +142,8 @@ static void transformer_residual(size_t rows, size_t width, const float *x, cons
 }
 
 static void transformer_column_sums(size_t rows, size_t width, size_t period, const float *x, float *sums) {
-  for (size_t r = 0; r < rows; r++, x += width) {
+  size_t row = ck_row(width);
+  for (size_t r = 0; r < rows; r++, x += row) {
     float *to = sums + r % period * width;
     EACH_VECTOR(i, width) store_part(to + i, load_part(to + i, width - i) + load_part(x + i, width - i), width - i);
   }
@@ -203,39 +209,40 @@ INLINE size_t whole_vectors(size_t count) { return (count + CK_LANES - 1) / CK_L
 
 static void transformer_attention(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias,
                                   float *qkv, float *probabilities, float *out, float *scratch) {
-  size_t width = heads * depth, wide = 3 * width, across = whole_vectors(tokens), deep = whole_vectors(depth);
+  size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
+  size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *result = near + tokens * deep;
-  for (size_t e = 0; e < examples; e++, qkv += tokens * wide, out += tokens * width) {
+  for (size_t e = 0; e < examples; e++, qkv += tokens * row, out += tokens * out_row) {
     for (size_t t = 0; t < tokens; t++)
       EACH_VECTOR(i, wide) {
-        float *p = qkv + t * wide + i;
+        float *p = qkv + t * row + i;
         store_part(p, load_part(p, wide - i) + load_part(bias + i, wide - i), wide - i);
       }
     for (size_t h = 0; h < heads; h++, probabilities += tokens * across) {
       const float *q = qkv + h * depth;
-      turn_head(tokens, depth, wide, q + width, across, turned);
-      small_product(tokens, depth, across, q, wide, 1, turned, across, probabilities, across);
+      turn_head(tokens, depth, row, q + width, across, turned);
+      small_product(tokens, depth, across, q, row, 1, turned, across, probabilities, across);
       for (size_t t = 0; t < tokens; t++) {
-        float *row = probabilities + t * across;
+        float *shares = probabilities + t * across;
         vf most = splat(-__builtin_inff()), total = splat(0);
         EACH_VECTOR(i, tokens) {
-          vf x = first_lanes(load_any(row + i) * scale, tokens - i, -__builtin_inff());
-          store_any(row + i, x);
+          vf x = first_lanes(load_any(shares + i) * scale, tokens - i, -__builtin_inff());
+          store_any(shares + i, x);
           most = x > most ? x : most;
         }
         float greatest = greatest_lane(most);
         EACH_VECTOR(i, tokens) {
-          vf x = exp_(load_any(row + i) - greatest);
-          store_any(row + i, x);
+          vf x = exp_(load_any(shares + i) - greatest);
+          store_any(shares + i, x);
           total += x;
         }
         float factor = 1 / sum(total);
-        EACH_VECTOR(i, tokens) store_any(row + i, load_any(row + i) * factor);
+        EACH_VECTOR(i, tokens) store_any(shares + i, load_any(shares + i) * factor);
       }
-      gather_head(tokens, depth, wide, 1, q + 2 * width, deep, near);
+      gather_head(tokens, depth, row, 1, q + 2 * width, deep, near);
       small_product(tokens, tokens, deep, probabilities, across, 1, near, deep, result, deep);
-      scatter_head(tokens, depth, width, 1, result, deep, out + h * depth);
+      scatter_head(tokens, depth, out_row, 1, result, deep, out + h * depth);
     }
   }
 }
@@ -243,17 +250,18 @@ static void transformer_attention(size_t examples, size_t tokens, size_t heads, 
 static void transformer_attention_gradient(size_t examples, size_t tokens, size_t heads, size_t depth,
                                            const float *qkv, const float *probabilities, const float *dout,
                                            float *dqkv, float *bias_gradient, float *scratch) {
-  size_t width = heads * depth, wide = 3 * width, across = whole_vectors(tokens), deep = whole_vectors(depth);
+  size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
+  size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *slopes = near + tokens * deep;
   float *result = slopes + tokens * across;
   float *all = dqkv;
-  for (size_t e = 0; e < examples; e++, qkv += tokens * wide, dqkv += tokens * wide, dout += tokens * width)
+  for (size_t e = 0; e < examples; e++, qkv += tokens * row, dqkv += tokens * row, dout += tokens * out_row)
     for (size_t h = 0; h < heads; h++, probabilities += tokens * across) {
       const float *q = qkv + h * depth, *d = dout + h * depth;
       float *dq = dqkv + h * depth;
-      turn_head(tokens, depth, wide, q + 2 * width, across, turned);
-      small_product(tokens, depth, across, d, width, 1, turned, across, slopes, across);
+      turn_head(tokens, depth, row, q + 2 * width, across, turned);
+      small_product(tokens, depth, across, d, out_row, 1, turned, across, slopes, across);
       for (size_t t = 0; t < tokens; t++) {
         const float *p = probabilities + t * across;
         float *s = slopes + t * across;
@@ -262,15 +270,15 @@ static void transformer_attention_gradient(size_t examples, size_t tokens, size_
         float mean = sum(total);
         EACH_VECTOR(i, tokens) store_any(s + i, load_any(p + i) * (load_any(s + i) - mean));
       }
-      gather_head(tokens, depth, wide, 1, q + width, deep, near);
+      gather_head(tokens, depth, row, 1, q + width, deep, near);
       small_product(tokens, tokens, deep, slopes, across, 1, near, deep, result, deep);
-      scatter_head(tokens, depth, wide, scale, result, deep, dq);
-      gather_head(tokens, depth, wide, 1, q, deep, near);
+      scatter_head(tokens, depth, row, scale, result, deep, dq);
+      gather_head(tokens, depth, row, 1, q, deep, near);
       small_product(tokens, tokens, deep, slopes, 1, across, near, deep, result, deep);
-      scatter_head(tokens, depth, wide, scale, result, deep, dq + width);
-      gather_head(tokens, depth, width, 1, d, deep, near);
+      scatter_head(tokens, depth, row, scale, result, deep, dq + width);
+      gather_head(tokens, depth, out_row, 1, d, deep, near);
       small_product(tokens, tokens, deep, probabilities, 1, across, near, deep, result, deep);
-      scatter_head(tokens, depth, wide, 1, result, deep, dq + 2 * width);
+      scatter_head(tokens, depth, row, 1, result, deep, dq + 2 * width);
     }
   transformer_column_sums(examples * tokens, wide, 1, all, bias_gradient);
 }

@@ -45,31 +45,38 @@ final class Activations {
     func matrix(_ rows: Int, _ columns: Int) -> Matrix {
       Matrix(floats(rows * columns), rows: rows, columns: columns)
     }
+    /// Of tokens.
+    func matrix(ofTokens columns: Int) -> Matrix {
+      Matrix(floats(rows * ck_row(columns)), rows: rows, columns: columns, stride: ck_row(columns))
+    }
     let (rows, width, length) = (examples * shape.tokens.count, shape.width, shape.parameterCount)
     func gradient(_ rows: Int, _ columns: Int) -> Matrix? { keepsGradients ? matrix(rows, columns) : nil }
+    func gradient(ofTokens columns: Int) -> Matrix? { keepsGradients ? matrix(ofTokens: columns) : nil }
     noised = matrix(examples, length)
     start = matrix(examples, length)
     prediction = matrix(examples, length)
     scalars = matrix(examples, TokenLayout.scalars * shape.configuration.scalarCount)
-    encoded = matrix(rows, width)
-    input = matrix(rows, width)
+    encoded = matrix(ofTokens: width)
+    input = matrix(ofTokens: width)
     encoderStatistics = floats(2 * rows)
     finalStatistics = floats(2 * rows)
-    final = matrix(rows, width)
-    passing = matrix(rows, width)
+    final = matrix(ofTokens: width)
+    passing = matrix(ofTokens: width)
     attentionScratch = matrix(
       (examples + TransformerShape.group - 1) / TransformerShape.group, shape.attentionScratch)
     predictionGradient = gradient(examples, length)
-    encodedGradient = gradient(rows, width)
-    finalGradient = gradient(rows, width)
+    encodedGradient = gradient(ofTokens: width)
+    finalGradient = gradient(ofTokens: width)
     func block() -> Block {
       Block(
-        norm1: matrix(rows, width), qkv: matrix(rows, 3 * width), attention: matrix(rows, width),
-        middle: matrix(rows, width), norm2: matrix(rows, width), expanded: matrix(rows, 4 * width),
-        activated: matrix(rows, 4 * width), output: matrix(rows, width), statistics1: floats(2 * rows),
+        norm1: matrix(ofTokens: width), qkv: matrix(ofTokens: 3 * width), attention: matrix(ofTokens: width),
+        middle: matrix(ofTokens: width), norm2: matrix(ofTokens: width),
+        expanded: matrix(ofTokens: 4 * width),
+        activated: matrix(ofTokens: 4 * width), output: matrix(ofTokens: width),
+        statistics1: floats(2 * rows),
         statistics2: floats(2 * rows), probabilities: floats(examples * shape.probabilities),
-        qkvGradient: gradient(rows, 3 * width), middleGradient: gradient(rows, width),
-        expandedGradient: gradient(rows, 4 * width), outputGradient: gradient(rows, width))
+        qkvGradient: gradient(ofTokens: 3 * width), middleGradient: gradient(ofTokens: width),
+        expandedGradient: gradient(ofTokens: 4 * width), outputGradient: gradient(ofTokens: width))
     }
     if keepsGradients {
       blocks = (0..<shape.configuration.layers).map { _ in block() }
@@ -85,14 +92,16 @@ final class Activations {
 
   /// The floats that it takes.
   static func plan(_ shape: TransformerShape, examples: Int, keepsGradients: Bool) -> Int {
-    let (rows, width, length) = (examples * shape.tokens.count, shape.width, shape.parameterCount)
+    let (rows, length) = (examples * shape.tokens.count, shape.parameterCount)
+    let (width, triple, inner) = (ck_row(shape.width), ck_row(3 * shape.width), ck_row(4 * shape.width))
     let slack = 16 * 32
     let groups = (examples + TransformerShape.group - 1) / TransformerShape.group
     let shared =
       examples * ((keepsGradients ? 4 : 3) * length + TokenLayout.scalars * shape.configuration.scalarCount)
       + rows * ((keepsGradients ? 6 : 4) * width + 4) + groups * shape.attentionScratch + slack
-    let block =
-      rows * ((keepsGradients ? 25 : 16) * width + 4) + examples * shape.probabilities + slack
+    let values = 5 * width + triple + 2 * inner
+    let gradients = keepsGradients ? 2 * width + triple + inner : 0
+    let block = rows * (values + gradients + 4) + examples * shape.probabilities + slack
     return shared + (keepsGradients ? shape.configuration.layers : 2) * block
   }
 }

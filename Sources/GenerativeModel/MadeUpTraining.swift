@@ -36,12 +36,13 @@ package final class MadeUpTraining {
     fill.random_uniform(training.seed, 4, 0, items, targetMetric.base)
     // No weight is 0 or 1, as some are at the beginning of a training: that would hide mistakes.
     for (number, tensor) in shape.weights.tensors.enumerated() {
-      fill.random_normal(
-        training.seed, 5 + UInt64(number), 0, tensor.count, state.weights.base + tensor.offset)
       let isGain =
         tensor.name.hasSuffix("norm.weight") || tensor.name.contains("norm1.weight")
         || tensor.name.contains("norm2.weight")
-      for i in tensor.range { state.weights.base[i] = (isGain ? 1 : 0) + 0.05 * state.weights.base[i] }
+      tensor.fill(state.weights.base) {
+        fill.random_normal(training.seed, 5 + UInt64(number), 0, tensor.count, $0)
+        for i in 0..<tensor.count { $0[i] = (isGain ? 1 : 0) + 0.05 * $0[i] }
+      }
     }
     state.average.base.update(from: state.weights.base, count: shape.weights.count)
   }
@@ -129,26 +130,31 @@ package final class MadeUpTraining {
     let losses = AlignedBuffer<Float>(count: training.steps)
     for (i, loss) in train().enumerated() { losses.base[i] = Float(loss) }
     let batch = [training.steps, training.batch]
-    func all(_ prefix: String, _ memory: UnsafeMutablePointer<Float>)
-      -> [(name: String, shape: [Int], numbers: UnsafePointer<Float>)]
-    {
-      shape.weights.tensors.map { (prefix + $0.name, $0.shape, UnsafePointer(memory + $0.offset)) }
+    func contents(_ name: String, _ shape: [Int], _ numbers: UnsafePointer<Float>) -> TensorFile.Contents {
+      TensorFile.Contents(name, shape, numbers, stride: shape[shape.count - 1])
     }
-    var tensors: [(name: String, shape: [Int], numbers: UnsafePointer<Float>)] = [
-      ("start", batch + [shape.parameterCount], UnsafePointer(start.base)),
-      ("target", batch + [shape.parameterCount], UnsafePointer(target.base)),
-      ("noise", batch + [shape.parameterCount], UnsafePointer(noise.base)),
-      ("start_metric", batch, UnsafePointer(startMetric.base)),
-      ("target_metric", batch, UnsafePointer(targetMetric.base)), ("step", batch, UnsafePointer(steps.base)),
-      ("losses", [training.steps], UnsafePointer(losses.base)),
+    let vectors = batch + [shape.parameterCount]
+    var tensors = [
+      contents("start", vectors, start.base), contents("target", vectors, target.base),
+      contents("noise", vectors, noise.base), contents("start_metric", batch, startMetric.base),
+      contents("target_metric", batch, targetMetric.base), contents("step", batch, steps.base),
+      contents("losses", [training.steps], losses.base),
     ]
-    tensors += all("initial.", initial.base) + all("gradient.", gradient.base)
-    tensors += all("final.", state.weights.base) + all("average.", state.average.base)
+    for (prefix, memory) in [
+      ("initial.", initial.base), ("gradient.", gradient.base), ("final.", state.weights.base),
+      ("average.", state.average.base),
+    ] { tensors += shape.weights.tensors(prefix, in: memory) }
     try TensorFile.write(
       tensors,
       metadata: [
         "configuration": try CanonicalJSON.string(configuration),
         "shapes": try CanonicalJSON.string(shape.architecture.tensors.map(\.shape)),
       ], to: path)
+    // The tensors above are pointers into these.
+    withExtendedLifetime(noise) {}
+    withExtendedLifetime(steps) {}
+    withExtendedLifetime(initial) {}
+    withExtendedLifetime(gradient) {}
+    withExtendedLifetime(losses) {}
   }
 }

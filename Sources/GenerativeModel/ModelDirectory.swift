@@ -40,22 +40,19 @@ public struct ModelDirectory: Sendable {
   func write(
     _ description: ModelDescription, _ state: TrainingWeights, smoothing: LossAverage, layout: WeightLayout
   ) throws(CorpusError) {
-    func tensors(
-      _ memory: UnsafeMutablePointer<Float>, _ prefix: String = ""
-    ) -> [(name: String, shape: [Int], numbers: UnsafePointer<Float>)] {
-      layout.tensors.map { (prefix + $0.name, $0.shape, UnsafePointer(memory + $0.offset)) }
-    }
     let json = try CanonicalJSON.string(description)
     try TensorFile.write(
-      tensors(state.weights.base, "weights.") + tensors(state.moments1.base, "moments1.")
-        + tensors(state.moments2.base, "moments2.") + tensors(state.average.base, "average."),
+      layout.tensors("weights.", in: state.weights.base)
+        + layout.tensors("moments1.", in: state.moments1.base)
+        + layout.tensors("moments2.", in: state.moments2.base)
+        + layout.tensors("average.", in: state.average.base),
       metadata: [
         "format": "checkpoint-corpus training", "description": json,
         "loss_average": try CanonicalJSON.string(smoothing),
       ], to: trainingPath)
     // What follows can be made of it again.
     try TensorFile.write(
-      tensors(state.average.base),
+      layout.tensors(in: state.average.base),
       metadata: ["format": "checkpoint-corpus model", "step": "\(description.step)"],
       to: weightsPath)
     try Files.write(CanonicalJSON.data(description, pretty: true), to: descriptionPath)
@@ -85,9 +82,7 @@ public struct ModelDirectory: Sendable {
       ("weights.", state.weights.base), ("moments1.", state.moments1.base),
       ("moments2.", state.moments2.base), ("average.", state.average.base),
     ] {
-      for tensor in layout.tensors {
-        try file.read(prefix + tensor.name, shape: tensor.shape, into: memory + tensor.offset)
-      }
+      try layout.read(prefix, of: file, into: memory)
     }
   }
 }

@@ -56,9 +56,7 @@ public final class Sampler: Sendable {
     // Known to be there, and of these shapes, before memory is taken for them.
     let file = try directory.weights(shape.weights)
     try self.init(description, shape)
-    for tensor in shape.weights.tensors {
-      try file.read(tensor.name, shape: tensor.shape, into: weights.buffer.base + tensor.offset)
-    }
+    try shape.weights.read(of: file, into: weights.buffer.base)
   }
 
   /// A model of these weights: (``WeightLayout/count``).

@@ -12,6 +12,22 @@ final class TensorFile {
     let bytes: Range<Int>
   }
 
+  /// What a tensor of a file to be written gets.
+  struct Contents {
+    let name: String
+    let shape: [Int]
+    fileprivate let numbers: UnsafePointer<Float>
+    fileprivate let stride: Int
+
+    /// - Parameter stride: the floats from one row, the last dimension, to the next.
+    init(_ name: String, _ shape: [Int], _ numbers: UnsafePointer<Float>, stride: Int) {
+      self.name = name
+      self.shape = shape
+      self.numbers = numbers
+      self.stride = stride
+    }
+  }
+
   let path: String
   let metadata: [String: String]
   let tensors: [String: Tensor]
@@ -82,11 +98,17 @@ final class TensorFile {
 
   /// Copies a tensor into memory for it.
   ///
+  /// - Parameter stride: the floats from one row, the last dimension, to the next.
   /// - Throws: `malformedModel` if it is missing or of another shape.
-  func read(_ name: String, shape: [Int], into output: UnsafeMutablePointer<Float>) throws(CorpusError) {
-    let tensor = try require(name, shape: shape)
-    UnsafeMutableRawBufferPointer(start: output, count: tensor.bytes.count)
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.bytes[tensor.bytes]))
+  func read(
+    _ name: String, shape: [Int], into output: UnsafeMutablePointer<Float>, stride: Int
+  ) throws(CorpusError) {
+    let bytes = UnsafeRawBufferPointer(rebasing: mapping.bytes[try require(name, shape: shape).bytes])
+    let row = shape[shape.count - 1] * MemoryLayout<Float>.stride
+    for (number, start) in Swift.stride(from: 0, to: bytes.count, by: max(1, row)).enumerated() {
+      UnsafeMutableRawBufferPointer(start: output + number * stride, count: row)
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + row)]))
+    }
   }
 
   /// - Throws: `malformedModel` if there is no tensor of this name and shape.
@@ -106,10 +128,9 @@ final class TensorFile {
 
   /// Writes a file so that it is there as a whole or not at all.
   ///
-  /// - Parameter tensors: name, shape and numbers of each, in the order in which they are stored.
+  /// - Parameter tensors: in the order in which they are stored.
   static func write(
-    _ tensors: [(name: String, shape: [Int], numbers: UnsafePointer<Float>)], metadata: [String: String],
-    to path: String
+    _ tensors: [Contents], metadata: [String: String], to path: String
   ) throws(CorpusError) {
     var members: [String: JSONValue] = ["__metadata__": .object(metadata.mapValues { .string($0) })]
     var end = 0
@@ -130,9 +151,10 @@ final class TensorFile {
       try file.write(withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header, at: 0)
       var offset = Int64(8 + header.count)
       for tensor in tensors {
-        let bytes = UnsafeRawBufferPointer(start: tensor.numbers, count: 4 * tensor.shape.reduce(1, *))
-        try file.write(bytes, at: offset)
-        offset += Int64(bytes.count)
+        try tensor.withBytes { (bytes) throws(CorpusError) in
+          try file.write(bytes, at: offset)
+          offset += Int64(bytes.count)
+        }
       }
       try file.releaseReserve()
     } catch {
@@ -142,5 +164,21 @@ final class TensorFile {
       throw error
     }
     try Files.publish(temporary, as: path)
+  }
+}
+
+extension TensorFile.Contents {
+  /// Calls `body` with the numbers one after the other.
+  fileprivate func withBytes(
+    _ body: (UnsafeRawBufferPointer) throws(CorpusError) -> Void
+  ) throws(CorpusError) {
+    let (columns, count) = (shape[shape.count - 1], shape.reduce(1, *))
+    if stride == columns { return try body(UnsafeRawBufferPointer(start: numbers, count: 4 * count)) }
+    let dense = AlignedBuffer<Float>(count: count)
+    for row in 0..<(count / columns) {
+      (dense.base + row * columns).update(from: numbers + row * stride, count: columns)
+    }
+    try body(UnsafeRawBufferPointer(start: dense.base, count: 4 * count))
+    withExtendedLifetime(dense) {}
   }
 }

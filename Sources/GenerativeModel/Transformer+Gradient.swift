@@ -15,11 +15,11 @@ extension Transformer {
     let (layout, width) = (shape.weights, shape.width)
     let weights = UnsafeMutablePointer(mutating: weights)
     let rows = rows(examples)
-    finalGradient[rows].base.update(repeating: 0, count: rows.count * width)
+    finalGradient[rows].base.update(repeating: 0, count: rows.count * finalGradient.stride)
     for (number, chunk) in shape.tokens.chunks.enumerated() {
       token(number, of: finalGradient, examples).setProduct(
         of: columns(chunk, of: predictionGradient, examples),
-        by: Matrix(weights + layout.decoders[number], rows: chunk.count, columns: width))
+        by: matrix(layout.decoders[number], weights))
     }
     functions.norm_gradient(
       rows.count, width, last.output[rows].base, weights + layout.finalNorm.gain,
@@ -52,7 +52,7 @@ extension Transformer {
     let (width, passing) = (shape.width, a.passing)
     let rows = rows(examples)
     func multiply(_ out: Matrix, _ gradient: Matrix, _ layer: WeightLayout.Linear) {
-      out[rows].setProduct(of: gradient[rows], by: matrix(layer, weights))
+      out[rows].setProduct(of: gradient[rows], by: matrix(layer.weight, weights))
     }
     functions.column_sums(rows.count, width, 1, output[rows].base, vectors + block.contraction.bias)
     multiply(expanded, output, block.contraction)
@@ -99,8 +99,8 @@ extension Transformer {
     let (layout, all) = (shape.weights, 0..<examples)
     let rows = rows(all)
     var products: [MatrixGradient] = []
-    func add(_ offset: Int, _ outputGradient: Matrix, _ input: Matrix) {
-      let whole = Matrix(gradient + offset, rows: outputGradient.columns, columns: input.columns)
+    func add(_ weight: WeightLayout.Tensor, _ outputGradient: Matrix, _ input: Matrix) {
+      let whole = matrix(weight, gradient)
       // About as much work each, so that no thread waits long for the last one.
       let height = max(128, (1 << 25) / max(1, whole.columns * outputGradient.rows) / 64 * 64)
       for first in stride(from: 0, to: whole.rows, by: height) {
@@ -122,8 +122,8 @@ extension Transformer {
       add(block.projection.weight, middle[rows], b.attention[rows])
       add(block.qkv.weight, qkv[rows], b.norm1[rows])
     }
-    for (number, offset) in layout.encoders.enumerated() {
-      add(offset, token(number, of: encodedGradient, all), source(number, a, all))
+    for (number, encoder) in layout.encoders.enumerated() {
+      add(encoder, token(number, of: encodedGradient, all), source(number, a, all))
     }
     for (number, chunk) in shape.tokens.chunks.enumerated() {
       add(

@@ -26,8 +26,8 @@ struct Transformer: @unchecked Sendable {
   /// Token `token` of each of these examples: (examples, d).
   func token(_ token: Int, of matrix: Matrix, _ examples: Range<Int>) -> Matrix {
     Matrix(
-      matrix.base + (examples.lowerBound * shape.tokens.count + token) * shape.width, rows: examples.count,
-      columns: shape.width, stride: shape.tokens.count * shape.width)
+      matrix.base + (examples.lowerBound * shape.tokens.count + token) * matrix.stride, rows: examples.count,
+      columns: shape.width, stride: shape.tokens.count * matrix.stride)
   }
 
   /// What the encoder of a token reads: (examples, its length).
@@ -55,7 +55,7 @@ struct Transformer: @unchecked Sendable {
     for (number, encoder) in layout.encoders.enumerated() {
       let source = source(number, a, examples)
       token(number, of: a.encoded, examples).setProduct(
-        of: source, by: Matrix(weights + encoder, rows: width, columns: source.columns), .transposed)
+        of: source, by: matrix(encoder, weights), .transposed)
     }
     functions.norm(
       rows.count, width, a.encoded[rows].base, weights + layout.encoderNorm.gain,
@@ -72,7 +72,7 @@ struct Transformer: @unchecked Sendable {
     for (number, chunk) in shape.tokens.chunks.enumerated() {
       columns(chunk, of: a.prediction, examples).setProduct(
         of: token(number, of: a.final, examples),
-        by: Matrix(weights + layout.decoders[number], rows: chunk.count, columns: width), .transposed)
+        by: matrix(layout.decoders[number], weights), .transposed)
     }
     let predicted = a.prediction.base + examples.lowerBound * shape.parameterCount
     functions.blend(
@@ -88,7 +88,7 @@ struct Transformer: @unchecked Sendable {
     let (width, count) = (shape.width, shape.tokens.count)
     let rows = rows(examples)
     func multiply(_ out: Matrix, _ x: Matrix, _ layer: WeightLayout.Linear) {
-      out[rows].setProduct(of: x[rows], by: matrix(layer, weights), .transposed)
+      out[rows].setProduct(of: x[rows], by: matrix(layer.weight, weights), .transposed)
     }
     func normalize(
       _ x: Matrix, _ norm: WeightLayout.Norm, _ y: Matrix, _ statistics: UnsafeMutablePointer<Float>
@@ -117,8 +117,8 @@ struct Transformer: @unchecked Sendable {
       b.output[rows].base)
   }
 
-  func matrix(_ layer: WeightLayout.Linear, _ memory: UnsafeMutablePointer<Float>) -> Matrix {
-    Matrix(memory + layer.weight, rows: layer.outputs, columns: layer.inputs)
+  func matrix(_ tensor: WeightLayout.Tensor, _ memory: UnsafeMutablePointer<Float>) -> Matrix {
+    Matrix(memory + tensor.offset, rows: tensor.shape[0], columns: tensor.shape[1], stride: tensor.stride)
   }
 
   /// A group's working memory for attention.

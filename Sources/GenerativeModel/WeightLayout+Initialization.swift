@@ -14,10 +14,26 @@ extension WeightLayout {
     }
     for (number, tensor) in tensors.enumerated()
     where tensor.offset >= vectorCount && !tensor.name.hasPrefix("decoders.") {
-      let memory = weights + tensor.offset
-      kernels.functions.random_normal(
-        seed, RandomPurpose.initialization.stream(step: number, item: 0), 0, tensor.count, memory)
-      for i in 0..<tensor.count { memory[i] *= 0.02 }
+      let stream = RandomPurpose.initialization.stream(step: number, item: 0)
+      tensor.fill(weights) {
+        kernels.functions.random_normal(seed, stream, 0, tensor.count, $0)
+        for i in 0..<tensor.count { $0[i] *= 0.02 }
+      }
+    }
+  }
+}
+
+extension WeightLayout.Tensor {
+  /// Gives it the numbers that `body` writes one after the other.
+  ///
+  /// - Parameter weights: all weights.
+  func fill(_ weights: UnsafeMutablePointer<Float>, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { numbers in
+      guard let base = numbers.baseAddress else { return }
+      body(base)
+      for row in 0..<rows {
+        (weights + offset + row * stride).update(from: base + row * columns, count: columns)
+      }
     }
   }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Corpus
 
 /// Where each of a model's weights lies in one flat vector: first all vectors (gains, biases, positions), whose gradients
@@ -9,8 +10,15 @@ struct WeightLayout: Sendable {
     let name: String
     let shape: [Int]
     let offset: Int
+    /// The floats from one row, the last dimension, to the next.
+    let stride: Int
+
+    /// Numbers.
     var count: Int { shape.reduce(1, *) }
-    var range: Range<Int> { offset..<(offset + count) }
+    var columns: Int { shape[shape.count - 1] }
+    var rows: Int { count / columns }
+    /// The floats of memory that it takes.
+    var floats: Int { rows * stride }
   }
 
   /// The offsets of a layer normalisation.
@@ -19,12 +27,10 @@ struct WeightLayout: Sendable {
     let bias: Int
   }
 
-  /// The offsets of a linear layer: weight (outputs, inputs) and bias (outputs).
+  /// A linear layer: weight (outputs, inputs), and the offset of its bias (outputs).
   struct Linear: Sendable {
-    let weight: Int
+    let weight: Tensor
     let bias: Int
-    let inputs: Int
-    let outputs: Int
   }
 
   struct Block: Sendable {
@@ -43,9 +49,9 @@ struct WeightLayout: Sendable {
   let blocks: [Block]
   let finalNorm: Norm
   /// Of each token: (d, its length). No bias.
-  let encoders: [Int]
+  let encoders: [Tensor]
   /// Of each chunk: (its length, d). No bias.
-  let decoders: [Int]
+  let decoders: [Tensor]
   /// The floats before the first matrix.
   let vectorCount: Int
   let count: Int
@@ -54,11 +60,18 @@ struct WeightLayout: Sendable {
     let width = configuration.width
     var tensors: [Tensor] = []
     var end = 0
-    func add(_ name: String, _ shape: [Int]) -> Int {
-      tensors.append(Tensor(name: name, shape: shape, offset: end))
+    func append(_ name: String, _ shape: [Int], stride: Int) -> Tensor {
+      let tensor = Tensor(name: name, shape: shape, offset: end, stride: stride)
+      tensors.append(tensor)
       // Each begins at a multiple of 64 bytes; the gaps stay 0.
-      end += (shape.reduce(1, *) + 15) / 16 * 16
-      return tensors[tensors.count - 1].offset
+      end += (tensor.floats + 15) / 16 * 16
+      return tensor
+    }
+    func add(_ name: String, _ shape: [Int]) -> Int {
+      append(name, shape, stride: shape[shape.count - 1]).offset
+    }
+    func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
+      append("\(name).weight", [rows, columns], stride: ck_row(columns))
     }
     func norm(_ name: String) -> Norm {
       Norm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
@@ -80,9 +93,9 @@ struct WeightLayout: Sendable {
     let lengths =
       tokens.chunks.map(\.count) + tokens.chunks.map(\.count)
       + Array(repeating: configuration.scalarCount, count: TokenLayout.scalars)
-    encoders = lengths.enumerated().map { add("encoders.\($0).weight", [width, $1]) }
+    encoders = lengths.enumerated().map { matrix("encoders.\($0)", width, $1) }
     func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
-      Linear(weight: add("\(name).weight", [outputs, inputs]), bias: bias, inputs: inputs, outputs: outputs)
+      Linear(weight: matrix(name, outputs, inputs), bias: bias)
     }
     blocks = biases.enumerated().map { layer, bias in
       let block = "blocks.\(layer)"
@@ -92,9 +105,28 @@ struct WeightLayout: Sendable {
         expansion: linear("\(block).expansion", bias.expansion, width, 4 * width),
         contraction: linear("\(block).contraction", bias.contraction, 4 * width, width))
     }
-    decoders = tokens.chunks.enumerated().map { add("decoders.\($0).weight", [$1.count, width]) }
+    decoders = tokens.chunks.enumerated().map { matrix("decoders.\($0)", $1.count, width) }
     self.tensors = tensors
     count = end
+  }
+
+  /// The tensors of a vector of all weights, for a file.
+  func tensors(_ prefix: String = "", in memory: UnsafePointer<Float>) -> [TensorFile.Contents] {
+    tensors.map {
+      TensorFile.Contents(prefix + $0.name, $0.shape, memory + $0.offset, stride: $0.stride)
+    }
+  }
+
+  /// Reads all weights out of a file.
+  ///
+  /// - Throws: `malformedModel` if one is missing or of another shape.
+  func read(
+    _ prefix: String = "", of file: TensorFile, into memory: UnsafeMutablePointer<Float>
+  ) throws(CorpusError) {
+    for tensor in tensors {
+      try file.read(
+        prefix + tensor.name, shape: tensor.shape, into: memory + tensor.offset, stride: tensor.stride)
+    }
   }
 
   /// The numbers of parameters, gaps not counted.

@@ -89,7 +89,7 @@ package struct CIFAR10Trainer: ~Copyable {
   }
 
   /// The gradient and the outcome of the batch under the present network.
-  private mutating func backpropagate() {
+  package mutating func backpropagate() {
     let outcome = kernels.functions.cnn_gradient(
       OpaquePointer(packed.base), &trainPictures, recipe.batchSize, crops, gradient.base, scratch.base)
     trainOutcome = Outcome(loss: outcome.loss, error: outcome.error)

@@ -102,21 +102,25 @@ import Testing
     return out
   }
 
-  @Test(arguments: Path.all, [(1, 1, 1), (5, 2, 3), (16, 1, 16), (18, 2, 20)])
+  @Test(arguments: Path.all, [(1, 1, 1), (5, 2, 3), (16, 1, 16), (18, 2, 20), (3, 2, 128)])
   func attention(path: Path, sizes: (tokens: Int, heads: Int, depth: Int)) {
     let (tokens, heads, depth) = sizes
     let (examples, width) = (2, heads * depth)
     let across = (tokens + 15) / 16 * 16
     let input = random(examples * tokens * 3 * width, scale: 2, stream: 10)
     let bias = random(3 * width, stream: 11), dout = random(examples * tokens * width, stream: 12)
-    let qkv = input.copy, out = Floats(count: examples * tokens * width)
+    let rows = spread(input, width: 3 * width), outRows = Floats(count: examples * tokens * ck_row(width))
+    let gradientRows = Floats(count: rows.count)
     let probabilities = Floats(count: examples * heads * tokens * across)
-    let gradient = Floats(count: input.count), biasGradient = Floats(count: 3 * width)
+    let biasGradient = Floats(count: 3 * width)
     let scratch = Floats(count: 12 * across * ((max(tokens, depth) + 15) / 16 * 16) + 64)
     transformer(path).attention(
-      examples, tokens, heads, depth, bias.p, qkv.p, probabilities.p, out.p, scratch.p)
+      examples, tokens, heads, depth, bias.p, rows.p, probabilities.p, outRows.p, scratch.p)
     transformer(path).attention_gradient(
-      examples, tokens, heads, depth, qkv.p, probabilities.p, dout.p, gradient.p, biasGradient.p, scratch.p)
+      examples, tokens, heads, depth, rows.p, probabilities.p, spread(dout, width: width).p, gradientRows.p,
+      biasGradient.p, scratch.p)
+    let qkv = dense(rows, width: 3 * width), gradient = dense(gradientRows, width: 3 * width)
+    let out = dense(outRows, width: width)
     let sums = input.doubles.indices.map { input.doubles[$0] + bias.doubles[$0 % (3 * width)] }
     #expect(relativeError(qkv.doubles, sums) < 1e-6)
     for e in 0..<examples {
@@ -134,6 +138,61 @@ import Testing
       stride(from: column, to: gradient.count, by: 3 * width).reduce(0.0) { $0 + gradient.doubles[$1] }
     }
     #expect(zip(biasGradient.doubles, columns).allSatisfy { abs($0 - $1) < 1e-4 })
+  }
+
+  /// Rows as the kernels have them.
+  private func spread(_ x: Floats, width: Int) -> Floats {
+    let rows = x.count / width, result = Floats(count: x.count / width * ck_row(width))
+    for i in 0..<(rows * width) { result.p[i / width * ck_row(width) + i % width] = x.p[i] }
+    return result
+  }
+
+  private func dense(_ x: Floats, width: Int) -> Floats {
+    let result = Floats(count: x.count / ck_row(width) * width)
+    for i in 0..<result.count { result.p[i] = x.p[i / width * ck_row(width) + i % width] }
+    return result
+  }
+
+  @Test(arguments: Path.all) func `rows of a multiple of 256 floats are further apart`(path: Path) {
+    let (rows, width) = (3, 256)
+    #expect((ck_row(255), ck_row(256), ck_row(512), ck_row(520)) == (255, 272, 528, 520))
+    let k = transformer(path)
+    let x = random(rows * width, stream: 30), y = random(rows * width, stream: 31)
+    let gain = random(width, stream: 32), bias = random(width, stream: 33),
+      base = random(rows * width, stream: 34)
+    /// What `body` makes of all rows, against what it makes of each of them alone.
+    func expectSame(_ body: (Int, Int, [Floats], Floats, Floats) -> Void) {
+      let all = Floats(count: rows * ck_row(width)), sums = Floats(count: width),
+        ownSums = Floats(count: width)
+      body(rows, 0, [x, y, base].map { spread($0, width: width) }, all, sums)
+      let together = dense(all, width: width)
+      for row in 0..<rows {
+        let own = Floats(count: width)
+        body(
+          1, row, [x, y, base].map { Floats(Array($0.array[(row * width)..<((row + 1) * width)])) }, own,
+          ownSums)
+        #expect(own.array == Array(together.array[(row * width)..<((row + 1) * width)]))
+      }
+      #expect(sums.array == ownSums.array)
+    }
+    let statistics = Floats(count: 2 * rows)
+    expectSame { rows, row, m, out, sums in
+      k.norm(rows, width, m[0].p, gain.p, bias.p, nil, 1, out.p, statistics.p + 2 * row)
+    }
+    let unused = Floats(count: width)
+    expectSame { rows, row, m, out, sums in
+      k.norm_gradient(
+        rows, width, m[0].p, gain.p, statistics.p + 2 * row, m[1].p, m[2].p, out.p, sums.p, unused.p)
+    }
+    expectSame { rows, row, m, out, sums in k.gelu(rows, width, bias.p, m[0].p, out.p) }
+    expectSame { rows, row, m, out, sums in
+      k.gelu_gradient(rows, width, m[0].p, m[1].p, sums.p)
+      out.p.update(from: m[1].p, count: out.count)
+    }
+    expectSame { rows, row, m, out, sums in k.residual(rows, width, m[0].p, m[1].p, bias.p, out.p) }
+    expectSame { rows, row, m, out, sums in
+      k.column_sums(rows, width, 1, m[0].p, sums.p)
+    }
   }
 
   @Test(arguments: Path.all, [1, 15, 16, 5000]) func sums(path: Path, count: Int) {
