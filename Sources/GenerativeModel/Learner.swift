@@ -43,7 +43,7 @@ final class Learner {
   let gradient: AlignedBuffer<Float>
   private let diffusion: Diffusion
   private let embedding: ScalarEmbedding
-  private let activations: Activations
+  let activations: Activations
   /// The gradients of the vectors among the weights, of each group.
   private let groupVectors: AlignedBuffer<Float>
 

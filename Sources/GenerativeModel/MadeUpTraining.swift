@@ -127,6 +127,10 @@ package final class MadeUpTraining {
     let initial = copy(state.weights.base)
     _ = loss(0)
     let gradient = copy(learner.gradient.base)
+    // Of the first batch, if it is computed at once.
+    let first = min(training.batch, learner.activations.examples)
+    let prediction = AlignedBuffer<Float>(count: first * shape.parameterCount)
+    prediction.base.update(from: learner.activations.prediction.base, count: prediction.count)
     let losses = AlignedBuffer<Float>(count: training.steps)
     for (i, loss) in train().enumerated() { losses.base[i] = Float(loss) }
     let batch = [training.steps, training.batch]
@@ -139,6 +143,7 @@ package final class MadeUpTraining {
       contents("noise", vectors, noise.base), contents("start_metric", batch, startMetric.base),
       contents("target_metric", batch, targetMetric.base), contents("step", batch, steps.base),
       contents("losses", [training.steps], losses.base),
+      contents("prediction", [first, shape.parameterCount], prediction.base),
     ]
     for (prefix, memory) in [
       ("initial.", initial.base), ("gradient.", gradient.base), ("final.", state.weights.base),
@@ -156,5 +161,6 @@ package final class MadeUpTraining {
     withExtendedLifetime(initial) {}
     withExtendedLifetime(gradient) {}
     withExtendedLifetime(losses) {}
+    withExtendedLifetime(prediction) {}
   }
 }

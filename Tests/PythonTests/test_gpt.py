@@ -1,17 +1,25 @@
 """checkpoint_corpus.gpt beside the command: one model, one set of files, and processes that share a batch."""
 
+import csv
 import json
 import os
+import pathlib
+import random
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
-from conftest import ROOT, module_or_skip, run_corpus
+from conftest import CORPUS, ROOT, module_or_skip, run_corpus
 
 torch = module_or_skip("torch")
 
+from checkpoint_corpus import Corpus, PairStream, evaluate  # noqa: E402
 from checkpoint_corpus.gpt import GPT, Configuration, Diffusion, ModelConfiguration  # noqa: E402
+from checkpoint_corpus.gpt.configuration import PRESETS, published  # noqa: E402
 from checkpoint_corpus.gpt.files import ModelDirectory, ModelError, read_tensors  # noqa: E402
+from checkpoint_corpus.gpt.held_out import HeldOut  # noqa: E402
 from checkpoint_corpus.gpt.train import Trainer  # noqa: E402
 
 TRAINING = {"batch": 8, "learning_rate": 0.001, "warmup": 2, "steps": 12, "augmentation": "canonical"}
@@ -25,11 +33,22 @@ def config(tmp_path):
     return path
 
 
-def python_train(*arguments, processes=1):
+def start_training(*arguments, processes=1):
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
     environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *launcher, "-m", "checkpoint_corpus.gpt.train", *map(str, arguments), "--device", "cpu"]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def python_train(*arguments, processes=1):
+    process = start_training(*arguments, processes=processes)
+    output, error = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, output, error)
+
+
+def stored_step(path):
+    """The updates of a training that is under way; 0 before it is stored first."""
+    return ModelDirectory(path).stored_description()["step"] if ModelDirectory(path).holds_training else 0
 
 
 def weights(path):
@@ -112,7 +131,9 @@ def test_bad_input(cartpole, digits, config, tmp_path):
     out = tmp_path / "model"
     assert "no training" in python_train(cartpole, "--out", out, "--resume").stderr
     assert "nowhere.json" in python_train(cartpole, "--out", out, "--config", "nowhere.json").stderr
-    assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2).returncode == 0
+    # With a configuration, --resume begins where there is nothing, as a job that is sent again and again does.
+    assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0
+    assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0
     assert "holds a model already" in python_train(cartpole, "--out", out, "--config", config).stderr
     assert "no metric" in python_train(cartpole, "--out", tmp_path / "x", "--config", config, "--metric", "loss").stderr
     result = python_train(digits, "--out", out, "--resume")
@@ -122,6 +143,103 @@ def test_bad_input(cartpole, digits, config, tmp_path):
         ModelDirectory(out).stored_description()
     with pytest.raises(ModelError, match="no .*model.json"):
         ModelDirectory(tmp_path / "nowhere").load()
+
+
+@pytest.mark.parametrize("task", ["cartpole", "mnist", "cifar10"])
+def test_the_forward_pass_is_the_commands(task, tmp_path):
+    benchmarks = pathlib.Path(CORPUS).resolve().parent / "Benchmarks"
+    size = ["--width", "48", "--layers", "2", "--heads", "4", "--batch", "6", "--steps", "1"]
+    subprocess.run([benchmarks, "gpt-parity", tmp_path / "parity", "--task", task, *size], check=True)
+    tensors, texts = read_tensors(tmp_path / "parity")
+    configuration = Configuration.parse(json.loads(texts["configuration"])).model
+    model, diffusion = GPT(configuration, json.loads(texts["shapes"])), Diffusion(configuration)
+    model.load_state_dict({k[8:]: v for k, v in tensors.items() if k.startswith("initial.")})
+    step = tensors["step"][0].long()
+    noised = diffusion.noised(tensors["target"][0], step, tensors["noise"][0])
+    with torch.no_grad():
+        prediction = model(noised, step, *(tensors[k][0] for k in ("start", "start_metric", "target_metric")))
+    assert prediction.shape == tensors["prediction"].shape
+    assert (prediction - tensors["start"][0]).abs().max() > 0.01
+    assert (prediction - tensors["prediction"]).abs().max() < 1e-4
+
+
+def test_published_configurations_are_the_commands(cartpole, digits):
+    for corpus, preset, name in ((cartpole, "cartpole-return", "cartpole"), (digits, "mnist-error", "mnist")):
+        configuration, metric = published(preset, PairStream(corpus, PRESETS[preset][1], 1).items_per_epoch)
+        printed = run_corpus("train", corpus, "--preset", name, "--metric", metric, "--print-config")
+        assert configuration == Configuration.parse(json.loads(printed))
+    assert len(PRESETS) == 5 and published("cifar10-loss", 5500)[0].training.steps == 150_000
+
+
+def test_held_out_runs_are_prompted_from(cartpole, config, tmp_path):
+    out = tmp_path / "model"
+    result = python_train(cartpole, "--config", config, "--out", out, "--evaluate-every", 6, "--log-every", 3)
+    assert result.returncode == 0, result.stderr
+    rows = list(csv.DictReader((out / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["3", "6", "9", "12"]
+    assert [bool(row["alignment"]) for row in rows] == [False, True, False, True]
+    assert 0 < float(rows[1]["one_step"]) <= 500 and "held-out runs: alignment" in result.stderr
+
+
+def test_a_model_that_knows_the_answer_is_aligned(cartpole, config):
+    trainer = Trainer(json.loads(config.read_text()), str(cartpole), torch.device("cpu"))
+    held_out = HeldOut(Corpus(cartpole), trainer.description, networks=3, prompts=4)
+    assert held_out.prompted.shape == (len(held_out.start), 4)
+    assert torch.equal(held_out.prompted[:, 0], held_out.start_metric) and (held_out.prompted[:, -1] == 500).all()
+    held_out._judge = lambda networks: held_out.prompted.reshape(-1)
+    assert held_out(trainer.model, trainer.diffusion).alignment == 1
+    # A new model gives starts back as they are, and they have the returns that the evaluator gives them.
+    del held_out._judge
+    starts = (held_out.start / trainer.description["scale"]).numpy()
+    returns = evaluate("cartpole", starts, recipe=Corpus(cartpole).recipe)["train_return"]
+    assert abs(held_out(trainer.model, trainer.diffusion).one_step / returns.mean() - 1) < 1e-3
+
+
+def test_killed_trainings_go_on_as_if_nothing_had_happened(cartpole, config, tmp_path):
+    shared = [cartpole, "--config", config, "--steps", 150, "--save-seconds", 0]
+    assert python_train(*shared, "--out", tmp_path / "whole").returncode == 0
+    out = tmp_path / "killed"
+    for signal_ in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        way = ["--resume"] if (out / "training.safetensors").exists() else shared[1:5]
+        process = start_training(cartpole, *way, "--save-seconds", 0, "--out", out)
+        before = stored_step(out)
+        deadline = time.monotonic() + 60
+        while stored_step(out) <= before + random.randrange(5) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal_)
+        _, error = process.communicate(timeout=60)
+        if signal_ == signal.SIGINT and process.returncode != 0:
+            assert "which is stored: go on with --resume" in error
+    result = python_train(cartpole, "--resume", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert same(weights(tmp_path / "whole"), weights(out))
+
+
+def test_a_process_that_dies_ends_the_others(cartpole, config, tmp_path):
+    out = tmp_path / "model"
+    process = start_training(
+        cartpole, "--config", config, "--steps", 100_000, "--save-seconds", 0, "--out", out, processes=2)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while stored_step(out) < 10:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    children = [int(pid) for pid in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    os.kill(children[1], signal.SIGKILL)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode != 0 and "SIGKILL" in error
+    # What was stored is whole, and can be gone on with by any number of processes.
+    step = stored_step(out)
+    trainer = Trainer(ModelDirectory(out).stored_description(), str(cartpole), torch.device("cpu"),
+                      resume=ModelDirectory(out))  # fmt: skip
+    assert trainer.step == step >= 10 and trainer.advance() > 0
+
+
+def test_models_that_do_not_fit_are_refused_before_they_are_made(cartpole, config, tmp_path):
+    config.write_text(json.dumps({"model": MODEL | {"width": 40_000, "layers": 12}, "training": TRAINING}))
+    result = python_train(cartpole, "--config", config, "--out", tmp_path / "model")
+    assert result.returncode != 0 and "GB before its first batch" in result.stderr
+    assert not (tmp_path / "model").exists()
 
 
 def test_schedules_are_those_of_the_command():

@@ -68,6 +68,35 @@ class Configuration:
         return cls.parse(json.loads(pathlib.Path(path).read_text()))
 
 
+#: The published models: width, heads, chunk, pairs of an update, rate, epochs of warm-up, epochs, clipping.
+_PUBLISHED = {
+    "mnist": (1536, 16, 1000, 1024, 4e-4, 5, 2000, 0.75),
+    "cifar10": (2048, 16, 576, 550, 4e-4, 5, 15000, 0.1),
+    "cartpole": (1536, 12, None, 8192, 2e-4, 10, 2000, None),
+}
+
+#: The five published trainings: of which model, for which metric.
+PRESETS = {
+    "mnist-loss": ("mnist", "test_loss"),
+    "mnist-error": ("mnist", "test_error"),
+    "cifar10-loss": ("cifar10", "test_loss"),
+    "cifar10-error": ("cifar10", "test_error"),
+    "cartpole-return": ("cartpole", "train_return"),
+}
+
+
+def published(name: str, pairs_per_epoch: int) -> tuple[Configuration, str]:
+    """A published configuration by its name in PRESETS, as `corpus train --preset` has it; and its metric.
+
+    pairs_per_epoch: `items_per_epoch` of a PairStream; the published schedules count in epochs.
+    """
+    task, metric = PRESETS[name]
+    width, heads, chunk, batch, rate, warmup, epochs, clip = _PUBLISHED[task]
+    updates = max(1, pairs_per_epoch // batch)
+    training = TrainingConfiguration(batch, rate, warmup * updates, epochs * updates, gradient_clip=clip)
+    return Configuration(ModelConfiguration(width, 12, heads, chunk), training), metric
+
+
 def chunks(shapes: list[tuple[int, ...]], chunk: int | None) -> list[range]:
     """Where each token's parameters lie: chunks that never cross a tensor's end."""
     result, start = [], 0

@@ -1,9 +1,9 @@
 """Trains a G.pt, on one device or on many:
 
-    python -m checkpoint_corpus.gpt.train corpora/cartpole --out models/cartpole
-    torchrun --nproc-per-node 8 -m checkpoint_corpus.gpt.train corpora/mnist --config mnist.json --out models/mnist
+    python -m checkpoint_corpus.gpt.train corpora/cartpole --config small.json --out models/cartpole
+    torchrun --nproc-per-node 8 -m checkpoint_corpus.gpt.train corpora/mnist --preset mnist-loss --out models/mnist --bf16
 
-What an update does depends on the configuration, the corpus and the updates before; pairs, noise and diffusion steps do
+Presets are the five published trainings; --config names a JSON file instead. What an update does depends on the configuration, the corpus and the updates before; pairs, noise and diffusion steps do
 not depend on the number of processes. `corpus prompt` and `corpus evaluate` take what comes out.
 """
 
@@ -16,6 +16,7 @@ import json
 import math
 import os
 import pathlib
+import signal
 import sys
 import time
 from typing import Any, Iterator, Optional
@@ -25,9 +26,10 @@ import torch.distributed as distributed
 from torch.optim.swa_utils import AveragedModel
 
 from .. import Corpus, CorpusError, PairStream
-from .configuration import Configuration
+from .configuration import PRESETS, Configuration, published
 from .diffusion import Diffusion
 from .files import ModelDirectory, ModelError, configured, new_model
+from .held_out import HeldOut, Result
 
 
 class Trainer:
@@ -56,6 +58,7 @@ class Trainer:
             raise ModelError(f"{corpus} is not what the model was trained on: name the corpus as it was, or begin "
                              "another model")  # fmt: skip
         self._describe(corpus)
+        require_memory(description, device)
         torch.manual_seed(training.seed)
         self.model = new_model(description).to(device)
         self.diffusion = Diffusion(configuration.model).to(device)
@@ -159,6 +162,10 @@ class Trainer:
             loss /= self.world
         return loss.item()
 
+    def evaluate(self, held_out: HeldOut) -> Result:
+        """What the averaged weights reach on held-out runs."""
+        return held_out(self.average.module, self.diffusion)
+
     def save(self, directory: ModelDirectory) -> None:
         if self.rank == 0:
             average = dict(self.average.module.named_parameters())
@@ -177,7 +184,7 @@ class Log:
         self._file = open(path, "a", newline="")
         self._csv = csv.writer(self._file)
         if is_new:
-            self._csv.writerow(["step", "loss", "pairs_per_second"])
+            self._csv.writerow(["step", "loss", "pairs_per_second", "alignment", "one_step"])
         self._board, self._wandb = None, None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -189,14 +196,34 @@ class Log:
             module.init(project="checkpoint-corpus", dir=str(directory))
             self._wandb = module
 
-    def add(self, step: int, total: int, loss: float, rate: float) -> None:
-        print(f"{step}/{total} updates  loss {loss:.6g}  {rate:,.0f} pairs/s", file=sys.stderr, flush=True)
-        self._csv.writerow([step, loss, rate])
+    def add(self, step: int, total: int, loss: float, rate: float, held_out: Optional[Result]) -> None:
+        values = {"loss": loss, "pairs_per_second": rate}
+        text = f"{step}/{total} updates  loss {loss:.6g}  {rate:,.0f} pairs/s"
+        if held_out:
+            values |= {"alignment": held_out.alignment, "one_step": held_out.one_step}
+            text += f"  held-out runs: alignment {held_out.alignment:.3f}, best prompt reaches {held_out.one_step:.4g}"
+        print(text, file=sys.stderr, flush=True)
+        self._csv.writerow([step, loss, rate, values.get("alignment"), values.get("one_step")])
         self._file.flush()
         if self._board:
-            self._board.add_scalar("loss", loss, step)
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
         if self._wandb:
-            self._wandb.log({"loss": loss, "pairs_per_second": rate}, step=step)
+            self._wandb.log(values, step=step)
+
+
+def require_memory(description: dict[str, Any], device: torch.device) -> None:
+    """Raises ModelError where weights, gradient, moments and average alone would not fit."""
+    with torch.device("meta"):
+        needed = 20 * sum(p.numel() for p in new_model(description).parameters())
+    if device.type == "cuda":
+        free, whose = torch.cuda.mem_get_info(device)[0], f"{device} has"
+    else:
+        pages, whose = os.sysconf("SC_AVPHYS_PAGES"), "this machine has"
+        free = pages * os.sysconf("SC_PAGE_SIZE")
+    if needed > free:
+        raise ModelError(f"the model needs {needed / 1e9:.1f} GB before its first batch, and {whose} {free / 1e9:.1f} GB "
+                         "free: lower width or layers")  # fmt: skip
 
 
 def device_of(name: Optional[str]) -> torch.device:
@@ -230,43 +257,78 @@ def train(options: argparse.Namespace) -> None:
     device = device_of(options.device)
     with processes(device):
         directory = ModelDirectory(options.out)
-        if options.resume:
-            if not directory.holds_training:
-                raise ModelError(f"{options.out} holds no training to go on with: leave out --resume")
+        resumes = options.resume and directory.holds_training
+        if resumes:
             description = directory.stored_description()
         else:
+            if options.resume and not (options.preset or options.config):
+                raise ModelError(f"{options.out} holds no training to go on with: leave out --resume")
             if directory.holds_model:
                 raise ModelError(f"{options.out} holds a model already: go on with it by --resume, or choose another --out")
-            configuration = Configuration.load(options.config)
-            if options.steps:
-                configuration.training.steps = options.steps
-            description = configured(configuration)
-            if options.metric:
-                description["metric"] = {"name": options.metric}
-            if options.where:
-                description["corpus"] = {"condition": options.where}
+            description = _begun(options)
         trainer = Trainer(
             description, options.corpus, device, compile=options.compile, bf16=options.bf16,
-            resume=directory if options.resume else None,
+            resume=directory if resumes else None,
         )
-        log = Log(directory.path, options.tensorboard, options.wandb) if trainer.rank == 0 else None
-        total, batch = trainer.training.steps, trainer.training.batch
-        saved = marked = time.perf_counter()
-        first = trainer.step
-        while trainer.step < total:
-            trainer.advance()
-            now = time.perf_counter()
-            if trainer.step % options.log_every == 0 or trainer.step == total:
-                rate = (trainer.step - first) * batch / (now - marked)
-                marked, first = now, trainer.step
-                trainer.description["history"].append({"step": trainer.step, "loss": trainer.smoothed_loss})
-                if log:
-                    log.add(trainer.step, total, trainer.smoothed_loss, rate)
-            # By the clock of the first process, which all follow.
-            if _agreed(now - saved > options.save_seconds, device):
-                trainer.save(directory)
-                saved = time.perf_counter()
-        trainer.save(directory)
+        try:
+            _run(trainer, directory, options)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"{device} has too little memory for {trainer.training.batch // trainer.world} pairs at once "
+                             f"({error}): start more processes, or lower batch in the configuration") from None  # fmt: skip
+
+
+def _begun(options: argparse.Namespace) -> dict[str, Any]:
+    """The description that a new training begins with."""
+    metric = options.metric
+    if options.preset:
+        metric = metric or PRESETS[options.preset][1]
+        stream = PairStream(options.corpus, metric, 1, where=options.where, rank=0, world_size=1)
+        configuration, _ = published(options.preset, stream.items_per_epoch)
+    else:
+        configuration = Configuration.load(options.config)
+    if options.steps:
+        configuration.training.steps = options.steps
+    description = configured(configuration)
+    if metric:
+        description["metric"] = {"name": metric}
+    if options.where:
+        description["corpus"] = {"condition": options.where}
+    return description
+
+
+def _run(trainer: Trainer, directory: ModelDirectory, options: argparse.Namespace) -> None:
+    log = Log(directory.path, options.tensorboard, options.wandb) if trainer.rank == 0 else None
+    held_out = None
+    if log and options.evaluate_every:
+        held_out = HeldOut(Corpus(options.corpus), trainer.description, datasets=options.datasets)
+    total, batch = trainer.training.steps, trainer.training.batch
+    saved = marked = time.perf_counter()
+    first = trainer.step
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.append(number))
+    while trainer.step < total:
+        trainer.advance()
+        now = time.perf_counter()
+        is_last = trainer.step == total
+        if trainer.step % options.log_every == 0 or is_last:
+            rate = (trainer.step - first) * batch / (now - marked)
+            trainer.description["history"].append({"step": trainer.step, "loss": trainer.smoothed_loss})
+            if log:
+                wanted = held_out and (trainer.step % options.evaluate_every == 0 or is_last)
+                result = trainer.evaluate(held_out) if wanted else None
+                log.add(trainer.step, total, trainer.smoothed_loss, rate, result)
+            marked, first = time.perf_counter(), trainer.step
+        # All follow the first process; hearing it costs a message.
+        if trainer.world > 1 and trainer.step % 10:
+            continue
+        is_asked = _agreed(bool(asked), trainer.device)
+        if is_asked or _agreed(now - saved > options.save_seconds, trainer.device):
+            trainer.save(directory)
+            saved = time.perf_counter()
+        if is_asked:
+            raise ModelError(f"interrupted at update {trainer.step}, which is stored: go on with --resume")
+    trainer.save(directory)
 
 
 def _agreed(wish: bool, device: torch.device) -> bool:
@@ -283,21 +345,32 @@ def main() -> None:
     )
     parser.add_argument("corpus", help="the corpus's directory")
     parser.add_argument("--out", required=True, help="the model's directory")
-    parser.add_argument("--config", help="a JSON file, such as `corpus train CORPUS --preset mnist --print-config` prints")
-    parser.add_argument("--metric", help="the metric of prompts (default: the corpus's last one)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="a published training")
+    parser.add_argument("--config", help="a JSON file, such as `corpus train CORPUS --print-config` prints")
+    parser.add_argument("--metric", help="the metric of prompts (default: the preset's, else the corpus's last one)")
     parser.add_argument("--where", help="a SQL condition on the columns of runs and checkpoints")
     parser.add_argument("--steps", type=int, help="so many updates, instead of the configuration's")
-    parser.add_argument("--resume", action="store_true", help="go on with the training that --out holds")
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="go on with the training that --out holds; with --preset or --config, begin one where there is none",
+    )  # fmt: skip
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is some")
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16")
     parser.add_argument("--save-seconds", type=float, default=300)
     parser.add_argument("--log-every", type=int, default=100, help="updates")
+    parser.add_argument(
+        "--evaluate-every", type=int, default=0, metavar="UPDATES",
+        help="prompt from held-out runs, and judge what comes out, every so many updates (multiples of --log-every)",
+    )  # fmt: skip
+    parser.add_argument("--datasets", help="the data sets' directory, for --evaluate-every")
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--wandb", action="store_true")
     options = parser.parse_args()
-    if not options.resume and not options.config:
-        parser.error("--config must name a configuration, unless --resume goes on with one")
+    if options.preset and options.config:
+        parser.error("name the training by --preset or by --config, not by both")
+    if not (options.preset or options.config or options.resume):
+        parser.error("name the training by --preset, by --config, or go on with one by --resume")
     try:
         train(options)
     except (ModelError, CorpusError, FileNotFoundError) as error:
