@@ -93,13 +93,14 @@ public final class PairStream: Sendable {
         remedy: "make fewer shares")
     }
     scale = try Self.scale(table, options, parameterCount, directory)
-    fingerprint = try Self.fingerprint(manifest, table, options)
+    let identity = try Self.identity(manifest, table)
+    fingerprint = try Self.fingerprint(identity, table, options)
     let context = StreamContext(
       options: options, sampler: sampler,
       pool: ShardPool(directory, table: table, metric: place, index: index),
       cache: try RunCache(
         options.cache, table: table, parameterCount: parameterCount,
-        fingerprint: Self.identity(manifest, table)),
+        fingerprint: identity),
       hidden: hidden, permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale),
       parameterCount: parameterCount)
     producer = try BatchProducer(context, batchesPerEpoch: batchesPerEpoch, isMeasuring: isMeasuring)
@@ -211,10 +212,10 @@ public final class PairStream: Sendable {
   }
 
   private static func fingerprint(
-    _ manifest: Manifest, _ table: RunTable, _ options: PairStreamOptions
+    _ identity: String, _ table: RunTable, _ options: PairStreamOptions
   ) throws(CorpusError) -> String {
     var hash = try SHA256()
-    hash.update(Array(try identity(manifest, table).utf8))
+    hash.update(Array(identity.utf8))
     hash.update(table.steps ?? [])
     let parts = [
       "\(options.seed)", options.item.rawValue, options.order.rawValue, options.augmentation.rawValue,

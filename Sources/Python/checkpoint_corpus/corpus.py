@@ -286,7 +286,7 @@ class Corpus:
         """
         from .parquet import write
 
-        return write(self, os.fspath(path), where, overwrite)
+        return write(self._pointer, list(self.metrics), os.fspath(path), where, overwrite)
 
 
 def _reopen(path: str, stale: bool) -> Corpus:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Optional
+from typing import Optional, Sequence
 
 import numpy as np
 
 from .errors import CorpusError
 from .rows import Rows
 
-if TYPE_CHECKING:
-    from .corpus import Corpus
 
+def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], overwrite: bool) -> int:
+    """Does what `Corpus.to_parquet` says.
 
-def write(corpus: Corpus, path: str, where: Optional[str], overwrite: bool) -> int:
-    """Does what `Corpus.to_parquet` says."""
+    corpus: the library's pointer to one, with these metrics.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -23,7 +23,6 @@ def write(corpus: Corpus, path: str, where: Optional[str], overwrite: bool) -> i
         raise CorpusError("resource", "Parquet needs the package pyarrow", "pip install pyarrow") from None
     if os.path.exists(path) and not overwrite:
         raise CorpusError("already_exists", f"{path} is there already", "choose another name, or pass overwrite=True")
-    metrics = list(corpus.metrics)
     schema = pyarrow.schema(
         [("run", pyarrow.int64()), ("step", pyarrow.int32()), ("iteration", pyarrow.int32())]
         + [(name, pyarrow.string()) for name in ("split", "status")]
@@ -34,7 +33,7 @@ def write(corpus: Corpus, path: str, where: Optional[str], overwrite: bool) -> i
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
     count = 0
     try:
-        with Rows(corpus._pointer, query, ()) as rows:
+        with Rows(corpus, query, ()) as rows:
             with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
                 for batch in rows.batches():
                     # NaN stands for NULL in a column of numbers, and is none in Parquet.
