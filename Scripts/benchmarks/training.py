@@ -27,6 +27,8 @@ PRESETS = {"mnist": "mnist-loss", "cifar10": "cifar10-loss", "cartpole": "cartpo
 class Pause:
     """A step at a fixed rate."""
 
+    device = "cpu"
+
     def __init__(self, rate):
         self.rate = rate
 
@@ -36,6 +38,8 @@ class Pause:
 
 class Update:
     """A step on the GPU."""
+
+    device = "cuda"
 
     def __init__(self, path, preset, compile):
         stream = PairStream(path, batch_size=1)
@@ -49,7 +53,7 @@ class Update:
         self.trainer._pairs = iter(lambda: self.batch, None)
 
     def __call__(self, batch):
-        self.batch = {k: v.to("cuda", non_blocking=True) for k, v in batch.items() if k not in ("run",)}
+        self.batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
         self.trainer.advance()
 
     def operations(self):
@@ -101,7 +105,8 @@ def main():
             yield from stream
 
     batches = endless()
-    kept = {k: v.clone() for k, v in next(batches).items()}
+    # On the device already: the step alone waits for no copy.
+    kept = {k: v.clone().to(step.device) for k, v in next(batches).items()}
 
     def alone():
         step(kept)
