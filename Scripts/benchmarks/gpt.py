@@ -21,12 +21,13 @@ def number(*command):
 
 
 def parity(folder):
-    for task in ("tiny", "cartpole", "mnist", "cifar10"):
-        size = ["--width", "64", "--layers", "2", "--heads", "4", "--batch", "40", "--steps", "100"]
-        path = f"{folder}/{task}"
-        subprocess.run([BENCHMARKS, "gpt-parity", path, "--task", task, *size], check=True)
-        print(f"{task}, tokens of its layout:", flush=True)
-        subprocess.run([sys.executable, PEER, "--check", path], check=True)
+    size = ["--width", "64", "--layers", "2", "--heads", "4", "--batch", "40", "--steps", "100"]
+    for units in ([], ["--units"]):
+        for task in ("tiny", "cartpole", "mnist", "cifar10"):
+            path = f"{folder}/{task}"
+            subprocess.run([BENCHMARKS, "gpt-parity", path, "--task", task, *units, *size], check=True)
+            print(f"{task}, tokens are {'hidden units' if units else 'chunks'}:", flush=True)
+            subprocess.run([sys.executable, PEER, "--check", path], check=True)
 
 
 def speed(options):

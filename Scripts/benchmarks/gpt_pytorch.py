@@ -76,11 +76,11 @@ def check(path, dtype, golden):
 
 def speed(options):
     torch.set_num_threads(options.workers)
-    model = GPT(
-        ModelConfiguration(options.width, options.layers, options.heads, CHUNKS[options.task]), SHAPES[options.task]
-    )
+    tokens = "units" if options.units else "chunks"
+    configuration = ModelConfiguration(options.width, options.layers, options.heads, tokens, CHUNKS[options.task])
+    model = GPT(configuration, SHAPES[options.task])
     diffusion = Diffusion(model.configuration)
-    size = sum(model.lengths)
+    size = len(model.order)
     start, target = torch.randn(options.batch, size), torch.randn(options.batch, size)
     metrics = torch.rand(2, options.batch)
     batch = {"start": start, "target": target, "start_metric": metrics[0], "target_metric": metrics[1]}
@@ -123,6 +123,7 @@ def main():
     parser.add_argument("--samples", action="store_true", help="time sampling instead of updates")
     parser.add_argument("--sampling-steps", type=int, default=20)
     parser.add_argument("--task", choices=SHAPES, default="cartpole")
+    parser.add_argument("--units", action="store_true", help="a token is a hidden unit")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)

@@ -10,15 +10,17 @@ private func architecture(_ name: String) throws -> Architecture {
     "mnist": [[10, 784], [10], [10, 10], [10]],
     "cifar10": [[16, 3, 3, 3], [32, 16, 3, 3], [10, 32], [10]],
     "tiny": [[5, 3], [5], [2, 5], [2]],
+    "deep": [[3], [4, 3], [4], [6, 4], [6], [2, 6], [2]],
   ]
   guard let shapes = tensors[name] else { throw ValidationError("unknown networks \(name)") }
   return Architecture(name: name, tensors: shapes.enumerated().map { .init("tensor\($0)", $1) })
 }
 
-private let published: [String: Int] = ["mnist": 1000, "cifar10": 576, "tiny": 4]
+private let published: [String: Int] = ["mnist": 1000, "cifar10": 576, "tiny": 4, "deep": 2]
 
 struct GPTOptions: ParsableArguments {
   @Option var task = "cartpole"
+  @Flag(help: "A token is a hidden unit.") var units = false
   @Option var width = 128
   @Option var layers = 4
   @Option var heads = 4
@@ -28,6 +30,7 @@ struct GPTOptions: ParsableArguments {
 
   func configuration() -> GPTConfiguration {
     var model = ModelConfiguration(width: width, layers: layers, heads: heads)
+    model.tokens = units ? .units : .chunks
     model.chunk = published[task]
     var training = TrainingConfiguration(
       batch: batch, learningRate: 1e-3, warmup: min(10, steps / 2), steps: steps)

@@ -39,7 +39,8 @@ INLINE float greatest_lane(vf x) {
 #define EACH_VECTOR(i, width) for (size_t i = 0; i < (width); i += CK_LANES)
 
 static void transformer_norm(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
-                             const float *positions, size_t period, float *y, float *statistics) {
+                             const float *positions, size_t period, const uint32_t *places, float *y,
+                             float *statistics) {
   size_t row = ck_row(width);
   for (size_t r = 0; r < rows; r++, x += row, y += row) {
     vf total = splat(0), squares = splat(0);
@@ -52,7 +53,7 @@ static void transformer_norm(size_t rows, size_t width, const float *x, const fl
     float factor = 1 / __builtin_elementwise_sqrt(sum(squares) / (float)width + 1e-5f);
     statistics[2 * r] = mean;
     statistics[2 * r + 1] = factor;
-    const float *position = positions ? positions + r % period * width : bias;
+    const float *position = positions ? positions + places[r % period] * width : bias;
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       vf v = (load_part(x + i, n) - mean) * factor;
@@ -141,10 +142,11 @@ static void transformer_residual(size_t rows, size_t width, const float *x, cons
     }
 }
 
-static void transformer_column_sums(size_t rows, size_t width, size_t period, const float *x, float *sums) {
+static void transformer_column_sums(size_t rows, size_t width, size_t period, const uint32_t *places,
+                                    const float *x, float *sums) {
   size_t row = ck_row(width);
   for (size_t r = 0; r < rows; r++, x += row) {
-    float *to = sums + r % period * width;
+    float *to = places ? sums + places[r % period] * width : sums;
     EACH_VECTOR(i, width) store_part(to + i, load_part(to + i, width - i) + load_part(x + i, width - i), width - i);
   }
 }
@@ -207,13 +209,23 @@ INLINE void turn_head(size_t tokens, size_t depth, size_t width, const float *fr
 
 INLINE size_t whole_vectors(size_t count) { return (count + CK_LANES - 1) / CK_LANES * CK_LANES; }
 
+// What values are multiplied by: probabilities plus links, both (tokens,across).
+INLINE const float *with_links(size_t count, const float *probabilities, const float *links, float *sums) {
+  if (!links) return probabilities;
+  EACH_VECTOR(i, count) store_any(sums + i, load_any(probabilities + i) + load_any(links + i));
+  return sums;
+}
+
 static void transformer_attention(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias,
-                                  float *qkv, float *probabilities, float *out, float *scratch) {
+                                  const float *links, float *qkv, float *probabilities, float *out,
+                                  float *scratch) {
   size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
   size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *result = near + tokens * deep;
+  float *sums = result + tokens * deep;
   for (size_t e = 0; e < examples; e++, qkv += tokens * row, out += tokens * out_row) {
+    const float *own = links ? links + e * tokens * across : links;
     for (size_t t = 0; t < tokens; t++)
       EACH_VECTOR(i, wide) {
         float *p = qkv + t * row + i;
@@ -241,22 +253,25 @@ static void transformer_attention(size_t examples, size_t tokens, size_t heads, 
         EACH_VECTOR(i, tokens) store_any(shares + i, load_any(shares + i) * factor);
       }
       gather_head(tokens, depth, row, 1, q + 2 * width, deep, near);
-      small_product(tokens, tokens, deep, probabilities, across, 1, near, deep, result, deep);
+      const float *factors = with_links(tokens * across, probabilities, own, sums);
+      small_product(tokens, tokens, deep, factors, across, 1, near, deep, result, deep);
       scatter_head(tokens, depth, out_row, 1, result, deep, out + h * depth);
     }
   }
 }
 
 static void transformer_attention_gradient(size_t examples, size_t tokens, size_t heads, size_t depth,
-                                           const float *qkv, const float *probabilities, const float *dout,
-                                           float *dqkv, float *bias_gradient, float *scratch) {
+                                           const float *qkv, const float *probabilities, const float *links,
+                                           const float *dout, float *dqkv, float *bias_gradient,
+                                           float *scratch) {
   size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
   size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *slopes = near + tokens * deep;
   float *result = slopes + tokens * across;
   float *all = dqkv;
-  for (size_t e = 0; e < examples; e++, qkv += tokens * row, dqkv += tokens * row, dout += tokens * out_row)
+  for (size_t e = 0; e < examples; e++, qkv += tokens * row, dqkv += tokens * row, dout += tokens * out_row) {
+    const float *own = links ? links + e * tokens * across : links;
     for (size_t h = 0; h < heads; h++, probabilities += tokens * across) {
       const float *q = qkv + h * depth, *d = dout + h * depth;
       float *dq = dqkv + h * depth;
@@ -277,10 +292,12 @@ static void transformer_attention_gradient(size_t examples, size_t tokens, size_
       small_product(tokens, tokens, deep, slopes, 1, across, near, deep, result, deep);
       scatter_head(tokens, depth, row, scale, result, deep, dq + width);
       gather_head(tokens, depth, out_row, 1, d, deep, near);
-      small_product(tokens, tokens, deep, probabilities, 1, across, near, deep, result, deep);
+      const float *factors = with_links(tokens * across, probabilities, own, slopes);
+      small_product(tokens, tokens, deep, factors, 1, across, near, deep, result, deep);
       scatter_head(tokens, depth, row, 1, result, deep, dq + 2 * width);
     }
-  transformer_column_sums(examples * tokens, wide, 1, all, bias_gradient);
+  }
+  transformer_column_sums(examples * tokens, wide, 1, NULL, all, bias_gradient);
 }
 
 static void transformer_blend(size_t count, float a, const float *x, float b, const float *y, float *out) {

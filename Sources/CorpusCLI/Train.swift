@@ -130,7 +130,7 @@ struct Train: ParsableCommand {
       settings = try GPTConfiguration(contentsOf: config)
     } else {
       settings = preset.configuration(
-        task: corpus.manifest.task, metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
+        metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
         itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task))
     }
     if let steps { settings.training.steps = steps }

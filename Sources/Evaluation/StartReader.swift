@@ -6,6 +6,8 @@ import MetricIndex
 public struct StartReader: Sendable {
   private let reader: CorpusReader
   private let place: Int
+  /// Of the runs that the model was trained on.
+  private let condition: String?
 
   /// - Throws: `differentCorpus` if its networks, or its metrics, are not the model's.
   public init(_ corpus: CorpusDirectory, for description: ModelDescription) throws(CorpusError) {
@@ -23,6 +25,7 @@ public struct StartReader: Sendable {
         remedy: "name the corpus that it was trained on")
     }
     self.place = place
+    condition = description.corpus.condition
     reader = CorpusReader(try IndexReader(opening: corpus))
   }
 
@@ -46,10 +49,14 @@ public struct StartReader: Sendable {
 
   /// The first checkpoints of some runs, spread evenly over those of a split.
   ///
-  /// - Parameter split: `train` or `test`.
+  /// - Parameter split: `train`, for the runs that the model was trained on, or `test`.
   public func initialStarts(_ count: Int, split: String) throws(CorpusError) -> [Start] {
+    let condition = split == "train" ? condition.map { "AND (\($0))" } ?? "" : ""
     let rows = try reader.index.rows(
-      "SELECT run FROM runs WHERE split = '\(split)' AND status = 'ok' ORDER BY run")
+      """
+      SELECT DISTINCT run FROM checkpoints JOIN runs USING (run)
+      WHERE split = '\(split)' AND status = 'ok' \(condition) ORDER BY run
+      """)
     let runs = rows.compactMap { if case .integer(let run) = $0[0] { run } else { nil } }
     let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
     var starts: [Start] = []

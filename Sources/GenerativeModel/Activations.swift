@@ -13,10 +13,20 @@ final class Activations {
     let qkvGradient, middleGradient, expandedGradient, outputGradient: Matrix?
   }
 
+  struct Ordered {
+    let noised, start, prediction: Matrix
+    let predictionGradient: Matrix?
+  }
+
   /// How many examples fit.
   let examples: Int
   /// (examples, P): the noised target, the start, and the model's idea of the clean target.
   let noised, start, prediction: Matrix
+  /// The same in the order of their tokens; they themselves where that is their own.
+  let ordered: Ordered
+  /// (examples × T, T and what fills a vector): the weights between the units that two tokens stand for; nil where no
+  /// token is linked to another.
+  let links: Matrix?
   /// (examples, scalars × embedded scalar).
   let scalars: Matrix
   /// (R, d): what the encoders give, and what the first block gets.
@@ -55,6 +65,7 @@ final class Activations {
     noised = matrix(examples, length)
     start = matrix(examples, length)
     prediction = matrix(examples, length)
+    links = shape.tokens.links.isEmpty ? nil : matrix(rows, shape.across)
     scalars = matrix(examples, TokenLayout.scalars * shape.configuration.scalarCount)
     encoded = matrix(ofTokens: width)
     input = matrix(ofTokens: width)
@@ -63,8 +74,15 @@ final class Activations {
     final = matrix(ofTokens: width)
     passing = matrix(ofTokens: width)
     attentionScratch = matrix(
-      (examples + TransformerShape.group - 1) / TransformerShape.group, shape.attentionScratch)
+      shape.groups(of: examples), shape.attentionScratch)
     predictionGradient = gradient(examples, length)
+    ordered =
+      shape.tokens.order == nil
+      ? Ordered(
+        noised: noised, start: start, prediction: prediction, predictionGradient: predictionGradient)
+      : Ordered(
+        noised: matrix(examples, length), start: matrix(examples, length),
+        prediction: matrix(examples, length), predictionGradient: gradient(examples, length))
     encodedGradient = gradient(ofTokens: width)
     finalGradient = gradient(ofTokens: width)
     func block() -> Block {
@@ -88,6 +106,11 @@ final class Activations {
     precondition(end - memory.base <= memory.count)
   }
 
+  /// Those of some examples.
+  func links(_ examples: Range<Int>) -> UnsafeMutablePointer<Float>? {
+    links.map { $0.base + examples.lowerBound * ($0.rows / self.examples) * $0.columns }
+  }
+
   private static func rounded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
 
   /// The floats that it takes.
@@ -95,10 +118,13 @@ final class Activations {
     let (rows, length) = (examples * shape.tokens.count, shape.parameterCount)
     let (width, triple, inner) = (ck_row(shape.width), ck_row(3 * shape.width), ck_row(4 * shape.width))
     let slack = 16 * 32
-    let groups = (examples + TransformerShape.group - 1) / TransformerShape.group
+    let groups = shape.groups(of: examples)
     let shared =
-      examples * ((keepsGradients ? 4 : 3) * length + TokenLayout.scalars * shape.configuration.scalarCount)
-      + rows * ((keepsGradients ? 6 : 4) * width + 4) + groups * shape.attentionScratch + slack
+      examples
+      * ((keepsGradients ? 4 : 3) * (shape.tokens.order == nil ? 1 : 2) * length + TokenLayout.scalars
+        * shape.configuration.scalarCount)
+      + rows * ((keepsGradients ? 6 : 4) * width + 4 + (shape.tokens.links.isEmpty ? 0 : shape.across))
+      + groups * shape.attentionScratch + slack
     let values = 5 * width + triple + 2 * inner
     let gradients = keepsGradients ? 2 * width + triple + inner : 0
     let block = rows * (values + gradients + 4) + examples * shape.probabilities + slack

@@ -8,7 +8,8 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
   /// Transformer blocks.
   public var layers: Int
   public var heads: Int
-  /// The most parameters of a token; nil for one token a tensor, however long.
+  public var tokens = TokenKind.chunks
+  /// The most parameters of a chunk; nil for one a tensor, however long.
   public var chunk: Int?
   /// Frequencies of a scalar's embedding, from 1 to 2^14.
   public var frequencies = 128
@@ -20,8 +21,16 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
   public var firstBeta = 1e-4
   public var lastBeta = 0.02
 
+  /// What a token of a parameter vector is.
+  public enum TokenKind: String, Sendable, Codable {
+    /// A chunk of a tensor, as in the published models; a start's and a target's are two.
+    case chunks
+    /// A hidden unit with its weights. All units of a layer share their encoders, and a start's and a target's are one.
+    case units
+  }
+
   enum CodingKeys: String, CodingKey {
-    case width, layers, heads, chunk, frequencies
+    case width, layers, heads, tokens, chunk, frequencies
     case stepScale = "step_scale"
     case metricScale = "metric_scale"
     case diffusionSteps = "diffusion_steps"
@@ -77,6 +86,10 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   public var gradientClip: Float?
   /// Of the moving average of the weights that is used for sampling; smaller in the first steps, (1 + t) / (10 + t).
   public var averageDecay: Float = 0.9999
+  /// About so many checkpoints of each run are learned from, evenly spaced; nil for all.
+  ///
+  /// Of two among few, the first is often an initial network and the other far away, as in most prompts.
+  public var checkpointsPerRun: Int?
   /// What is done to hidden units: `none`, `permute` or `canonical`.
   public var augmentation = "permute"
   public var seed: UInt64 = 0
@@ -87,6 +100,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
     case weightDecay = "weight_decay"
     case gradientClip = "gradient_clip"
     case averageDecay = "average_decay"
+    case checkpointsPerRun = "checkpoints_per_run"
   }
 
   public init(batch: Int, learningRate: Float, warmup: Int, steps: Int) {
@@ -111,9 +125,23 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
     }
     try require(
       (0..<1).contains(averageDecay), "average_decay is \(averageDecay)", "make it at least 0 and below 1")
+    if let checkpointsPerRun {
+      try require(
+        checkpointsPerRun >= 2, "checkpoints_per_run is \(checkpointsPerRun)",
+        "make it at least 2, or leave it out")
+    }
     try require(
       PairStreamOptions.Augmentation(rawValue: augmentation) != nil, "augmentation is \(augmentation)",
       "make it one of " + PairStreamOptions.Augmentation.allCases.map(\.rawValue).joined(separator: ", "))
+  }
+
+  /// What the pairs' runs and checkpoints must be, in SQL.
+  ///
+  /// - Parameter own: a further condition on them.
+  func condition(_ own: String?) -> String? {
+    guard let checkpointsPerRun else { return own }
+    let spaced = "step % max(1, checkpoints / \(checkpointsPerRun)) = 0"
+    return own.map { "(\($0)) AND \(spaced)" } ?? spaced
   }
 
   /// The rate of update `step`, counted from 0.

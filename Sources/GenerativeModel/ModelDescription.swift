@@ -82,7 +82,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     }
     let description: ModelDescription
     do {
-      description = try CanonicalJSON.decode(ModelDescription.self, from: data)
+      description = try CanonicalJSON.decode(
+        ModelDescription.self, from: CanonicalJSON.data(head.namingTokens, pretty: false))
     } catch {
       throw CorpusError(
         .malformedModel, "\(path) is damaged", remedy: "restore it from a copy, or train the model again",
@@ -95,5 +96,18 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     try description.model.validate()
     try description.training.validate()
     return description
+  }
+}
+
+extension JSONValue {
+  /// With the member `tokens` of `model`, which descriptions from before there was a choice lack.
+  fileprivate var namingTokens: JSONValue {
+    guard case .object(var whole) = self, case .object(var model)? = whole["model"], model["tokens"] == nil
+    else {
+      return self
+    }
+    model["tokens"] = .string(ModelConfiguration.TokenKind.chunks.rawValue)
+    whole["model"] = .object(model)
+    return .object(whole)
   }
 }

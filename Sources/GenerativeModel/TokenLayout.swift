@@ -1,25 +1,186 @@
 import Corpus
+import PairStream
 
-/// How a parameter vector is cut into tokens: chunks that never cross a tensor's end.
+/// How a parameter vector is cut into tokens.
+///
+/// Parameters are put into an order in which those of a token follow each other. Tokens of a kind follow each other, too,
+/// are equally long, and share their encoders and their decoder.
 struct TokenLayout: Sendable {
-  /// Where each chunk lies in the parameter vector.
-  let chunks: [Range<Int>]
-  /// The scalars behind them: diffusion step, metric difference (target - start), target metric, starting metric.
-  static let scalars = 4
-
-  init(_ architecture: Architecture, chunk: Int?) {
-    var chunks: [Range<Int>] = []
-    var start = 0
-    for tensor in architecture.tensors {
-      let end = start + tensor.count
-      for first in stride(from: start, to: end, by: chunk ?? tensor.count) {
-        chunks.append(first..<min(end, first + (chunk ?? tensor.count)))
-      }
-      start = end
-    }
-    self.chunks = chunks
+  /// What an encoder reads.
+  enum Source {
+    case noised, start, scalars
   }
 
-  /// T: the noised target's chunks, then the start's, then the scalars.
-  var count: Int { 2 * chunks.count + Self.scalars }
+  /// What an encoder makes of a stretch of its source, which becomes a token or is added to one.
+  struct Input: Sendable {
+    let token: Int
+    let encoder: Int
+    let source: Source
+    let columns: Range<Int>
+    let adds: Bool
+  }
+
+  /// A stretch of the prediction that a decoder makes of a token.
+  struct Output: Sendable {
+    let token: Int
+    let decoder: Int
+    let columns: Range<Int>
+  }
+
+  /// The weights from the units of one hidden layer to those of the next.
+  struct Link: Sendable {
+    /// The first tokens of these units.
+    let inputs: Int
+    let outputs: Int
+    /// The matrix (rows, columns, block): of outputs, of inputs, and of the weights that two units have in common.
+    let part: HiddenLayers.Part
+  }
+
+  /// The place in the parameter vector of each parameter, token by token; nil where they stay.
+  let order: [UInt32]?
+  /// The place of each parameter of the vector among those; nil likewise.
+  let places: [UInt32]?
+  /// Weights between hidden units, along which their tokens attend to each other.
+  let links: [Link]
+  /// The row of the learned positions that each token gets: its own, or that of its kind where a kind is the units of a
+  /// layer, none of which comes first.
+  let positions: [UInt32]
+  let positionCount: Int
+  /// The numbers that each encoder reads: of the noised target, one a kind, likewise of the start, and of the scalars.
+  let encoders: [Int]
+  /// The numbers that each decoder writes, one a kind.
+  let decoders: [Int]
+  /// The inputs of a token follow each other.
+  let inputs: [Input]
+  let outputs: [Output]
+  /// T: the parameter vector's tokens, those of the start where they are apart, then the scalars.
+  let count: Int
+
+  /// The scalars: diffusion step, metric difference (target - start), target metric, starting metric.
+  static let scalars = 4
+
+  init(_ configuration: ModelConfiguration, _ architecture: Architecture) {
+    let hidden = HiddenLayers(architecture)
+    let cut =
+      configuration.tokens == .units
+      ? Cut(unitsOf: hidden, chunk: configuration.chunk) : Cut(chunksOf: hidden, chunk: configuration.chunk)
+    let isTogether = configuration.tokens == .units
+    let kinds = cut.kinds.count
+    var inputs: [Input] = []
+    var outputs: [Output] = []
+    var end = 0
+    for (kind, (count, length)) in cut.kinds.enumerated() {
+      for _ in 0..<count {
+        let (token, columns) = (outputs.count, end..<(end + length))
+        outputs.append(Output(token: token, decoder: kind, columns: columns))
+        inputs.append(Input(token: token, encoder: kind, source: .noised, columns: columns, adds: false))
+        if isTogether {
+          inputs.append(
+            Input(token: token, encoder: kinds + kind, source: .start, columns: columns, adds: true))
+        }
+        end += length
+      }
+    }
+    if !isTogether {
+      inputs += outputs.map {
+        Input(
+          token: outputs.count + $0.token, encoder: kinds + $0.decoder, source: .start, columns: $0.columns,
+          adds: false)
+      }
+    }
+    let first = outputs.count * (isTogether ? 1 : 2)
+    for scalar in 0..<Self.scalars {
+      let start = scalar * configuration.scalarCount
+      inputs.append(
+        Input(
+          token: first + scalar, encoder: 2 * kinds + scalar, source: .scalars,
+          columns: start..<(start + configuration.scalarCount), adds: false))
+    }
+    let lengths = cut.kinds.map(\.length)
+    encoders = lengths + lengths + Array(repeating: configuration.scalarCount, count: Self.scalars)
+    decoders = lengths
+    let isOrdered = zip(cut.order, cut.order.dropFirst()).allSatisfy(<)
+    order = isOrdered ? nil : cut.order
+    places = isOrdered ? nil : cut.order.indices.sorted { cut.order[$0] < cut.order[$1] }.map { UInt32($0) }
+    self.inputs = inputs
+    self.outputs = outputs
+    count = first + Self.scalars
+    if isTogether {
+      positions = outputs.map { UInt32($0.decoder) } + (0..<Self.scalars).map { UInt32(kinds + $0) }
+      positionCount = kinds + Self.scalars
+      links = hidden.parts.compactMap { part in
+        guard let outputs = part.rowLayer, let inputs = part.columnLayer else { return nil }
+        func first(_ layer: Int) -> Int { hidden.widths[..<layer].reduce(0, +) }
+        return Link(inputs: first(inputs), outputs: first(outputs), part: part)
+      }
+    } else {
+      positions = (0..<UInt32(count)).map { $0 }
+      positionCount = count
+      links = []
+    }
+  }
+
+  /// How many tokens there would be, without making them.
+  static func count(_ configuration: ModelConfiguration, _ architecture: Architecture) -> Int {
+    let hidden = HiddenLayers(architecture)
+    func chunks(_ parts: [HiddenLayers.Part]) -> Int {
+      parts.reduce(0) { $0 + ($1.count - 1) / (configuration.chunk ?? $1.count) + 1 }
+    }
+    switch configuration.tokens {
+    case .chunks: return 2 * chunks(hidden.parts) + scalars
+    case .units:
+      return hidden.widths.reduce(0, +) + chunks(hidden.parts.filter { !$0.isOfUnits }) + scalars
+    }
+  }
+}
+
+/// A parameter vector's order, and its tokens by kind.
+private struct Cut {
+  typealias Kind = (count: Int, length: Int)
+  var order: [UInt32] = []
+  var kinds: [Kind] = []
+
+  /// Chunks that never cross a tensor's end, each a kind of its own.
+  init(chunksOf hidden: HiddenLayers, chunk: Int?) {
+    for part in hidden.parts { append(chunksOf: part, chunk) }
+  }
+
+  /// A token for each hidden unit, the units of a layer being a kind: its incoming weights, its bias, and in the last
+  /// hidden layer its outgoing weights. What belongs to no hidden unit is cut into chunks.
+  init(unitsOf hidden: HiddenLayers, chunk: Int?) {
+    for (layer, units) in hidden.widths.enumerated() {
+      let first = order.count
+      for unit in 0..<units {
+        for part in hidden.parts {
+          if part.rowLayer == layer {
+            append(part.start + unit * part.columns * part.block, count: part.columns * part.block)
+          } else if part.rowLayer == nil, part.columnLayer == layer {
+            for row in 0..<part.rows {
+              append(part.start + (row * part.columns + unit) * part.block, count: part.block)
+            }
+          }
+        }
+      }
+      kinds.append((units, (order.count - first) / units))
+    }
+    for part in hidden.parts where !part.isOfUnits { append(chunksOf: part, chunk) }
+  }
+
+  private mutating func append(_ start: Int, count: Int) {
+    order += UInt32(start)..<UInt32(start + count)
+  }
+
+  private mutating func append(chunksOf part: HiddenLayers.Part, _ chunk: Int?) {
+    append(part.start, count: part.count)
+    let length = chunk ?? part.count
+    for first in stride(from: 0, to: part.count, by: length) {
+      kinds.append((1, min(length, part.count - first)))
+    }
+  }
+}
+
+extension HiddenLayers.Part {
+  fileprivate var count: Int { rows * columns * block }
+  /// Whether every number in it belongs to a hidden unit.
+  fileprivate var isOfUnits: Bool { rowLayer != nil || columnLayer != nil }
 }

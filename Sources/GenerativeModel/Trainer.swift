@@ -189,7 +189,7 @@ extension Trainer {
     options.metric = metric
     options.batchSize = training.batch
     options.seed = training.seed
-    options.condition = condition
+    options.condition = training.condition(condition)
     options.augmentation = PairStreamOptions.Augmentation(rawValue: training.augmentation) ?? .none
     options.workers = 1
     options.prefetch = 2

@@ -9,17 +9,19 @@ extension Transformer {
     _ weights: UnsafePointer<Float>, _ a: Activations, _ examples: Range<Int>,
     vectors: UnsafeMutablePointer<Float>
   ) {
-    guard let predictionGradient = a.predictionGradient, let encodedGradient = a.encodedGradient,
-      let finalGradient = a.finalGradient, let last = a.blocks.last, let lastGradient = last.outputGradient
+    guard let predictionGradient = a.predictionGradient, let orderedGradient = a.ordered.predictionGradient,
+      let encodedGradient = a.encodedGradient, let finalGradient = a.finalGradient, let last = a.blocks.last,
+      let lastGradient = last.outputGradient
     else { preconditionFailure("these activations keep no gradients") }
     let (layout, width) = (shape.weights, shape.width)
     let weights = UnsafeMutablePointer(mutating: weights)
     let rows = rows(examples)
     finalGradient[rows].base.update(repeating: 0, count: rows.count * finalGradient.stride)
-    for (number, chunk) in shape.tokens.chunks.enumerated() {
-      token(number, of: finalGradient, examples).setProduct(
-        of: columns(chunk, of: predictionGradient, examples),
-        by: matrix(layout.decoders[number], weights))
+    order(predictionGradient, to: orderedGradient, examples)
+    for output in shape.tokens.outputs {
+      token(output.token, of: finalGradient, examples).setProduct(
+        of: columns(output.columns, of: orderedGradient, examples),
+        by: matrix(layout.decoders[output.decoder], weights))
     }
     functions.norm_gradient(
       rows.count, width, last.output[rows].base, weights + layout.finalNorm.gain,
@@ -34,7 +36,8 @@ extension Transformer {
         examples, vectors)
     }
     functions.column_sums(
-      rows.count, width, shape.tokens.count, finalGradient[rows].base, vectors + layout.positions)
+      rows.count, width, shape.tokens.count, shape.tokens.positions, finalGradient[rows].base,
+      vectors + layout.positions)
     functions.norm_gradient(
       rows.count, width, a.encoded[rows].base, weights + layout.encoderNorm.gain,
       a.encoderStatistics + 2 * rows.lowerBound, finalGradient[rows].base, nil, encodedGradient[rows].base,
@@ -54,7 +57,7 @@ extension Transformer {
     func multiply(_ out: Matrix, _ gradient: Matrix, _ layer: WeightLayout.Linear) {
       out[rows].setProduct(of: gradient[rows], by: matrix(layer.weight, weights))
     }
-    functions.column_sums(rows.count, width, 1, output[rows].base, vectors + block.contraction.bias)
+    functions.column_sums(rows.count, width, 1, nil, output[rows].base, vectors + block.contraction.bias)
     multiply(expanded, output, block.contraction)
     functions.gelu_gradient(
       rows.count, 4 * width, b.expanded[rows].base, expanded[rows].base, vectors + block.expansion.bias)
@@ -63,11 +66,12 @@ extension Transformer {
       rows.count, width, b.middle[rows].base, weights + block.norm2.gain, b.statistics2 + 2 * rows.lowerBound,
       passing[rows].base, output[rows].base, middle[rows].base, vectors + block.norm2.gain,
       vectors + block.norm2.bias)
-    functions.column_sums(rows.count, width, 1, middle[rows].base, vectors + block.projection.bias)
+    functions.column_sums(rows.count, width, 1, nil, middle[rows].base, vectors + block.projection.bias)
     multiply(passing, middle, block.projection)
     functions.attention_gradient(
       examples.count, shape.tokens.count, shape.configuration.heads, shape.depth, b.qkv[rows].base,
-      b.probabilities + examples.lowerBound * shape.probabilities, passing[rows].base, qkv[rows].base,
+      b.probabilities + examples.lowerBound * shape.probabilities, a.links(examples), passing[rows].base,
+      qkv[rows].base,
       vectors + block.qkv.bias, scratch(a, examples))
     multiply(passing, qkv, block.qkv)
     functions.norm_gradient(
@@ -76,15 +80,18 @@ extension Transformer {
       vectors + block.norm1.bias)
   }
 
-  /// A product that a matrix's gradient is, or some rows of it.
+  /// The sum of products that a matrix's gradient is, or some rows of it.
   struct MatrixGradient {
+    /// Of examples or their tokens: (those, rows of the gradient), and (those, columns of the gradient).
+    typealias Factors = (outputGradient: Matrix, input: Matrix)
     let gradient: Matrix
-    /// (examples or their tokens, rows of the gradient).
-    let outputGradient: Matrix
-    /// (likewise, columns of the gradient).
-    let input: Matrix
+    let products: [Factors]
 
-    func compute(adds: Bool) { gradient.setProduct(of: outputGradient, .transposed, by: input, adds: adds) }
+    func compute(adds: Bool) {
+      for (number, (outputGradient, input)) in products.enumerated() {
+        gradient.setProduct(of: outputGradient, .transposed, by: input, adds: adds || number > 0)
+      }
+    }
   }
 
   /// What is to be computed once all groups are done, in parts that threads may share.
@@ -93,42 +100,50 @@ extension Transformer {
   func matrixGradients(
     _ a: Activations, examples: Int, gradient: UnsafeMutablePointer<Float>
   ) -> [MatrixGradient] {
-    guard let predictionGradient = a.predictionGradient, let encodedGradient = a.encodedGradient else {
+    guard let predictionGradient = a.ordered.predictionGradient, let encodedGradient = a.encodedGradient
+    else {
       preconditionFailure("these activations keep no gradients")
     }
     let (layout, all) = (shape.weights, 0..<examples)
     let rows = rows(all)
-    var products: [MatrixGradient] = []
-    func add(_ weight: WeightLayout.Tensor, _ outputGradient: Matrix, _ input: Matrix) {
+    var gradients: [MatrixGradient] = []
+    func add(_ weight: WeightLayout.Tensor, _ products: [MatrixGradient.Factors]) {
       let whole = matrix(weight, gradient)
       // About as much work each, so that no thread waits long for the last one.
-      let height = max(128, (1 << 25) / max(1, whole.columns * outputGradient.rows) / 64 * 64)
+      let terms = products.reduce(0) { $0 + $1.input.rows }
+      let height = max(128, (1 << 25) / max(1, whole.columns * terms) / 64 * 64)
       for first in stride(from: 0, to: whole.rows, by: height) {
         let part = first..<min(whole.rows, first + height)
-        products.append(
+        gradients.append(
           MatrixGradient(
             gradient: whole[part],
-            outputGradient: Matrix(
-              outputGradient.base + part.lowerBound, rows: outputGradient.rows, columns: part.count,
-              stride: outputGradient.stride), input: input))
+            products: products.map { outputGradient, input in
+              let columns = Matrix(
+                outputGradient.base + part.lowerBound, rows: outputGradient.rows, columns: part.count,
+                stride: outputGradient.stride)
+              return (columns, input)
+            }))
       }
     }
     for (block, b) in zip(layout.blocks, a.blocks) {
       guard let qkv = b.qkvGradient, let middle = b.middleGradient, let expanded = b.expandedGradient,
         let output = b.outputGradient
       else { preconditionFailure("these activations keep no gradients") }
-      add(block.contraction.weight, output[rows], b.activated[rows])
-      add(block.expansion.weight, expanded[rows], b.norm2[rows])
-      add(block.projection.weight, middle[rows], b.attention[rows])
-      add(block.qkv.weight, qkv[rows], b.norm1[rows])
+      add(block.contraction.weight, [(output[rows], b.activated[rows])])
+      add(block.expansion.weight, [(expanded[rows], b.norm2[rows])])
+      add(block.projection.weight, [(middle[rows], b.attention[rows])])
+      add(block.qkv.weight, [(qkv[rows], b.norm1[rows])])
     }
     for (number, encoder) in layout.encoders.enumerated() {
-      add(encoder, token(number, of: encodedGradient, all), source(number, a, all))
+      let inputs = shape.tokens.inputs.filter { $0.encoder == number }
+      add(encoder, inputs.map { (token($0.token, of: encodedGradient, all), source($0, a, all)) })
     }
-    for (number, chunk) in shape.tokens.chunks.enumerated() {
+    for (number, decoder) in layout.decoders.enumerated() {
+      let outputs = shape.tokens.outputs.filter { $0.decoder == number }
       add(
-        layout.decoders[number], columns(chunk, of: predictionGradient, all), token(number, of: a.final, all))
+        decoder,
+        outputs.map { (columns($0.columns, of: predictionGradient, all), token($0.token, of: a.final, all)) })
     }
-    return products
+    return gradients
   }
 }

@@ -1,5 +1,6 @@
 import CKernels
 import Corpus
+import PairStream
 import VectorKernels
 
 /// G.pt's forward and backward passes over flat buffers (reference-system.md, section 6).
@@ -30,15 +31,53 @@ struct Transformer: @unchecked Sendable {
       columns: shape.width, stride: shape.tokens.count * matrix.stride)
   }
 
-  /// What the encoder of a token reads: (examples, its length).
-  func source(_ token: Int, _ a: Activations, _ examples: Range<Int>) -> Matrix {
-    let chunks = shape.tokens.chunks
-    if token < 2 * chunks.count {
-      return columns(chunks[token % chunks.count], of: token < chunks.count ? a.noised : a.start, examples)
+  /// What an encoder reads: (examples, its length).
+  func source(_ input: TokenLayout.Input, _ a: Activations, _ examples: Range<Int>) -> Matrix {
+    let source =
+      switch input.source {
+      case .noised: a.ordered.noised
+      case .start: a.ordered.start
+      case .scalars: a.scalars
+      }
+    return columns(input.columns, of: source, examples)
+  }
+
+  /// Copies parameter vectors in the order of their tokens, unless that is their own.
+  func order(_ vectors: Matrix, to ordered: Matrix, _ examples: Range<Int>) {
+    guard let order = shape.tokens.order else { return }
+    pick(order, from: vectors, to: ordered, examples)
+  }
+
+  /// Writes the start's weights between units down where their tokens attend to each other, both ways.
+  private func link(_ a: Activations, _ examples: Range<Int>) {
+    guard let links = a.links else { return }
+    let across = links.columns
+    for item in examples {
+      let start = a.start.base + item * a.start.stride
+      let matrix = links.base + item * shape.tokens.count * across
+      for link in shape.tokens.links {
+        let part = link.part
+        for output in 0..<part.rows {
+          for input in 0..<part.columns {
+            let weights = start + part.start + (output * part.columns + input) * part.block
+            var sum: Float = 0
+            for i in 0..<part.block { sum += weights[i] }
+            matrix[(link.outputs + output) * across + link.inputs + input] = sum
+            matrix[(link.inputs + input) * across + link.outputs + output] = sum
+          }
+        }
+      }
     }
-    let count = shape.configuration.scalarCount
-    let first = (token - 2 * chunks.count) * count
-    return columns(first..<(first + count), of: a.scalars, examples)
+  }
+
+  private func pick(_ order: [UInt32], from input: Matrix, to output: Matrix, _ examples: Range<Int>) {
+    order.withUnsafeBufferPointer { places in
+      for item in examples {
+        kernels.functions.permute(
+          1, 1, nil, places.count, places.baseAddress, 1, input[item..<examples.upperBound].base,
+          output[item..<examples.upperBound].base)
+      }
+    }
   }
 
   func columns(_ columns: Range<Int>, of matrix: Matrix, _ examples: Range<Int>) -> Matrix {
@@ -52,14 +91,18 @@ struct Transformer: @unchecked Sendable {
     let (layout, width, count) = (shape.weights, shape.width, shape.tokens.count)
     let weights = UnsafeMutablePointer(mutating: weights)
     let rows = rows(examples)
-    for (number, encoder) in layout.encoders.enumerated() {
-      let source = source(number, a, examples)
-      token(number, of: a.encoded, examples).setProduct(
-        of: source, by: matrix(encoder, weights), .transposed)
+    order(a.noised, to: a.ordered.noised, examples)
+    order(a.start, to: a.ordered.start, examples)
+    link(a, examples)
+    for input in shape.tokens.inputs {
+      token(input.token, of: a.encoded, examples).setProduct(
+        of: source(input, a, examples), by: matrix(layout.encoders[input.encoder], weights), .transposed,
+        adds: input.adds)
     }
     functions.norm(
       rows.count, width, a.encoded[rows].base, weights + layout.encoderNorm.gain,
-      weights + layout.encoderNorm.bias, weights + layout.positions, count, a.input[rows].base,
+      weights + layout.encoderNorm.bias, weights + layout.positions, count, shape.tokens.positions,
+      a.input[rows].base,
       a.encoderStatistics + 2 * rows.lowerBound)
     var input = a.input
     for (block, activations) in zip(layout.blocks, a.blocks) {
@@ -68,11 +111,14 @@ struct Transformer: @unchecked Sendable {
     }
     functions.norm(
       rows.count, width, input[rows].base, weights + layout.finalNorm.gain, weights + layout.finalNorm.bias,
-      nil, 1, a.final[rows].base, a.finalStatistics + 2 * rows.lowerBound)
-    for (number, chunk) in shape.tokens.chunks.enumerated() {
-      columns(chunk, of: a.prediction, examples).setProduct(
-        of: token(number, of: a.final, examples),
-        by: matrix(layout.decoders[number], weights), .transposed)
+      nil, 1, nil, a.final[rows].base, a.finalStatistics + 2 * rows.lowerBound)
+    for output in shape.tokens.outputs {
+      columns(output.columns, of: a.ordered.prediction, examples).setProduct(
+        of: token(output.token, of: a.final, examples),
+        by: matrix(layout.decoders[output.decoder], weights), .transposed)
+    }
+    if let places = shape.tokens.places {
+      pick(places, from: a.ordered.prediction, to: a.prediction, examples)
     }
     let predicted = a.prediction.base + examples.lowerBound * shape.parameterCount
     functions.blend(
@@ -94,13 +140,14 @@ struct Transformer: @unchecked Sendable {
       _ x: Matrix, _ norm: WeightLayout.Norm, _ y: Matrix, _ statistics: UnsafeMutablePointer<Float>
     ) {
       functions.norm(
-        rows.count, width, x[rows].base, weights + norm.gain, weights + norm.bias, nil, 1, y[rows].base,
+        rows.count, width, x[rows].base, weights + norm.gain, weights + norm.bias, nil, 1, nil, y[rows].base,
         statistics + 2 * rows.lowerBound)
     }
     normalize(input, block.norm1, b.norm1, b.statistics1)
     multiply(b.qkv, b.norm1, block.qkv)
     functions.attention(
       examples.count, count, shape.configuration.heads, shape.depth, weights + block.qkv.bias,
+      a.links(examples),
       b.qkv[rows].base, b.probabilities + examples.lowerBound * shape.probabilities, b.attention[rows].base,
       scratch(a, examples))
     multiply(b.middle, b.attention, block.projection)

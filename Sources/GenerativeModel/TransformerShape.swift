@@ -20,15 +20,15 @@ struct TransformerShape: Sendable {
   init(_ configuration: ModelConfiguration, _ architecture: Architecture) throws(CorpusError) {
     self.configuration = configuration
     self.architecture = architecture
-    let count = architecture.tensors.reduce(TokenLayout.scalars) { count, tensor in
-      count + 2 * ((tensor.count - 1) / (configuration.chunk ?? tensor.count) + 1)
-    }
+    let count = TokenLayout.count(configuration, architecture)
     guard count <= Self.tokenLimit else {
       throw CorpusError(
         .invalidRecipe, "networks of \(architecture.parameterCount) parameters would become \(count) tokens",
-        remedy: "make chunk larger, for at most \(Self.tokenLimit)")
+        remedy: configuration.tokens == .units
+          ? "use chunks for tokens, for at most \(Self.tokenLimit)"
+          : "make chunk larger, for at most \(Self.tokenLimit)")
     }
-    tokens = TokenLayout(architecture, chunk: configuration.chunk)
+    tokens = TokenLayout(configuration, architecture)
     weights = WeightLayout(configuration, tokens)
     parameterCount = architecture.parameterCount
   }
@@ -40,10 +40,12 @@ struct TransformerShape: Sendable {
 
   private func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
 
+  /// Floats of a row of attention's probabilities: T, and what fills a vector.
+  var across: Int { padded(tokens.count) }
   /// Floats of the attention's probabilities of an example.
-  var probabilities: Int { configuration.heads * tokens.count * padded(tokens.count) }
+  var probabilities: Int { configuration.heads * tokens.count * across }
   /// Floats of working memory for attention: `CK_ATTENTION_SCRATCH`.
-  var attentionScratch: Int { 12 * padded(tokens.count) * padded(max(tokens.count, depth)) + 64 }
+  var attentionScratch: Int { 12 * across * padded(max(tokens.count, depth)) + 64 }
 
   /// The groups of so many examples.
   func groups(of examples: Int) -> Int { (examples + Self.group - 1) / Self.group }

@@ -44,13 +44,13 @@ struct WeightLayout: Sendable {
 
   let tensors: [Tensor]
   let encoderNorm: Norm
-  /// (T, d).
+  /// (rows of positions, d).
   let positions: Int
   let blocks: [Block]
   let finalNorm: Norm
-  /// Of each token: (d, its length). No bias.
+  /// Of each kind of token, for the noised target, for the start, and of each scalar: (d, its length). No bias.
   let encoders: [Tensor]
-  /// Of each chunk: (its length, d). No bias.
+  /// Of each kind of token: (its length, d). No bias.
   let decoders: [Tensor]
   /// The floats before the first matrix.
   let vectorCount: Int
@@ -78,7 +78,7 @@ struct WeightLayout: Sendable {
     }
     typealias Biases = (norm1: Norm, qkv: Int, projection: Int, norm2: Norm, expansion: Int, contraction: Int)
     encoderNorm = norm("encoder_norm")
-    positions = add("positions", [tokens.count, width])
+    positions = add("positions", [tokens.positionCount, width])
     let biases: [Biases] = (0..<configuration.layers).map { layer in
       let block = "blocks.\(layer)"
       return (
@@ -90,10 +90,7 @@ struct WeightLayout: Sendable {
     }
     finalNorm = norm("final_norm")
     vectorCount = end
-    let lengths =
-      tokens.chunks.map(\.count) + tokens.chunks.map(\.count)
-      + Array(repeating: configuration.scalarCount, count: TokenLayout.scalars)
-    encoders = lengths.enumerated().map { matrix("encoders.\($0)", width, $1) }
+    encoders = tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }
     func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
       Linear(weight: matrix(name, outputs, inputs), bias: bias)
     }
@@ -105,7 +102,7 @@ struct WeightLayout: Sendable {
         expansion: linear("\(block).expansion", bias.expansion, width, 4 * width),
         contraction: linear("\(block).contraction", bias.contraction, 4 * width, width))
     }
-    decoders = tokens.chunks.enumerated().map { matrix("decoders.\($0)", $1.count, width) }
+    decoders = tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) }
     self.tensors = tensors
     count = end
   }

@@ -41,9 +41,11 @@ import Testing
     let y = Floats(count: rows * width), statistics = Floats(count: 2 * rows),
       dx = Floats(count: rows * width)
     let gainGradient = Floats(count: width), biasGradient = Floats(count: width)
-    transformer(path).norm(rows, width, x.p, gain.p, bias.p, positions.p, 3, y.p, statistics.p)
+    transformer(path).norm(rows, width, x.p, gain.p, bias.p, positions.p, 3, [1, 2, 0], y.p, statistics.p)
     var expected = norm(x.doubles, gain.doubles, bias.doubles)
-    for i in expected.indices { expected[i] += positions.doubles[i % (3 * width)] }
+    for i in expected.indices {
+      expected[i] += positions.doubles[[1, 2, 0][i / width % 3] * width + i % width]
+    }
     #expect(relativeError(y.doubles, expected) < 1e-5)
     transformer(path).norm_gradient(
       rows, width, x.p, gain.p, statistics.p, dy.p, base.p, dx.p, gainGradient.p, biasGradient.p)
@@ -79,7 +81,10 @@ import Testing
   }
 
   /// Attention of one example over rows of (queries, keys, values).
-  private func attention(_ qkv: [Double], _ tokens: Int, _ heads: Int, _ depth: Int) -> [Double] {
+  /// - Parameter links: (tokens, tokens).
+  private func attention(
+    _ qkv: [Double], _ tokens: Int, _ heads: Int, _ depth: Int, links: [Double]
+  ) -> [Double] {
     let width = heads * depth
     var out = [Double](repeating: 0, count: tokens * width)
     for h in 0..<heads {
@@ -95,7 +100,7 @@ import Testing
         let total = shares.reduce(0, +)
         for i in 0..<depth {
           out[t * width + h * depth + i] =
-            (0..<tokens).reduce(0.0) { $0 + shares[$1] / total * at($1, 2, i) }
+            (0..<tokens).reduce(0.0) { $0 + (shares[$1] / total + links[t * tokens + $1]) * at($1, 2, i) }
         }
       }
     }
@@ -114,11 +119,16 @@ import Testing
     let probabilities = Floats(count: examples * heads * tokens * across)
     let biasGradient = Floats(count: 3 * width)
     let scratch = Floats(count: 12 * across * ((max(tokens, depth) + 15) / 16 * 16) + 64)
+    // Both with and without.
+    let links = depth == 1 ? nil : Floats(count: examples * tokens * across)
+    for i in 0..<(examples * tokens * tokens) where links != nil {
+      links?.p[i / tokens * across + i % tokens] = input.p[i % input.count]
+    }
     transformer(path).attention(
-      examples, tokens, heads, depth, bias.p, rows.p, probabilities.p, outRows.p, scratch.p)
+      examples, tokens, heads, depth, bias.p, links?.p, rows.p, probabilities.p, outRows.p, scratch.p)
     transformer(path).attention_gradient(
-      examples, tokens, heads, depth, rows.p, probabilities.p, spread(dout, width: width).p, gradientRows.p,
-      biasGradient.p, scratch.p)
+      examples, tokens, heads, depth, rows.p, probabilities.p, links?.p, spread(dout, width: width).p,
+      gradientRows.p, biasGradient.p, scratch.p)
     let qkv = dense(rows, width: 3 * width), gradient = dense(gradientRows, width: 3 * width)
     let out = dense(outRows, width: width)
     let sums = input.doubles.indices.map { input.doubles[$0] + bias.doubles[$0 % (3 * width)] }
@@ -126,10 +136,13 @@ import Testing
     for e in 0..<examples {
       let (own, outputs) = (tokens * 3 * width, tokens * width)
       let x = Array(sums[(e * own)..<((e + 1) * own)])
-      let expected = attention(x, tokens, heads, depth)
+      let weights = (0..<(tokens * tokens)).map { i in
+        Double(links?.p[(e * tokens + i / tokens) * across + i % tokens] ?? 0)
+      }
+      let expected = attention(x, tokens, heads, depth, links: weights)
       #expect(relativeError(Array(out.doubles[(e * outputs)..<((e + 1) * outputs)]), expected) < 1e-5)
       let slopes = numerical(x, Array(dout.doubles[(e * outputs)..<((e + 1) * outputs)])) {
-        attention($0, tokens, heads, depth)
+        attention($0, tokens, heads, depth, links: weights)
       }
       let found = Array(gradient.doubles[(e * own)..<((e + 1) * own)])
       #expect(relativeError(found, slopes) < 1e-4)
@@ -177,7 +190,7 @@ import Testing
     }
     let statistics = Floats(count: 2 * rows)
     expectSame { rows, row, m, out, sums in
-      k.norm(rows, width, m[0].p, gain.p, bias.p, nil, 1, out.p, statistics.p + 2 * row)
+      k.norm(rows, width, m[0].p, gain.p, bias.p, nil, 1, nil, out.p, statistics.p + 2 * row)
     }
     let unused = Floats(count: width)
     expectSame { rows, row, m, out, sums in
@@ -191,7 +204,7 @@ import Testing
     }
     expectSame { rows, row, m, out, sums in k.residual(rows, width, m[0].p, m[1].p, bias.p, out.p) }
     expectSame { rows, row, m, out, sums in
-      k.column_sums(rows, width, 1, m[0].p, sums.p)
+      k.column_sums(rows, width, 1, nil, m[0].p, sums.p)
     }
   }
 
@@ -213,9 +226,11 @@ import Testing
     let out = Floats(count: rows * width), columns = Floats(count: 2 * width)
     transformer(path).residual(rows, width, x.p, y.p, bias.p, out.p)
     for i in 0..<out.count { #expect(out.p[i] == x.p[i] + (y.p[i] + bias.p[i % width])) }
-    transformer(path).column_sums(rows, width, 2, x.p, columns.p)
+    transformer(path).column_sums(rows, width, 2, [1, 0], x.p, columns.p)
     let expected = (0..<(2 * width)).map { place in
-      stride(from: place, to: x.count, by: 2 * width).reduce(0.0) { $0 + x.doubles[$1] }
+      stride(from: (place + width) % (2 * width), to: x.count, by: 2 * width).reduce(0.0) {
+        $0 + x.doubles[$1]
+      }
     }
     #expect(zip(columns.doubles, expected).allSatisfy { abs($0 - $1) < 1e-5 })
   }
@@ -247,13 +262,15 @@ import Testing
       let x = random(rows * 3 * width, scale: 2, stream: 23), vector = random(3 * width, stream: 24)
       let y = Floats(count: rows * width), statistics = Floats(count: 2 * rows),
         z = Floats(count: rows * width)
-      k.norm(rows, width, x.p, vector.p, vector.p, nil, 1, y.p, statistics.p)
+      k.norm(rows, width, x.p, vector.p, vector.p, nil, 1, nil, y.p, statistics.p)
       k.gelu(rows, width, vector.p, y.p, z.p)
+      let links = random(rows * 32, stream: 25)
       let probabilities = Floats(count: 2 * rows * 32), out = Floats(count: rows * width)
       let scratch = Floats(count: 12 * 32 * 32 + 64), gradient = Floats(count: rows * 3 * width)
-      k.attention(1, rows, 2, width / 2, vector.p, x.p, probabilities.p, out.p, scratch.p)
+      k.attention(
+        1, rows, 2, width / 2, vector.p, links.p, x.p, probabilities.p, out.p, scratch.p)
       k.attention_gradient(
-        1, rows, 2, width / 2, x.p, probabilities.p, z.p, gradient.p, vector.p, scratch.p)
+        1, rows, 2, width / 2, x.p, probabilities.p, links.p, z.p, gradient.p, vector.p, scratch.p)
       return [y, statistics, z, x, probabilities, out, gradient, vector].map(\.bits)
     }
     #expect(results(path) == results(Path.reference))

@@ -9,7 +9,8 @@ import Testing
 
   static let impossible: [(String, Change)] = [
     ("heads", { $0.model.heads = 3 }), ("width", { $0.model.width = 0 }), ("layers", { $0.model.layers = 0 }),
-    ("chunk", { $0.model.chunk = 0 }), ("frequencies", { $0.model.frequencies = 0 }),
+    ("chunk", { $0.model.chunk = 0 }), ("checkpoints_per_run", { $0.training.checkpointsPerRun = 1 }),
+    ("frequencies", { $0.model.frequencies = 0 }),
     ("metric_scale", { $0.model.metricScale = .nan }), ("diffusion_steps", { $0.model.diffusionSteps = 1 }),
     ("betas", { $0.model.firstBeta = 0.5 }), ("batch", { $0.training.batch = 0 }),
     ("learning_rate", { $0.training.learningRate = 0 }), ("steps", { $0.training.steps = -1 }),

@@ -45,6 +45,20 @@ import Testing
     #expect(Array(second.parameters.prefix(5370)) == cifar10.initialNetwork(seed: 3))
   }
 
+  @Test func trainingStartsAreOfTheRunsThatTheModelHasSeen() throws {
+    let fixture = try ModelFixture()
+    try Trainer(
+      ModelFixture.configuration(), on: fixture.corpus, condition: "run < 4 OR step > 50",
+      into: fixture.directory(), workers: 1
+    ).save()
+    let reader = try StartReader(fixture.corpus, for: fixture.directory().description())
+    let seen = try reader.initialStarts(10, split: "train")
+    #expect(!seen.isEmpty && seen.allSatisfy { ($0.run ?? 9) < 4 && $0.step == 0 })
+    let heldOut = try reader.initialStarts(10, split: "test").map(\.run)
+    #expect(!heldOut.isEmpty && Set(seen.map(\.run)).isDisjoint(with: heldOut))
+    fixture.keep()
+  }
+
   @Test func aMetricOfTrainingAloneIsMeasuredOnTestData() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()

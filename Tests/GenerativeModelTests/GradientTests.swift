@@ -4,26 +4,44 @@ import GenerativeModel
 import Testing
 
 @Suite struct GradientTests {
-  /// The networks of `Benchmarks gpt-parity --task tiny`.
-  static let tiny = Architecture(
-    name: "tiny",
-    tensors: [[5, 3], [5], [2, 5], [2]].enumerated().map { .init("tensor\($0)", $1) })
+  typealias TokenKind = ModelConfiguration.TokenKind
 
-  static func configuration(batch: Int = 20, steps: Int = 20) -> GPTConfiguration {
+  /// The networks of `Benchmarks gpt-parity`: of `--task tiny` for chunks, of `--task deep --units` for units.
+  static func architecture(_ tokens: TokenKind) -> Architecture {
+    let shapes =
+      tokens == .chunks ? [[5, 3], [5], [2, 5], [2]] : [[3], [4, 3], [4], [6, 4], [6], [2, 6], [2]]
+    return Architecture(name: "made-up", tensors: shapes.enumerated().map { .init("tensor\($0)", $1) })
+  }
+
+  static func configuration(
+    _ tokens: TokenKind = .chunks, batch: Int = 20, steps: Int = 20
+  ) -> GPTConfiguration {
     var model = ModelConfiguration(width: 16, layers: 2, heads: 2)
-    model.chunk = 4
+    model.tokens = tokens
+    model.chunk = tokens == .chunks ? 4 : 2
     var training = TrainingConfiguration(batch: batch, learningRate: 1e-3, warmup: 10, steps: steps)
     training.gradientClip = 1
     training.averageDecay = 0.99
     return GPTConfiguration(model: model, training: training)
   }
 
-  private static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("Golden/gpt-gradient-v1.safetensors").path
+  private func training(_ tokens: TokenKind, batch: Int = 20, steps: Int = 20, workers: Int) throws
+    -> MadeUpTraining
+  {
+    try MadeUpTraining(
+      Self.configuration(tokens, batch: batch, steps: steps), Self.architecture(tokens), workers: workers)
+  }
 
-  @Test func everyGradientIsPyTorchs() throws {
-    let golden = try tensors(Self.golden)
-    let (loss, gradients) = try MadeUpTraining(Self.configuration(), Self.tiny, workers: 2).firstGradient()
+  private func golden(_ tokens: TokenKind) throws -> [String: [Float]] {
+    let file = tokens == .chunks ? "gpt-gradient-v1" : "gpt-gradient-units-v1"
+    return try tensors(
+      URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Golden/\(file).safetensors").path)
+  }
+
+  @Test(arguments: [TokenKind.chunks, .units]) func everyGradientIsPyTorchs(tokens: TokenKind) throws {
+    let golden = try golden(tokens)
+    let (loss, gradients) = try training(tokens, workers: 2).firstGradient()
     #expect(abs(loss / Double(golden["losses"]![0]) - 1) < 1e-5)
     #expect(gradients.count == golden.count - 1)
     for (name, gradient) in gradients {
@@ -34,26 +52,25 @@ import Testing
     }
   }
 
-  @Test func lossesOfUpdatesArePyTorchs() throws {
-    let golden = try #require(try tensors(Self.golden)["losses"])
-    let losses = try MadeUpTraining(Self.configuration(), Self.tiny, workers: 1).train()
+  @Test(arguments: [TokenKind.chunks, .units]) func lossesOfUpdatesArePyTorchs(tokens: TokenKind) throws {
+    let golden = try #require(try golden(tokens)["losses"])
+    let losses = try training(tokens, workers: 1).train()
     #expect(zip(losses, golden).allSatisfy { abs($0 / Double($1) - 1) < 1e-5 })
     #expect(losses.count == golden.count && losses[19] < 0.9 * losses[0])
   }
 
   /// 49 examples are three whole groups and a part of one; 1,040 are more than are computed at once.
-  @Test(arguments: [1, 16, 49, 1040]) func workersDoNotMatter(batch: Int) throws {
+  @Test(arguments: [TokenKind.chunks, .units], [1, 16, 49, 1040])
+  func workersDoNotMatter(tokens: TokenKind, batch: Int) throws {
     func run(_ workers: Int) throws -> [Double] {
-      try MadeUpTraining(Self.configuration(batch: batch, steps: 3), Self.tiny, workers: workers).train()
+      try training(tokens, batch: batch, steps: 3, workers: workers).train()
     }
     #expect(try run(1) == run(3))
   }
 
   /// A gradient is the mean of its parts', however many examples are computed at once.
   @Test func partsOfABatchAddUp() throws {
-    let (loss, gradients) = try MadeUpTraining(
-      Self.configuration(batch: 1040, steps: 1), Self.tiny, workers: 2
-    ).firstGradient()
+    let (loss, gradients) = try training(.chunks, batch: 1040, steps: 1, workers: 2).firstGradient()
     #expect(loss.isFinite)
     #expect(gradients.values.allSatisfy { $0.contains { $0 != 0 } })
   }

@@ -46,6 +46,23 @@ import Testing
     fixture.keep()
   }
 
+  /// Runs have 23 checkpoints: two of them would be 0 and 11, and 22 is as far again.
+  @Test func learnsFromSomeCheckpointsOfEachRun() throws {
+    let fixture = try ModelFixture()
+    let some = try fixture.trainer(into: "some") { $0.training.checkpointsPerRun = 2 }
+    let same = try Trainer(
+      ModelFixture.configuration(), on: fixture.corpus, condition: "step IN (0, 11, 22)",
+      into: fixture.directory("same"), workers: 1)
+    for trainer in [some, same] { try trainer.advance() }
+    #expect(some.smoothedLoss == same.smoothedLoss)
+    let none = fixture.directory("none")
+    let both = try Trainer(
+      ModelFixture.configuration { $0.training.checkpointsPerRun = 2 }, on: fixture.corpus,
+      condition: "run = 1 OR run = 2", into: none, workers: 1)
+    #expect(both.description.corpus.runs == 2 && both.description.corpus.condition == "run = 1 OR run = 2")
+    fixture.keep()
+  }
+
   @Test func isStoredWhenInterrupted() throws {
     let fixture = try ModelFixture()
     let trainer = try fixture.trainer()

@@ -145,11 +145,12 @@ def test_bad_input(cartpole, digits, config, tmp_path):
         ModelDirectory(tmp_path / "nowhere").load()
 
 
-@pytest.mark.parametrize("task", ["cartpole", "mnist", "cifar10"])
-def test_the_forward_pass_is_the_commands(task, tmp_path):
+@pytest.mark.parametrize("units", [[], ["--units"]], ids=["chunks", "units"])
+@pytest.mark.parametrize("task", ["cartpole", "mnist", "cifar10", "deep"])
+def test_the_forward_pass_is_the_commands(task, units, tmp_path):
     benchmarks = pathlib.Path(CORPUS).resolve().parent / "Benchmarks"
     size = ["--width", "48", "--layers", "2", "--heads", "4", "--batch", "6", "--steps", "1"]
-    subprocess.run([benchmarks, "gpt-parity", tmp_path / "parity", "--task", task, *size], check=True)
+    subprocess.run([benchmarks, "gpt-parity", tmp_path / "parity", "--task", task, *units, *size], check=True)
     tensors, texts = read_tensors(tmp_path / "parity")
     configuration = Configuration.parse(json.loads(texts["configuration"])).model
     model, diffusion = GPT(configuration, json.loads(texts["shapes"])), Diffusion(configuration)

@@ -34,10 +34,11 @@ typedef struct ck_adamw {
 #define CK_ATTENTION_PROBABILITIES(tokens) ((tokens) * (((tokens) + 15) / 16 * 16))
 
 typedef struct ck_transformer {
-  /* Layer normalisation: y = (x - mean) / sqrt(variance + 1e-5) * gain + bias, of each row; plus row r mod period of
-   * `positions` (period,width) where that is not NULL. statistics (rows,2) gets the mean and the factor. */
+  /* Layer normalisation: y = (x - mean) / sqrt(variance + 1e-5) * gain + bias, of each row; plus, where `positions` are
+   * not NULL, row places[r mod period] of them (…,width). statistics (rows,2) gets the mean and the factor. */
   void (*norm)(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
-               const float *_Nullable positions, size_t period, float *y, float *statistics);
+               const float *_Nullable positions, size_t period, const uint32_t *_Nullable places, float *y,
+               float *statistics);
   /* dx = its gradient, plus `base` (rows,width) where that is not NULL. */
   void (*norm_gradient)(size_t rows, size_t width, const float *x, const float *gain, const float *statistics,
                         const float *dy, const float *_Nullable base, float *dx, float *gain_gradient, float *bias_gradient);
@@ -47,17 +48,19 @@ typedef struct ck_transformer {
   void (*gelu_gradient)(size_t rows, size_t width, const float *slopes, float *dz, float *bias_gradient);
   /* x + y + bias. */
   void (*residual)(size_t rows, size_t width, const float *x, const float *y, const float *bias, float *out);
-  /* sums += the sum of the rows, of those with r mod period = p to row p of sums (period,width). */
-  void (*column_sums)(size_t rows, size_t width, size_t period, const float *x, float *sums);
+  /* sums += the sum of the rows, row r to row places[r mod period] of sums (…,width), or all to one where they are NULL. */
+  void (*column_sums)(size_t rows, size_t width, size_t period, const uint32_t *_Nullable places, const float *x,
+                      float *sums);
   /* Attention without a mask. qkv (examples * tokens, 3 * width), queries first, gets `bias` (3 * width) added in
    * place; width = heads * depth. probabilities (examples,heads,CK_ATTENTION_PROBABILITIES(tokens)) are kept for the
-   * gradient; out (examples * tokens,width). */
-  void (*attention)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias, float *qkv,
-                    float *probabilities, float *out, float *scratch);
+   * gradient; out (examples * tokens,width). Where `links` (examples,CK_ATTENTION_PROBABILITIES(tokens)) are not
+   * NULL, all heads add them to their probabilities before they multiply the values. */
+  void (*attention)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias,
+                    const float *_Nullable links, float *qkv, float *probabilities, float *out, float *scratch);
   /* dqkv of dout. */
   void (*attention_gradient)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *qkv,
-                             const float *probabilities, const float *dout, float *dqkv, float *bias_gradient,
-                             float *scratch);
+                             const float *probabilities, const float *_Nullable links, const float *dout,
+                             float *dqkv, float *bias_gradient, float *scratch);
   /* a * x + b * y; out may be x or y. */
   void (*blend)(size_t count, float a, const float *x, float b, const float *y, float *out);
   /* gradient = scale * (prediction - target); returns the sum of (prediction - target)^2. */

@@ -15,7 +15,9 @@ class ModelConfiguration:
     width: int
     layers: int
     heads: int
-    #: The most parameters of a token; None for one token a tensor.
+    #: What a token is: a chunk of a tensor ("chunks"), or a hidden unit with all its weights ("units").
+    tokens: str = "chunks"
+    #: The most parameters of a chunk; None for one a tensor.
     chunk: int | None = None
     frequencies: int = 128
     #: What the diffusion step and the metrics are multiplied by before they are embedded.
@@ -40,6 +42,8 @@ class TrainingConfiguration:
     gradient_clip: float | None = None
     average_decay: float = 0.9999
     augmentation: str = "permute"
+    #: About so many checkpoints of each run are learned from, evenly spaced; None for all.
+    checkpoints_per_run: int | None = None
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -48,6 +52,13 @@ class TrainingConfiguration:
             return self.learning_rate * (step + 1) / self.warmup
         progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def condition(self, own: str | None) -> str | None:
+        """What the pairs' runs and checkpoints must be, in SQL; own: a further condition on them."""
+        if self.checkpoints_per_run is None:
+            return own
+        spaced = f"step % max(1, checkpoints / {self.checkpoints_per_run}) = 0"
+        return f"({own}) AND {spaced}" if own else spaced
 
     def decay(self, step: int) -> float:
         """The decay of the moving average at an update, counted from 0."""
@@ -94,15 +105,4 @@ def published(name: str, pairs_per_epoch: int) -> tuple[Configuration, str]:
     width, heads, chunk, batch, rate, warmup, epochs, clip = _PUBLISHED[task]
     updates = max(1, pairs_per_epoch // batch)
     training = TrainingConfiguration(batch, rate, warmup * updates, epochs * updates, gradient_clip=clip)
-    return Configuration(ModelConfiguration(width, 12, heads, chunk), training), metric
-
-
-def chunks(shapes: list[tuple[int, ...]], chunk: int | None) -> list[range]:
-    """Where each token's parameters lie: chunks that never cross a tensor's end."""
-    result, start = [], 0
-    for shape in shapes:
-        end = start + math.prod(shape)
-        step = chunk or end - start
-        result += [range(first, min(end, first + step)) for first in range(start, end, step)]
-        start = end
-    return result
+    return Configuration(ModelConfiguration(width, 12, heads, chunk=chunk), training), metric

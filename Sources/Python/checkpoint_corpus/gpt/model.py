@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .configuration import ModelConfiguration, chunks
+from .configuration import ModelConfiguration
+from .tokens import chunks, units
 
 
 class ScalarEmbedding(nn.Module):
@@ -40,10 +41,13 @@ class Block(nn.Module):
         self.expansion = nn.Linear(width, 4 * width)
         self.contraction = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, links: Tensor | None) -> Tensor:
+        """links: (B, 1, T, T), how much of another token's values each gets beside what it attends to."""
         batch, tokens, width = x.shape
-        qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, width // self.heads)
-        attended = functional.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4))
+        qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(*qkv)
+        if links is not None:
+            attended = attended + links.to(qkv.dtype) @ qkv[2]
         x = x + self.projection(attended.transpose(1, 2).reshape(batch, tokens, width))
         return x + self.contraction(functional.gelu(self.expansion(self.norm2(x))))
 
@@ -55,18 +59,27 @@ class GPT(nn.Module):
         """shapes: those of the architecture's tensors, in their order."""
         super().__init__()
         self.configuration = configuration
-        self.lengths = [len(chunk) for chunk in chunks(shapes, configuration.chunk)]
+        self.tokens = (units if configuration.tokens == "units" else chunks)(shapes, configuration.chunk)
+        order = torch.tensor(self.tokens.order)
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("places", order.argsort(), persistent=False)
         width = configuration.width
         scalar = 2 * configuration.frequencies + 1
+        lengths = [length for _, length in self.tokens.kinds]
         self.scalars = ScalarEmbedding(configuration.frequencies)
-        self.encoders = nn.ModuleList(
-            nn.Linear(length, width, bias=False) for length in 2 * self.lengths + 4 * [scalar]
-        )
+        self.encoders = nn.ModuleList(nn.Linear(length, width, bias=False) for length in 2 * lengths + 4 * [scalar])
         self.encoder_norm = nn.LayerNorm(width)
-        self.positions = nn.Parameter(torch.zeros(len(self.encoders), width))
+        if configuration.tokens == "units":
+            # A unit's target and start are one token, and no unit of a layer comes before another.
+            places = [kind for kind, (count, _) in enumerate(self.tokens.kinds) for _ in range(count)]
+            places += range(len(lengths), len(lengths) + 4)
+        else:
+            places = list(range(2 * self.tokens.count + 4))
+        self.register_buffer("position_of", torch.tensor(places), persistent=False)
+        self.positions = nn.Parameter(torch.zeros(max(places) + 1, width))
         self.blocks = nn.ModuleList(Block(width, configuration.heads) for _ in range(configuration.layers))
         self.final_norm = nn.LayerNorm(width)
-        self.decoders = nn.ModuleList(nn.Linear(width, length, bias=False) for length in self.lengths)
+        self.decoders = nn.ModuleList(nn.Linear(width, length, bias=False) for length in lengths)
         self.apply(self._initialize)
         for decoder in self.decoders:
             nn.init.zeros_(decoder.weight)
@@ -85,13 +98,39 @@ class GPT(nn.Module):
         c = self.configuration
         metrics = torch.stack([target_metric - start_metric, target_metric, start_metric], 1) * c.metric_scale
         scalars = self.scalars(torch.cat([step[:, None].float() * c.step_scale, metrics], 1)).to(noised.dtype)
-        sources = [*noised.split(self.lengths, 1), *start.split(self.lengths, 1), *scalars.unbind(1)]
-        x = torch.stack([encoder(source) for encoder, source in zip(self.encoders, sources)], 1)
-        x = self.encoder_norm(x) + self.positions
+        kinds = len(self.tokens.kinds)
+        target, origin = self._encode(noised, self.encoders[:kinds]), self._encode(start, self.encoders[kinds:-4])
+        networks = [target + origin] if c.tokens == "units" else [target, origin]
+        prompt = [encode(scalar)[:, None] for encode, scalar in zip(self.encoders[-4:], scalars.unbind(1))]
+        x = self.encoder_norm(torch.cat(networks + prompt, 1)) + self.positions[self.position_of]
+        links = self._links(start)
         for block in self.blocks:
-            x = block(x)
-        x = self.final_norm(x[:, : len(self.decoders)])
-        return start + torch.cat([decode(x[:, i]) for i, decode in enumerate(self.decoders)], 1)
+            x = block(x, links)
+        return start + self._decode(self.final_norm(x[:, : self.tokens.count]))
+
+    def _links(self, start: Tensor) -> Tensor | None:
+        """The weights of the start between the units that two tokens stand for: (B, 1, T, T)."""
+        if not self.tokens.links:
+            return None
+        tokens = len(self.position_of)
+        links = start.new_zeros(len(start), 1, tokens, tokens)
+        for link in self.tokens.links:
+            weights = start[:, link.place].unflatten(1, link.shape).sum(-1)
+            links[:, 0, link.outputs, link.inputs] = weights
+            links[:, 0, link.inputs, link.outputs] = weights.transpose(1, 2)
+        return links
+
+    def _encode(self, vectors: Tensor, encoders: nn.ModuleList) -> Tensor:
+        """(B, P) -> (B, C, d)."""
+        parts = vectors[:, self.order].split([count * length for count, length in self.tokens.kinds], 1)
+        kinds = zip(encoders, parts, self.tokens.kinds)
+        return torch.cat([encode(part.unflatten(1, kind)) for encode, part, kind in kinds], 1)
+
+    def _decode(self, x: Tensor) -> Tensor:
+        """(B, C, d) -> (B, P)."""
+        parts = x.split([count for count, _ in self.tokens.kinds], 1)
+        vectors = torch.cat([decode(part).flatten(1) for decode, part in zip(self.decoders, parts)], 1)
+        return vectors[:, self.places]
 
     def groups(self, weight_decay: float) -> list[dict]:
         """What an optimizer takes: only the weights of linear layers decay."""

@@ -52,7 +52,7 @@ class Trainer:
         self.stream = PairStream(
             corpus, description["metric"]["name"] if "metric" in description else None,
             training.batch // self.world, seed=training.seed, augment=training.augmentation,
-            where=stored.get("condition"), as_torch=True,
+            where=training.condition(stored.get("condition")), as_torch=True,
         )  # fmt: skip
         if stored.get("fingerprint", self.stream.fingerprint) != self.stream.fingerprint:
             raise ModelError(f"{corpus} is not what the model was trained on: name the corpus as it was, or begin "
