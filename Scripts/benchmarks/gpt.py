@@ -31,13 +31,15 @@ def parity(folder):
 
 
 def speed(options):
+    small = ["--units", "--width", 96, "--layers", 3, "--heads", 4, "--batch", 64]
     sizes = {
-        "small, Cartpole": ["--task", "cartpole", "--width", 128, "--layers", 4, "--heads", 4, "--batch", 128],
-        "small, MNIST": ["--task", "mnist", "--width", 128, "--layers", 4, "--heads", 4, "--batch", 128],
+        "small, Cartpole": ["--task", "cartpole", *small],
+        "small, MNIST": ["--task", "mnist", *small],
+        "d 128 x 4, Cartpole": ["--task", "cartpole", "--width", 128, "--layers", 4, "--heads", 4, "--batch", 128],
         "d 512 x 8, Cartpole": ["--task", "cartpole", "--width", 512, "--layers", 8, "--heads", 8, "--batch", 64],
     }
     for title, size in sizes.items():
-        steps = 20 if "small" in title else 3
+        steps = 3 if "512" in title else 20
         for kind in ([], ["--samples"]):
             shared = [*size, "--workers", options.workers, "--steps", steps, *kind]
             ours, eager, compiled = [], [], []

@@ -2,7 +2,11 @@
 
 #include "paths.h"
 
+#include <immintrin.h>
+
 #define CK_NAME "avx512"
+// Two registers are permuted as one, and parts of them loaded and stored.
+#define CK_PICKS_FROM_TWO
 #define CK_TABLE ck_avx512
 // 8 rows of 2 registers and their operands: 18 of the 32 registers, and enough chains to hide the latency.
 #define CK_ROWS 8

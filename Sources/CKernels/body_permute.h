@@ -7,8 +7,29 @@ INLINE void scaled_copy(float scale, size_t count, const float *in, float *out) 
   size_t i = 0;
   for (; i + CK_LANES <= count; i += CK_LANES)
     *(vf_anywhere *)(out + i) = scale * *(const vf_anywhere *)(in + i);
+#ifdef CK_PICKS_FROM_TWO
+  __mmask16 rest = (__mmask16)((1u << (count - i)) - 1);
+  _mm512_mask_storeu_ps(out + i, rest, scale * _mm512_maskz_loadu_ps(rest, in + i));
+#else
   for (; i < count; i++) out[i] = scale * in[i];
+#endif
 }
+
+#ifdef CK_PICKS_FROM_TWO
+// Rows of single numbers, at most 32.
+INLINE void scaled_pick_rows(float scale, size_t rows, const uint32_t *row_order, size_t columns,
+                             const uint32_t *order, const float *in, float *out) {
+  uint32_t all = (uint32_t)((UINT64_C(1) << columns) - 1);
+  __mmask16 low = (__mmask16)all, high = (__mmask16)(all >> 16);
+  __m512i first = _mm512_maskz_loadu_epi32(low, order), second = _mm512_maskz_loadu_epi32(high, order + 16);
+  for (size_t r = 0; r < rows; r++, out += columns) {
+    const float *from = in + (row_order ? row_order[r] : r) * columns;
+    __m512 a = _mm512_maskz_loadu_ps(low, from), b = _mm512_maskz_loadu_ps(high, from + 16);
+    _mm512_mask_storeu_ps(out, low, scale * _mm512_permutex2var_ps(a, first, b));
+    if (high) _mm512_mask_storeu_ps(out + 16, high, scale * _mm512_permutex2var_ps(a, second, b));
+  }
+}
+#endif
 
 INLINE void scaled_pick(float scale, size_t columns, const uint32_t *order, size_t block, const float *in,
                         float *out) {
@@ -43,6 +64,10 @@ INLINE void scaled_pick_numbers(float scale, size_t columns, const uint32_t *ord
 static void permute(float scale, size_t rows, const uint32_t *row_order, size_t columns,
                     const uint32_t *column_order, size_t block, const float *in, float *out) {
   size_t length = columns * block, r = 0;
+#ifdef CK_PICKS_FROM_TWO
+  if (column_order && block == 1 && columns <= 32)
+    return scaled_pick_rows(scale, rows, row_order, columns, column_order, in, out);
+#endif
   // A matrix that is picked apart in any order is fetched from far memory in order first.
   float near[2048];
   if (column_order && block == 1 && rows * columns <= sizeof near / sizeof *near) {
