@@ -101,7 +101,7 @@ struct TokenLayout: Sendable {
     decoders = lengths
     let isOrdered = zip(cut.order, cut.order.dropFirst()).allSatisfy(<)
     order = isOrdered ? nil : cut.order
-    places = isOrdered ? nil : cut.order.indices.sorted { cut.order[$0] < cut.order[$1] }.map { UInt32($0) }
+    places = isOrdered ? nil : Self.inverse(of: cut.order)
     self.inputs = inputs
     self.outputs = outputs
     count = first + Self.scalars
@@ -118,6 +118,12 @@ struct TokenLayout: Sendable {
       positionCount = count
       links = []
     }
+  }
+
+  private static func inverse(of order: [UInt32]) -> [UInt32] {
+    var places = order
+    for (place, parameter) in order.enumerated() { places[Int(parameter)] = UInt32(place) }
+    return places
   }
 
   /// How many tokens there would be, without making them.

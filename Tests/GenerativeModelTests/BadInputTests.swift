@@ -100,10 +100,42 @@ import Testing
     fixture.keep()
   }
 
-  /// Whatever is cut off or changed in the files, the answer is an error or a model, and never a crash.
-  @Test func damagedFiles() throws {
+  /// The first models had no choice of tokens, and their descriptions say nothing of it.
+  @Test func aDescriptionWithoutTokensMeansChunks() throws {
     let fixture = try ModelFixture()
-    try fixture.trainer(steps: 1).save()
+    try fixture.trainer().save()
+    let path = fixture.directory().path + "/model.json"
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let line = try #require(text.split(separator: "\n").first { $0.contains("\"tokens\"") })
+    #expect(line.contains("chunks"))
+    let older = text.replacingOccurrences(of: line + "\n", with: "")
+    #expect(!older.contains("tokens"))
+    try older.write(toFile: path, atomically: false, encoding: .utf8)
+    #expect(try Sampler(opening: fixture.directory()).description.model.tokens == .chunks)
+    for other in ["\"words\"", "3", "null"] {
+      try text.replacingOccurrences(of: "\"chunks\"", with: other).write(
+        toFile: path, atomically: false, encoding: .utf8)
+      #expect(code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel)
+    }
+    fixture.keep()
+  }
+
+  @Test func tooManyUnits() throws {
+    let wide = Architecture(
+      name: "wide", tensors: [.init("fc1.weight", [5000, 2]), .init("fc2.weight", [1, 5000])])
+    var model = ModelConfiguration(width: 16, layers: 1, heads: 1)
+    model.tokens = .units
+    let training = TrainingConfiguration(batch: 8, learningRate: 1e-3, warmup: 0, steps: 1)
+    let configuration = GPTConfiguration(model: model, training: training)
+    let error = #expect(throws: CorpusError.self) { try Trainer.bytes(configuration, wide) }
+    #expect(error?.code == .invalidRecipe && error?.remedy.contains("chunks") == true)
+  }
+
+  /// Whatever is cut off or changed in the files, the answer is an error or a model, and never a crash.
+  @Test(arguments: [ModelConfiguration.TokenKind.chunks, .units])
+  func damagedFiles(tokens: ModelConfiguration.TokenKind) throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer(steps: 1) { $0.model.tokens = tokens }.save()
     for name in ["model.safetensors", "model.json"] {
       let path = fixture.directory().path + "/" + name
       let whole = try Data(contentsOf: URL(fileURLWithPath: path))

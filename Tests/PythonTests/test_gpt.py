@@ -131,6 +131,9 @@ def test_bad_input(cartpole, digits, config, tmp_path):
     out = tmp_path / "model"
     assert "no training" in python_train(cartpole, "--out", out, "--resume").stderr
     assert "nowhere.json" in python_train(cartpole, "--out", out, "--config", "nowhere.json").stderr
+    for text in ("{", "{}", json.dumps({"model": MODEL | {"tokens": "words"}, "training": TRAINING})):
+        (tmp_path / "bad.json").write_text(text)
+        assert "is no configuration" in python_train(cartpole, "--out", out, "--config", tmp_path / "bad.json").stderr
     # With a configuration, --resume begins where there is nothing, as a job that is sent again and again does.
     assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0
     assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0

@@ -27,6 +27,10 @@ class ModelConfiguration:
     first_beta: float = 1e-4
     last_beta: float = 0.02
 
+    def __post_init__(self) -> None:
+        if self.tokens not in ("chunks", "units"):
+            raise ValueError(f"tokens is {self.tokens}: make it chunks or units")
+
 
 @dataclasses.dataclass
 class TrainingConfiguration:

@@ -286,7 +286,11 @@ def _begun(options: argparse.Namespace) -> dict[str, Any]:
         stream = PairStream(options.corpus, metric, 1, where=options.where, rank=0, world_size=1)
         configuration, _ = published(options.preset, stream.items_per_epoch)
     else:
-        configuration = Configuration.load(options.config)
+        try:
+            configuration = Configuration.load(options.config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{options.config} is no configuration of a model ({error}): compare it with what "
+                             "`corpus train --print-config` prints") from None  # fmt: skip
     if options.steps:
         configuration.training.steps = options.steps
     description = configured(configuration)
