@@ -117,6 +117,35 @@ def test_two_processes_do_what_one_does(cartpole, config, tmp_path):
     assert close(weights(tmp_path / "1"), weights(tmp_path / "2"), 1e-5)
 
 
+def test_another_number_of_processes_goes_on_with_the_same_pairs(cartpole, config, tmp_path):
+    def losses(path):
+        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader((path / "log.csv").open())}
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert python_train(cartpole, "--config", config, "--out", whole, "--log-every", 1).returncode == 0
+    first = Trainer(json.loads(config.read_text()), str(cartpole), torch.device("cpu"))
+    for _ in range(6):
+        first.advance()
+    first.save(ModelDirectory(parts))
+    result = python_train(cartpole, "--resume", "--out", parts, "--log-every", 1, processes=2)
+    assert result.returncode == 0, result.stderr
+    assert list(losses(parts)) == list(range(7, 13))
+    for step, loss in losses(parts).items():
+        assert loss == pytest.approx(losses(whole)[step], rel=1e-5)
+    assert close(weights(parts), weights(whole), 1e-5)
+
+
+@pytest.mark.parametrize("tokens", ["chunks", "units"])
+def test_bfloat16_stays_near(cartpole, tokens):
+    description = {"model": MODEL | {"tokens": tokens}, "training": TRAINING}
+    losses = [
+        [trainer.advance() for _ in range(12)]
+        for trainer in (Trainer(description | {}, str(cartpole), torch.device("cpu"), bf16=b) for b in (False, True))
+    ]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
 def test_a_certain_model_is_believed_by_both_samplers():
     configuration = ModelConfiguration(**MODEL)
     model, diffusion = GPT(configuration, [(5, 3), (5,)]), Diffusion(configuration)
