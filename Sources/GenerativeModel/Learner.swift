@@ -50,12 +50,12 @@ final class Learner {
   private var shape: TransformerShape { transformer.shape }
 
   /// What activations may take, so that the memory does not grow with the batch.
-  private static let activationBytes = 256 << 20
+  private static let activationBytes = 512 << 20
 
   /// The examples that are computed at once: whole groups. It depends on the model alone, as sums over them do.
   static func examplesAtOnce(_ shape: TransformerShape) -> Int {
-    let groupFloats = Activations.plan(shape, examples: TransformerShape.group, keepsGradients: true)
-    return max(1, min(64, activationBytes / 4 / groupFloats)) * TransformerShape.group
+    let groupFloats = Activations.plan(shape, examples: shape.group, keepsGradients: true)
+    return max(1, min(64, activationBytes / 4 / groupFloats)) * shape.group
   }
 
   /// The bytes that a learner takes.
@@ -93,7 +93,7 @@ final class Learner {
       losses.withUnsafeMutableBufferPointer { losses in
         let losses = losses
         team.forEach(losses.count) { number in
-          let group = (number * TransformerShape.group)..<min(count, (number + 1) * TransformerShape.group)
+          let group = (number * shape.group)..<min(count, (number + 1) * shape.group)
           for item in group {
             fill(item, from: examples, first + item, draws)
           }

@@ -170,6 +170,6 @@ struct Transformer: @unchecked Sendable {
 
   /// A group's working memory for attention.
   func scratch(_ a: Activations, _ examples: Range<Int>) -> UnsafeMutablePointer<Float> {
-    a.attentionScratch[(examples.lowerBound / TransformerShape.group)..<a.attentionScratch.rows].base
+    a.attentionScratch[(examples.lowerBound / shape.group)..<a.attentionScratch.rows].base
   }
 }

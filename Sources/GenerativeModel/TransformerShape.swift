@@ -10,8 +10,9 @@ struct TransformerShape: Sendable {
   /// P.
   let parameterCount: Int
 
-  /// Examples that one thread computes one after the other.
-  static let group = 16
+  /// Examples that one thread computes at a time. More of them where the weights are many, which each product arranges
+  /// anew for its own use.
+  var group: Int { width < 512 ? 16 : 32 }
 
   /// The most tokens of an example.
   private static let tokenLimit = 4096
@@ -48,7 +49,7 @@ struct TransformerShape: Sendable {
   var attentionScratch: Int { 12 * across * padded(max(tokens.count, depth)) + 64 }
 
   /// The groups of so many examples.
-  func groups(of examples: Int) -> Int { (examples + Self.group - 1) / Self.group }
+  func groups(of examples: Int) -> Int { (examples + group - 1) / group }
 
   /// Floating-point operations of the matrix products of one example's forward pass; a training step has three times
   /// as many.

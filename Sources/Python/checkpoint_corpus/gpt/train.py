@@ -327,8 +327,8 @@ def _run(trainer: Trainer, directory: ModelDirectory, options: argparse.Namespac
         # All follow the first process; hearing it costs a message.
         if trainer.world > 1 and trainer.step % 10:
             continue
-        is_asked = _agreed(bool(asked), trainer.device)
-        if is_asked or _agreed(now - saved > options.save_seconds, trainer.device):
+        is_asked, is_due = _agreed([bool(asked), now - saved > options.save_seconds], trainer.device)
+        if is_asked or is_due:
             trainer.save(directory)
             saved = time.perf_counter()
         if is_asked:
@@ -336,12 +336,13 @@ def _run(trainer: Trainer, directory: ModelDirectory, options: argparse.Namespac
     trainer.save(directory)
 
 
-def _agreed(wish: bool, device: torch.device) -> bool:
+def _agreed(wishes: list[bool], device: torch.device) -> list[bool]:
+    """What the first process wishes."""
     if not distributed.is_initialized():
-        return wish
-    flag = torch.tensor(float(wish), device=device)
-    distributed.broadcast(flag, 0)
-    return bool(flag.item())
+        return wishes
+    flags = torch.tensor(wishes, dtype=torch.float32, device=device)
+    distributed.broadcast(flags, 0)
+    return [bool(flag) for flag in flags.tolist()]
 
 
 def main() -> None:
