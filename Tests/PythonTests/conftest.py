@@ -3,6 +3,7 @@
 import importlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,9 @@ CORPUS = os.environ.get("CORPUS", str(ROOT / ".build" / "bin" / "corpus"))
 
 # The package as it lies in the repository, with the library that Scripts/build has made.
 sys.path.insert(0, str(ROOT / "Sources" / "Python"))
+
+# A script's background jobs ignore Ctrl-C, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run_corpus(*arguments):
