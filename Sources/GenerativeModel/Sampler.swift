@@ -106,7 +106,7 @@ public final class Sampler: Sendable {
     }
     let team = Team(workers: workers)
     // Small groups where there are few, so that all threads have some; the same ones however many threads there are.
-    let size = prompts.count >= 4 * shape.group ? shape.group : 4
+    let size = min(shape.samplingGroup, max(4, prompts.count / 8 * 4))
     let groups = stride(from: 0, to: prompts.count, by: size).map { $0..<min(prompts.count, $0 + size) }
     let memory = (0..<min(groups.count, workers)).map { _ in
       Activations(shape, examples: size, keepsGradients: false)

@@ -13,6 +13,8 @@ struct TransformerShape: Sendable {
   /// Examples that one thread computes at a time. More of them where the weights are many, which each product arranges
   /// anew for its own use.
   var group: Int { width < 512 ? 16 : 32 }
+  /// Likewise in sampling, where there is less to keep of each.
+  var samplingGroup: Int { width < 512 ? 16 : 64 }
 
   /// The most tokens of an example.
   private static let tokenLimit = 4096
