@@ -51,11 +51,13 @@ public struct StartReader: Sendable {
   ///
   /// - Parameter split: `train`, for the runs that the model was trained on, or `test`.
   public func initialStarts(_ count: Int, split: String) throws(CorpusError) -> [Start] {
-    let condition = split == "train" ? condition.map { "AND (\($0))" } ?? "" : ""
+    let seen = condition.map {
+      "AND EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.run = runs.run AND (\($0)))"
+    }
     let rows = try reader.index.rows(
       """
-      SELECT DISTINCT run FROM checkpoints JOIN runs USING (run)
-      WHERE split = '\(split)' AND status = 'ok' \(condition) ORDER BY run
+      SELECT run FROM runs WHERE split = '\(split)' AND status = 'ok' \(split == "train" ? seen ?? "" : "")
+      ORDER BY run
       """)
     let runs = rows.compactMap { if case .integer(let run) = $0[0] { run } else { nil } }
     let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
