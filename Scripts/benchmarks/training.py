@@ -59,9 +59,9 @@ class Update:
     def operations(self):
         """Of an update, for one pair: three times those of the forward pass's products."""
         model = self.trainer.model
-        tokens, width, layers = len(model.encoders), model.configuration.width, model.configuration.layers
+        tokens, width, layers = len(model.position_of), model.configuration.width, model.configuration.layers
         blocks = layers * (2 * tokens * 12 * width**2 + 4 * tokens**2 * width)
-        ends = 2 * width * sum(linear.weight.shape[1] for linear in model.encoders) + 2 * width * sum(model.lengths)
+        ends = 2 * width * (3 * len(model.order) + 4 * model.encoders[-1].in_features)
         return 3 * (blocks + ends)
 
 
