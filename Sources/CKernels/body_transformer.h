@@ -216,26 +216,26 @@ INLINE const float *with_links(size_t count, const float *probabilities, const f
   return sums;
 }
 
-static void transformer_attention(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias,
-                                  const float *links, float *qkv, float *probabilities, float *out,
-                                  float *scratch) {
+static void transformer_attention(size_t examples, size_t tokens, size_t queries, size_t heads, size_t depth,
+                                  const float *bias, const float *links, float *qkv, float *probabilities,
+                                  float *out, float *scratch) {
   size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
   size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *result = near + tokens * deep;
   float *sums = result + tokens * deep;
-  for (size_t e = 0; e < examples; e++, qkv += tokens * row, out += tokens * out_row) {
+  for (size_t e = 0; e < examples; e++, qkv += tokens * row, out += queries * out_row) {
     const float *own = links ? links + e * tokens * across : links;
     for (size_t t = 0; t < tokens; t++)
       EACH_VECTOR(i, wide) {
         float *p = qkv + t * row + i;
         store_part(p, load_part(p, wide - i) + load_part(bias + i, wide - i), wide - i);
       }
-    for (size_t h = 0; h < heads; h++, probabilities += tokens * across) {
+    for (size_t h = 0; h < heads; h++, probabilities += queries * across) {
       const float *q = qkv + h * depth;
       turn_head(tokens, depth, row, q + width, across, turned);
-      small_product(tokens, depth, across, q, row, 1, turned, across, probabilities, across);
-      for (size_t t = 0; t < tokens; t++) {
+      small_product(queries, depth, across, q, row, 1, turned, across, probabilities, across);
+      for (size_t t = 0; t < queries; t++) {
         float *shares = probabilities + t * across;
         vf most = splat(-__builtin_inff()), total = splat(0);
         EACH_VECTOR(i, tokens) {
@@ -253,31 +253,33 @@ static void transformer_attention(size_t examples, size_t tokens, size_t heads, 
         EACH_VECTOR(i, tokens) store_any(shares + i, load_any(shares + i) * factor);
       }
       gather_head(tokens, depth, row, 1, q + 2 * width, deep, near);
-      const float *factors = with_links(tokens * across, probabilities, own, sums);
-      small_product(tokens, tokens, deep, factors, across, 1, near, deep, result, deep);
-      scatter_head(tokens, depth, out_row, 1, result, deep, out + h * depth);
+      const float *factors = with_links(queries * across, probabilities, own, sums);
+      small_product(queries, tokens, deep, factors, across, 1, near, deep, result, deep);
+      scatter_head(queries, depth, out_row, 1, result, deep, out + h * depth);
     }
   }
 }
 
-static void transformer_attention_gradient(size_t examples, size_t tokens, size_t heads, size_t depth,
-                                           const float *qkv, const float *probabilities, const float *links,
-                                           const float *dout, float *dqkv, float *bias_gradient,
-                                           float *scratch) {
+static void transformer_attention_gradient(size_t examples, size_t tokens, size_t queries, size_t heads,
+                                           size_t depth, const float *qkv, const float *probabilities,
+                                           const float *links, const float *dout, float *dqkv,
+                                           float *bias_gradient, float *scratch) {
   size_t width = heads * depth, wide = 3 * width, row = ck_row(wide), out_row = ck_row(width);
   size_t across = whole_vectors(tokens), deep = whole_vectors(depth);
   float scale = 1 / __builtin_elementwise_sqrt((float)depth);
   float *turned = scratch, *near = turned + depth * across, *slopes = near + tokens * deep;
   float *result = slopes + tokens * across;
   float *all = dqkv;
-  for (size_t e = 0; e < examples; e++, qkv += tokens * row, dqkv += tokens * row, dout += tokens * out_row) {
+  for (size_t e = 0; e < examples; e++, qkv += tokens * row, dqkv += tokens * row, dout += queries * out_row) {
     const float *own = links ? links + e * tokens * across : links;
-    for (size_t h = 0; h < heads; h++, probabilities += tokens * across) {
+    for (size_t t = queries; t < tokens; t++)
+      EACH_VECTOR(i, width) store_part(dqkv + t * row + i, splat(0), width - i);
+    for (size_t h = 0; h < heads; h++, probabilities += queries * across) {
       const float *q = qkv + h * depth, *d = dout + h * depth;
       float *dq = dqkv + h * depth;
       turn_head(tokens, depth, row, q + 2 * width, across, turned);
-      small_product(tokens, depth, across, d, out_row, 1, turned, across, slopes, across);
-      for (size_t t = 0; t < tokens; t++) {
+      small_product(queries, depth, across, d, out_row, 1, turned, across, slopes, across);
+      for (size_t t = 0; t < queries; t++) {
         const float *p = probabilities + t * across;
         float *s = slopes + t * across;
         vf total = splat(0);
@@ -286,14 +288,14 @@ static void transformer_attention_gradient(size_t examples, size_t tokens, size_
         EACH_VECTOR(i, tokens) store_any(s + i, load_any(p + i) * (load_any(s + i) - mean));
       }
       gather_head(tokens, depth, row, 1, q + width, deep, near);
-      small_product(tokens, tokens, deep, slopes, across, 1, near, deep, result, deep);
-      scatter_head(tokens, depth, row, scale, result, deep, dq);
-      gather_head(tokens, depth, row, 1, q, deep, near);
-      small_product(tokens, tokens, deep, slopes, 1, across, near, deep, result, deep);
+      small_product(queries, tokens, deep, slopes, across, 1, near, deep, result, deep);
+      scatter_head(queries, depth, row, scale, result, deep, dq);
+      gather_head(queries, depth, row, 1, q, deep, near);
+      small_product(tokens, queries, deep, slopes, 1, across, near, deep, result, deep);
       scatter_head(tokens, depth, row, scale, result, deep, dq + width);
-      gather_head(tokens, depth, out_row, 1, d, deep, near);
-      const float *factors = with_links(tokens * across, probabilities, own, slopes);
-      small_product(tokens, tokens, deep, factors, 1, across, near, deep, result, deep);
+      gather_head(queries, depth, out_row, 1, d, deep, near);
+      const float *factors = with_links(queries * across, probabilities, own, slopes);
+      small_product(tokens, queries, deep, factors, 1, across, near, deep, result, deep);
       scatter_head(tokens, depth, row, 1, result, deep, dq + 2 * width);
     }
   }

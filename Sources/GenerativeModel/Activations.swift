@@ -3,7 +3,8 @@ import VectorKernels
 
 /// What a transformer computes of some examples, and the gradients of it: matrices in one allocation.
 ///
-/// R = examples × T rows of tokens; those of an example follow each other.
+/// R = examples × T rows of tokens; those of an example follow each other. What comes after the last attention has fewer:
+/// those of the tokens that the last block passes on.
 final class Activations {
   struct Block {
     /// (R, d), but queries, keys and values (R, 3 d) and the inner layer (R, 4 d).

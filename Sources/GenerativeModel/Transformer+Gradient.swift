@@ -15,17 +15,17 @@ extension Transformer {
     else { preconditionFailure("these activations keep no gradients") }
     let (layout, width) = (shape.weights, shape.width)
     let weights = UnsafeMutablePointer(mutating: weights)
-    let rows = rows(examples)
-    finalGradient[rows].base.update(repeating: 0, count: rows.count * finalGradient.stride)
+    let decoded = shape.tokens.outputs.count
+    let (rows, kept) = (rows(examples), rows(examples, of: decoded))
     order(predictionGradient, to: orderedGradient, examples)
     for output in shape.tokens.outputs {
-      token(output.token, of: finalGradient, examples).setProduct(
+      token(output.token, of: decoded, in: finalGradient[rows], 0..<examples.count).setProduct(
         of: columns(output.columns, of: orderedGradient, examples),
         by: matrix(layout.decoders[output.decoder], weights))
     }
     functions.norm_gradient(
-      rows.count, width, last.output[rows].base, weights + layout.finalNorm.gain,
-      a.finalStatistics + 2 * rows.lowerBound, finalGradient[rows].base, nil, lastGradient[rows].base,
+      kept.count, width, last.output[kept].base, weights + layout.finalNorm.gain,
+      a.finalStatistics + 2 * kept.lowerBound, finalGradient[rows].base, nil, lastGradient[kept].base,
       vectors + layout.finalNorm.gain, vectors + layout.finalNorm.bias)
     for number in a.blocks.indices.reversed() {
       let isFirst = number == 0
@@ -33,7 +33,7 @@ extension Transformer {
       backward(
         layout.blocks[number], weights, input: isFirst ? a.input : a.blocks[number - 1].output,
         a.blocks[number], inputGradient: isFirst ? finalGradient : a.blocks[number - 1].outputGradient, a,
-        examples, vectors)
+        examples, passing: shape.passed(by: number), vectors)
     }
     functions.column_sums(
       rows.count, width, shape.tokens.count, shape.tokens.positions, finalGradient[rows].base,
@@ -47,37 +47,48 @@ extension Transformer {
   private func backward(
     _ block: WeightLayout.Block, _ weights: UnsafeMutablePointer<Float>, input: Matrix,
     _ b: Activations.Block,
-    inputGradient: Matrix?, _ a: Activations, _ examples: Range<Int>, _ vectors: UnsafeMutablePointer<Float>
+    inputGradient: Matrix?, _ a: Activations, _ examples: Range<Int>, passing passed: Int,
+    _ vectors: UnsafeMutablePointer<Float>
   ) {
     guard let qkv = b.qkvGradient, let middle = b.middleGradient, let expanded = b.expandedGradient,
       let output = b.outputGradient, let inputGradient
     else { preconditionFailure("these activations keep no gradients") }
-    let (width, passing) = (shape.width, a.passing)
-    let rows = rows(examples)
+    let width = shape.width
+    let (all, rows) = (rows(examples), rows(examples, of: passed))
+    let passing = a.passing[all]
+    // Among the group's own rows, as other groups use theirs at the same time.
+    let kept = passing[0..<rows.count]
     func multiply(_ out: Matrix, _ gradient: Matrix, _ layer: WeightLayout.Linear) {
-      out[rows].setProduct(of: gradient[rows], by: matrix(layer.weight, weights))
+      out.setProduct(of: gradient, by: matrix(layer.weight, weights))
     }
     functions.column_sums(rows.count, width, 1, nil, output[rows].base, vectors + block.contraction.bias)
-    multiply(expanded, output, block.contraction)
+    multiply(expanded[rows], output[rows], block.contraction)
     functions.gelu_gradient(
       rows.count, 4 * width, b.expanded[rows].base, expanded[rows].base, vectors + block.expansion.bias)
-    multiply(passing, expanded, block.expansion)
+    multiply(kept, expanded[rows], block.expansion)
     functions.norm_gradient(
       rows.count, width, b.middle[rows].base, weights + block.norm2.gain, b.statistics2 + 2 * rows.lowerBound,
-      passing[rows].base, output[rows].base, middle[rows].base, vectors + block.norm2.gain,
+      kept.base, output[rows].base, middle[rows].base, vectors + block.norm2.gain,
       vectors + block.norm2.bias)
     functions.column_sums(rows.count, width, 1, nil, middle[rows].base, vectors + block.projection.bias)
-    multiply(passing, middle, block.projection)
+    multiply(kept, middle[rows], block.projection)
     functions.attention_gradient(
-      examples.count, shape.tokens.count, shape.configuration.heads, shape.depth, b.qkv[rows].base,
-      b.probabilities + examples.lowerBound * shape.probabilities, a.links(examples), passing[rows].base,
-      qkv[rows].base,
-      vectors + block.qkv.bias, scratch(a, examples))
-    multiply(passing, qkv, block.qkv)
-    functions.norm_gradient(
-      rows.count, width, input[rows].base, weights + block.norm1.gain, b.statistics1 + 2 * rows.lowerBound,
-      passing[rows].base, middle[rows].base, inputGradient[rows].base, vectors + block.norm1.gain,
-      vectors + block.norm1.bias)
+      examples.count, shape.tokens.count, passed, shape.configuration.heads, shape.depth, b.qkv[all].base,
+      b.probabilities + examples.lowerBound * shape.probabilities, a.links(examples), kept.base,
+      qkv[all].base, vectors + block.qkv.bias, scratch(a, examples))
+    multiply(passing, qkv[all], block.qkv)
+    func normGradient(_ rows: Range<Int>, base: UnsafePointer<Float>?) {
+      functions.norm_gradient(
+        rows.count, width, input[rows].base, weights + block.norm1.gain, b.statistics1 + 2 * rows.lowerBound,
+        a.passing[rows].base, base, inputGradient[rows].base, vectors + block.norm1.gain,
+        vectors + block.norm1.bias)
+    }
+    for stretch in stretches(examples, passing: passed) {
+      normGradient(stretch.all, base: middle[stretch.passed].base)
+      if passed < shape.tokens.count {
+        normGradient(stretch.all.upperBound..<stretch.all.lowerBound + shape.tokens.count, base: nil)
+      }
+    }
   }
 
   /// The sum of products that a matrix's gradient is, or some rows of it.
@@ -106,6 +117,7 @@ extension Transformer {
     }
     let (layout, all) = (shape.weights, 0..<examples)
     let rows = rows(all)
+    let decoded = shape.tokens.outputs.count
     var gradients: [MatrixGradient] = []
     func add(_ weight: WeightLayout.Tensor, _ products: [MatrixGradient.Factors]) {
       let whole = matrix(weight, gradient)
@@ -125,24 +137,31 @@ extension Transformer {
             }))
       }
     }
-    for (block, b) in zip(layout.blocks, a.blocks) {
+    for (layer, (block, b)) in zip(layout.blocks, a.blocks).enumerated() {
+      let passed = self.rows(all, of: shape.passed(by: layer))
       guard let qkv = b.qkvGradient, let middle = b.middleGradient, let expanded = b.expandedGradient,
         let output = b.outputGradient
       else { preconditionFailure("these activations keep no gradients") }
-      add(block.contraction.weight, [(output[rows], b.activated[rows])])
-      add(block.expansion.weight, [(expanded[rows], b.norm2[rows])])
-      add(block.projection.weight, [(middle[rows], b.attention[rows])])
+      add(block.contraction.weight, [(output[passed], b.activated[passed])])
+      add(block.expansion.weight, [(expanded[passed], b.norm2[passed])])
+      add(block.projection.weight, [(middle[passed], b.attention[passed])])
       add(block.qkv.weight, [(qkv[rows], b.norm1[rows])])
     }
     for (number, encoder) in layout.encoders.enumerated() {
       let inputs = shape.tokens.inputs.filter { $0.encoder == number }
-      add(encoder, inputs.map { (token($0.token, of: encodedGradient, all), source($0, a, all)) })
+      add(
+        encoder,
+        inputs.map {
+          (token($0.token, of: shape.tokens.count, in: encodedGradient, all), source($0, a, all))
+        })
     }
     for (number, decoder) in layout.decoders.enumerated() {
       let outputs = shape.tokens.outputs.filter { $0.decoder == number }
       add(
         decoder,
-        outputs.map { (columns($0.columns, of: predictionGradient, all), token($0.token, of: a.final, all)) })
+        outputs.map {
+          (columns($0.columns, of: predictionGradient, all), token($0.token, of: decoded, in: a.final, all))
+        })
     }
     return gradients
   }

@@ -20,15 +20,26 @@ struct Transformer: @unchecked Sendable {
   }
 
   /// The rows of some examples' tokens.
-  func rows(_ examples: Range<Int>) -> Range<Int> {
-    (examples.lowerBound * shape.tokens.count)..<(examples.upperBound * shape.tokens.count)
+  func rows(_ examples: Range<Int>) -> Range<Int> { rows(examples, of: shape.tokens.count) }
+
+  /// Likewise where there are so many of an example.
+  func rows(_ examples: Range<Int>, of tokens: Int) -> Range<Int> {
+    (examples.lowerBound * tokens)..<(examples.upperBound * tokens)
   }
 
-  /// Token `token` of each of these examples: (examples, d).
-  func token(_ token: Int, of matrix: Matrix, _ examples: Range<Int>) -> Matrix {
+  /// Token `token`, of so many, of each of these examples: (examples, d).
+  func token(_ token: Int, of tokens: Int, in matrix: Matrix, _ examples: Range<Int>) -> Matrix {
     Matrix(
-      matrix.base + (examples.lowerBound * shape.tokens.count + token) * matrix.stride, rows: examples.count,
-      columns: shape.width, stride: shape.tokens.count * matrix.stride)
+      matrix.base + (examples.lowerBound * tokens + token) * matrix.stride, rows: examples.count,
+      columns: shape.width, stride: tokens * matrix.stride)
+  }
+
+  /// The rows of examples that pass on their first `passed` tokens, in stretches as long as can be: where they lie among
+  /// those of all tokens, and among those passed on.
+  func stretches(_ examples: Range<Int>, passing passed: Int) -> [(all: Range<Int>, passed: Range<Int>)] {
+    let count = shape.tokens.count
+    if passed == count { return [(rows(examples), rows(examples))] }
+    return examples.map { ($0 * count..<$0 * count + passed, $0 * passed..<($0 + 1) * passed) }
   }
 
   /// What an encoder reads: (examples, its length).
@@ -95,7 +106,7 @@ struct Transformer: @unchecked Sendable {
     order(a.start, to: a.ordered.start, examples)
     link(a, examples)
     for input in shape.tokens.inputs {
-      token(input.token, of: a.encoded, examples).setProduct(
+      token(input.token, of: count, in: a.encoded, examples).setProduct(
         of: source(input, a, examples), by: matrix(layout.encoders[input.encoder], weights), .transposed,
         adds: input.adds)
     }
@@ -105,16 +116,18 @@ struct Transformer: @unchecked Sendable {
       a.input[rows].base,
       a.encoderStatistics + 2 * rows.lowerBound)
     var input = a.input
-    for (block, activations) in zip(layout.blocks, a.blocks) {
-      forward(block, weights, input, activations, a, examples)
+    for (layer, (block, activations)) in zip(layout.blocks, a.blocks).enumerated() {
+      forward(block, weights, input, activations, a, examples, passing: shape.passed(by: layer))
       input = activations.output
     }
+    let decoded = shape.tokens.outputs.count
+    let last = self.rows(examples, of: decoded)
     functions.norm(
-      rows.count, width, input[rows].base, weights + layout.finalNorm.gain, weights + layout.finalNorm.bias,
-      nil, 1, nil, a.final[rows].base, a.finalStatistics + 2 * rows.lowerBound)
+      last.count, width, input[last].base, weights + layout.finalNorm.gain, weights + layout.finalNorm.bias,
+      nil, 1, nil, a.final[last].base, a.finalStatistics + 2 * last.lowerBound)
     for output in shape.tokens.outputs {
       columns(output.columns, of: a.ordered.prediction, examples).setProduct(
-        of: token(output.token, of: a.final, examples),
+        of: token(output.token, of: decoded, in: a.final, examples),
         by: matrix(layout.decoders[output.decoder], weights), .transposed)
     }
     if let places = shape.tokens.places {
@@ -129,36 +142,37 @@ struct Transformer: @unchecked Sendable {
   private func forward(
     _ block: WeightLayout.Block, _ weights: UnsafeMutablePointer<Float>, _ input: Matrix,
     _ b: Activations.Block,
-    _ a: Activations, _ examples: Range<Int>
+    _ a: Activations, _ examples: Range<Int>, passing passed: Int
   ) {
-    let (width, count) = (shape.width, shape.tokens.count)
-    let rows = rows(examples)
+    let width = shape.width
+    let (all, rows) = (rows(examples), rows(examples, of: passed))
     func multiply(_ out: Matrix, _ x: Matrix, _ layer: WeightLayout.Linear) {
-      out[rows].setProduct(of: x[rows], by: matrix(layer.weight, weights), .transposed)
+      out.setProduct(of: x, by: matrix(layer.weight, weights), .transposed)
     }
     func normalize(
       _ x: Matrix, _ norm: WeightLayout.Norm, _ y: Matrix, _ statistics: UnsafeMutablePointer<Float>
     ) {
       functions.norm(
-        rows.count, width, x[rows].base, weights + norm.gain, weights + norm.bias, nil, 1, nil, y[rows].base,
-        statistics + 2 * rows.lowerBound)
+        x.rows, width, x.base, weights + norm.gain, weights + norm.bias, nil, 1, nil, y.base, statistics)
     }
-    normalize(input, block.norm1, b.norm1, b.statistics1)
-    multiply(b.qkv, b.norm1, block.qkv)
+    normalize(input[all], block.norm1, b.norm1[all], b.statistics1 + 2 * all.lowerBound)
+    multiply(b.qkv[all], b.norm1[all], block.qkv)
     functions.attention(
-      examples.count, count, shape.configuration.heads, shape.depth, weights + block.qkv.bias,
-      a.links(examples),
-      b.qkv[rows].base, b.probabilities + examples.lowerBound * shape.probabilities, b.attention[rows].base,
+      examples.count, shape.tokens.count, passed, shape.configuration.heads, shape.depth,
+      weights + block.qkv.bias, a.links(examples), b.qkv[all].base,
+      b.probabilities + examples.lowerBound * shape.probabilities, b.attention[rows].base,
       scratch(a, examples))
-    multiply(b.middle, b.attention, block.projection)
-    functions.residual(
-      rows.count, width, input[rows].base, b.middle[rows].base, weights + block.projection.bias,
-      b.middle[rows].base)
-    normalize(b.middle, block.norm2, b.norm2, b.statistics2)
-    multiply(b.expanded, b.norm2, block.expansion)
+    multiply(b.middle[rows], b.attention[rows], block.projection)
+    for stretch in stretches(examples, passing: passed) {
+      functions.residual(
+        stretch.passed.count, width, input[stretch.all].base, b.middle[stretch.passed].base,
+        weights + block.projection.bias, b.middle[stretch.passed].base)
+    }
+    normalize(b.middle[rows], block.norm2, b.norm2[rows], b.statistics2 + 2 * rows.lowerBound)
+    multiply(b.expanded[rows], b.norm2[rows], block.expansion)
     functions.gelu(
       rows.count, 4 * width, weights + block.expansion.bias, b.expanded[rows].base, b.activated[rows].base)
-    multiply(b.output, b.activated, block.contraction)
+    multiply(b.output[rows], b.activated[rows], block.contraction)
     functions.residual(
       rows.count, width, b.middle[rows].base, b.output[rows].base, weights + block.contraction.bias,
       b.output[rows].base)

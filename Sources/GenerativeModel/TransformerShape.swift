@@ -45,6 +45,12 @@ struct TransformerShape: Sendable {
 
   /// Floats of a row of attention's probabilities: T, and what fills a vector.
   var across: Int { padded(tokens.count) }
+  /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
+  /// first.
+  func passed(by layer: Int) -> Int {
+    layer == configuration.layers - 1 ? tokens.outputs.count : tokens.count
+  }
+
   /// Floats of the attention's probabilities of an example.
   var probabilities: Int { configuration.heads * tokens.count * across }
   /// Floats of working memory for attention: `CK_ATTENTION_SCRATCH`.
@@ -57,10 +63,13 @@ struct TransformerShape: Sendable {
   /// as many.
   var operations: Double {
     let rows = Double(tokens.count)
-    let block = 2 * rows * 12 * Double(width * width) + 4 * rows * rows * Double(width)
+    let blocks = (0..<configuration.layers).reduce(0.0) { sum, layer in
+      let passed = Double(passed(by: layer))
+      return sum + 2 * (3 * rows + 9 * passed) * Double(width * width) + 4 * rows * passed * Double(width)
+    }
     let ends =
       2 * Double(width)
       * Double(3 * parameterCount + TokenLayout.scalars * configuration.scalarCount)
-    return Double(configuration.layers) * block + ends
+    return blocks + ends
   }
 }

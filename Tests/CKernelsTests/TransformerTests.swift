@@ -80,15 +80,15 @@ import Testing
     #expect(relativeError(biasGradient.doubles, columns) < 1e-5)
   }
 
-  /// Attention of one example over rows of (queries, keys, values).
+  /// Attention of one example's first tokens over rows of (queries, keys, values).
   /// - Parameter links: (tokens, tokens).
   private func attention(
-    _ qkv: [Double], _ tokens: Int, _ heads: Int, _ depth: Int, links: [Double]
+    _ qkv: [Double], _ tokens: Int, _ queries: Int, _ heads: Int, _ depth: Int, links: [Double]
   ) -> [Double] {
     let width = heads * depth
-    var out = [Double](repeating: 0, count: tokens * width)
+    var out = [Double](repeating: 0, count: queries * width)
     for h in 0..<heads {
-      for t in 0..<tokens {
+      for t in 0..<queries {
         func at(_ token: Int, _ part: Int, _ i: Int) -> Double {
           qkv[token * 3 * width + part * width + h * depth + i]
         }
@@ -107,15 +107,15 @@ import Testing
     return out
   }
 
-  @Test(arguments: Path.all, [(1, 1, 1), (5, 2, 3), (16, 1, 16), (18, 2, 20), (3, 2, 128)])
-  func attention(path: Path, sizes: (tokens: Int, heads: Int, depth: Int)) {
-    let (tokens, heads, depth) = sizes
+  @Test(arguments: Path.all, [(1, 1, 1, 1), (5, 4, 2, 3), (16, 16, 1, 16), (18, 7, 2, 20), (3, 3, 2, 128)])
+  func attention(path: Path, sizes: (tokens: Int, queries: Int, heads: Int, depth: Int)) {
+    let (tokens, queries, heads, depth) = sizes
     let (examples, width) = (2, heads * depth)
     let across = (tokens + 15) / 16 * 16
     let input = random(examples * tokens * 3 * width, scale: 2, stream: 10)
-    let bias = random(3 * width, stream: 11), dout = random(examples * tokens * width, stream: 12)
-    let rows = spread(input, width: 3 * width), outRows = Floats(count: examples * tokens * ck_row(width))
-    let gradientRows = Floats(count: rows.count)
+    let bias = random(3 * width, stream: 11), dout = random(examples * queries * width, stream: 12)
+    let rows = spread(input, width: 3 * width), outRows = Floats(count: examples * queries * ck_row(width))
+    let gradientRows = Floats(Array(repeating: Float.nan, count: rows.count))
     let probabilities = Floats(count: examples * heads * tokens * across)
     let biasGradient = Floats(count: 3 * width)
     let scratch = Floats(count: 12 * across * ((max(tokens, depth) + 15) / 16 * 16) + 64)
@@ -125,24 +125,25 @@ import Testing
       links?.p[i / tokens * across + i % tokens] = input.p[i % input.count]
     }
     transformer(path).attention(
-      examples, tokens, heads, depth, bias.p, links?.p, rows.p, probabilities.p, outRows.p, scratch.p)
+      examples, tokens, queries, heads, depth, bias.p, links?.p, rows.p, probabilities.p, outRows.p, scratch.p
+    )
     transformer(path).attention_gradient(
-      examples, tokens, heads, depth, rows.p, probabilities.p, links?.p, spread(dout, width: width).p,
-      gradientRows.p, biasGradient.p, scratch.p)
+      examples, tokens, queries, heads, depth, rows.p, probabilities.p, links?.p,
+      spread(dout, width: width).p, gradientRows.p, biasGradient.p, scratch.p)
     let qkv = dense(rows, width: 3 * width), gradient = dense(gradientRows, width: 3 * width)
     let out = dense(outRows, width: width)
     let sums = input.doubles.indices.map { input.doubles[$0] + bias.doubles[$0 % (3 * width)] }
     #expect(relativeError(qkv.doubles, sums) < 1e-6)
     for e in 0..<examples {
-      let (own, outputs) = (tokens * 3 * width, tokens * width)
+      let (own, outputs) = (tokens * 3 * width, queries * width)
       let x = Array(sums[(e * own)..<((e + 1) * own)])
       let weights = (0..<(tokens * tokens)).map { i in
         Double(links?.p[(e * tokens + i / tokens) * across + i % tokens] ?? 0)
       }
-      let expected = attention(x, tokens, heads, depth, links: weights)
+      let expected = attention(x, tokens, queries, heads, depth, links: weights)
       #expect(relativeError(Array(out.doubles[(e * outputs)..<((e + 1) * outputs)]), expected) < 1e-5)
       let slopes = numerical(x, Array(dout.doubles[(e * outputs)..<((e + 1) * outputs)])) {
-        attention($0, tokens, heads, depth, links: weights)
+        attention($0, tokens, queries, heads, depth, links: weights)
       }
       let found = Array(gradient.doubles[(e * own)..<((e + 1) * own)])
       #expect(relativeError(found, slopes) < 1e-4)
@@ -268,9 +269,9 @@ import Testing
       let probabilities = Floats(count: 2 * rows * 32), out = Floats(count: rows * width)
       let scratch = Floats(count: 12 * 32 * 32 + 64), gradient = Floats(count: rows * 3 * width)
       k.attention(
-        1, rows, 2, width / 2, vector.p, links.p, x.p, probabilities.p, out.p, scratch.p)
+        1, rows, 11, 2, width / 2, vector.p, links.p, x.p, probabilities.p, out.p, scratch.p)
       k.attention_gradient(
-        1, rows, 2, width / 2, x.p, probabilities.p, links.p, z.p, gradient.p, vector.p, scratch.p)
+        1, rows, 11, 2, width / 2, x.p, probabilities.p, links.p, z.p, gradient.p, vector.p, scratch.p)
       return [y, statistics, z, x, probabilities, out, gradient, vector].map(\.bits)
     }
     #expect(results(path) == results(Path.reference))

@@ -51,16 +51,17 @@ typedef struct ck_transformer {
   /* sums += the sum of the rows, row r to row places[r mod period] of sums (…,width), or all to one where they are NULL. */
   void (*column_sums)(size_t rows, size_t width, size_t period, const uint32_t *_Nullable places, const float *x,
                       float *sums);
-  /* Attention without a mask. qkv (examples * tokens, 3 * width), queries first, gets `bias` (3 * width) added in
-   * place; width = heads * depth. probabilities (examples,heads,CK_ATTENTION_PROBABILITIES(tokens)) are kept for the
-   * gradient; out (examples * tokens,width). Where `links` (examples,CK_ATTENTION_PROBABILITIES(tokens)) are not
-   * NULL, all heads add them to their probabilities before they multiply the values. */
-  void (*attention)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *bias,
+  /* Attention without a mask, of the first `queries` tokens of an example to all. qkv (examples * tokens, 3 * width),
+   * queries first, gets `bias` (3 * width) added in place; width = heads * depth. probabilities
+   * (examples,heads,CK_ATTENTION_PROBABILITIES(tokens)), filled without gaps, are kept for the gradient; out
+   * (examples * queries,width). Where `links` (examples,CK_ATTENTION_PROBABILITIES(tokens)) are not NULL, all heads
+   * add them to their probabilities before they multiply the values. */
+  void (*attention)(size_t examples, size_t tokens, size_t queries, size_t heads, size_t depth, const float *bias,
                     const float *_Nullable links, float *qkv, float *probabilities, float *out, float *scratch);
   /* dqkv of dout. */
-  void (*attention_gradient)(size_t examples, size_t tokens, size_t heads, size_t depth, const float *qkv,
-                             const float *probabilities, const float *_Nullable links, const float *dout,
-                             float *dqkv, float *bias_gradient, float *scratch);
+  void (*attention_gradient)(size_t examples, size_t tokens, size_t queries, size_t heads, size_t depth,
+                             const float *qkv, const float *probabilities, const float *_Nullable links,
+                             const float *dout, float *dqkv, float *bias_gradient, float *scratch);
   /* a * x + b * y; out may be x or y. */
   void (*blend)(size_t count, float a, const float *x, float b, const float *y, float *out);
   /* gradient = scale * (prediction - target); returns the sum of (prediction - target)^2. */
