@@ -49,19 +49,16 @@ void cdelta_make_codes(const struct histogram *histogram, struct codes *codes) {
     memset(codes, 0, sizeof *codes);
     for (int c = 0; c < CONTEXTS; c++) {
         uint32_t counts[SYMBOLS] = {0};
-        uint8_t symbols[SYMBOLS];
+        uint8_t symbols[SYMBOLS], lengths[SYMBOLS] = {0};
         int n = 0;
         for (int s = 0; s < SYMBOLS; s++) {
             for (int i = 0; i < COUNTS; i++) counts[s] += histogram->count[i][c * CODE_VALUES + s];
             if (counts[s] == 0) continue;
             symbols[n++] = (uint8_t)s;
-            codes->length1[c][s] = 1;
         }
-        if (n == 0) continue;
-        codes->first[c] = symbols[0];
-        codes->count[c] = (uint8_t)(symbols[n - 1] - symbols[0] + 1);
         sort_by_count(counts, symbols, n);
-        if (n > 1) optimal_lengths(counts, symbols, n, codes->length1[c]);
+        if (n > 1) optimal_lengths(counts, symbols, n, lengths);
+        for (int i = 0; i < n; i++) codes->symbols[c][lengths[symbols[i]]] |= UINT64_C(1) << symbols[i];
     }
 }
 
@@ -71,23 +68,8 @@ void cdelta_make_codes(const struct histogram *histogram, struct codes *codes) {
 #define R6(n) R4(n), R4(n + 8), R4(n + 4), R4(n + 12)
 static const uint8_t reversed[256] = {R6(0), R6(2), R6(1), R6(3)};
 
-/*
- * The symbols of a context in the order of their codes, which are canonical: they count up by length, then by
- * symbol. The codes of a length end before place `ends[length]`.
- */
-static void order_symbols(const struct codes *codes, int context, uint8_t sorted[SYMBOLS],
-                          uint8_t ends[CODE_BITS + 1]) {
-    const uint8_t *length1 = codes->length1[context];
-    int first = codes->first[context], end = first + codes->count[context];
-    uint8_t count[CODE_BITS + 2] = {0}, place = 0;
-    for (int s = first; s < end; s++) count[length1[s]]++;
-    for (int length = 0; length <= CODE_BITS; length++) {
-        ends[length] = place;
-        place = (uint8_t)(place + count[length + 1]);
-    }
-    for (int s = first; s < end; s++)
-        if (length1[s] > 0) sorted[ends[length1[s] - 1]++] = (uint8_t)s;
-}
+/* The lowest symbol of a set. */
+static inline uint32_t lowest(uint64_t set) { return (uint32_t)__builtin_ctzll(set); }
 
 /* Writes bits, the first ones lowest. */
 struct writer {
@@ -104,11 +86,19 @@ static void put(struct writer *writer, uint32_t value, uint32_t count) {
 size_t cdelta_write_codes(const struct codes *codes, uint8_t *out) {
     struct writer writer = {.out = out};
     for (int c = 0; c < CONTEXTS; c++) {
-        put(&writer, codes->count[c], 6);
-        if (codes->count[c] == 0) continue;
-        put(&writer, codes->first[c], 6);
-        for (int s = codes->first[c]; s < codes->first[c] + codes->count[c]; s++)
-            put(&writer, codes->length1[c][s], 4);
+        uint8_t length1[SYMBOLS] = {0};
+        uint32_t first = SYMBOLS, end = 0;
+        for (int length = 0; length <= CODE_BITS; length++)
+            for (uint64_t set = codes->symbols[c][length]; set != 0; set &= set - 1) {
+                uint32_t symbol = lowest(set);
+                length1[symbol] = (uint8_t)(length + 1);
+                first = symbol < first ? symbol : first;
+                end = symbol >= end ? symbol + 1 : end;
+            }
+        put(&writer, end > 0 ? end - first : 0, 6);
+        if (end == 0) continue;
+        put(&writer, first, 6);
+        for (uint32_t s = first; s < end; s++) put(&writer, length1[s], 4);
     }
     if (writer.count > 0) *writer.out++ = (uint8_t)writer.held;
     return (size_t)(writer.out - out);
@@ -120,38 +110,46 @@ struct reader {
     size_t at; /* in bits */
 };
 
-/* Needs 2 readable bytes from the place on; counts of at most 8. */
-static uint32_t get(struct reader *reader, uint32_t count) {
-    uint16_t window;
+/* The next bits, at least 57 of them. Needs 8 readable bytes from the place on. */
+static uint64_t look(const struct reader *reader) {
+    uint64_t window;
     memcpy(&window, reader->in + reader->at / 8, sizeof window);
-    uint32_t value = (uint32_t)window >> reader->at % 8;
-    reader->at += count;
-    return value & ((1u << count) - 1);
+    return window >> reader->at % 8;
 }
+
+static uint32_t get(struct reader *reader, uint32_t count) {
+    uint64_t window = look(reader);
+    reader->at += count;
+    return (uint32_t)window & ((1u << count) - 1);
+}
+
+/* How many values of the next bits begin with a code, by its length plus 1; too many for one that is too long. */
+static const uint16_t space_of[16] = {0, 128, 64, 32, 16, 8, 4, 2, 1, 999, 999, 999, 999, 999, 999, 999};
 
 int cdelta_read_codes(const uint8_t *at, size_t size, struct codes *codes) {
     /* A copy, with zeros behind it for what is read too far. */
-    uint8_t copy[MAX_CODES_BYTES + sizeof(uint16_t)] = {0};
+    uint8_t copy[MAX_CODES_BYTES + sizeof(uint64_t)];
     if (size > MAX_CODES_BYTES) return 0;
     memcpy(copy, at, size);
+    memset(copy + size, 0, sizeof copy - size);
     struct reader reader = {.in = copy};
-    memset(codes, 0, sizeof *codes);
     for (int c = 0; c < CONTEXTS; c++) {
-        uint32_t count = get(&reader, 6);
-        if (count == 0) continue;
-        uint32_t first = get(&reader, 6);
-        if (first + count > SYMBOLS) return 0;
-        codes->first[c] = (uint8_t)first;
-        codes->count[c] = (uint8_t)count;
-        uint32_t space = 0;
-        for (uint32_t s = first; s < first + count; s++) {
-            uint32_t length1 = get(&reader, 4);
-            if (length1 > CODE_BITS + 1) return 0;
-            codes->length1[c][s] = (uint8_t)length1;
-            if (length1 > 0) space += (uint32_t)CODE_VALUES >> (length1 - 1);
+        uint64_t sets[16] = {0}; /* by a code's length plus 1, which is 0 where there is none */
+        uint32_t space = 0, count = get(&reader, 6);
+        uint32_t first = count > 0 ? get(&reader, 6) : 0, end = first + count;
+        if (end > SYMBOLS) return 0;
+        for (uint32_t s = first; s < end;) {
+            uint64_t window = look(&reader);
+            uint32_t stop = s + 14 < end ? s + 14 : end;
+            reader.at += 4 * (stop - s);
+            for (; s < stop; s++, window >>= 4) {
+                sets[window & 15] |= UINT64_C(1) << s;
+                space += space_of[window & 15];
+            }
         }
         /* Each value of the next bits must begin with one code. */
-        if (space != CODE_VALUES) return 0;
+        if (count > 0 && space != CODE_VALUES) return 0;
+        memcpy(codes->symbols[c], sets + 1, sizeof codes->symbols[c]);
     }
     return (reader.at + 7) / 8 == size;
 }
@@ -163,16 +161,19 @@ int cdelta_read_codes(const uint8_t *at, size_t size, struct codes *codes) {
  */
 static void fill_table(const struct codes *codes, int context, const uint32_t symbols[SYMBOLS],
                        struct table *table) {
-    uint8_t sorted[SYMBOLS], ends[CODE_BITS + 1];
-    uint32_t code = 0, place = 0, *entries = table->entry + context * CODE_VALUES;
+    const uint64_t *sets = codes->symbols[context];
+    uint32_t code = 0, *entries = table->entry + context * CODE_VALUES;
+    uint64_t all = 0;
+    for (int length = 0; length <= CODE_BITS; length++) all |= sets[length];
     /* A context without codes is met in damaged streams only; it reads nothing. */
-    if (codes->count[context] == 0) memset(entries, 0, CODE_VALUES * sizeof *entries);
-    order_symbols(codes, context, sorted, ends);
+    if (all == 0) memset(entries, 0, CODE_VALUES * sizeof *entries);
+#pragma unroll
     for (uint32_t length = 0; length <= CODE_BITS; length++, code *= 2) {
         size_t half = ((size_t)1 << length) / 2;
-        if (code > 0) memcpy(entries + half, entries, half * sizeof *entries);
-        for (; place < ends[length]; place++)
-            entries[reversed[code++ << (8 - length)]] = symbols[sorted[place]] + (length | length << 16);
+        memcpy(entries + half, entries, half * sizeof *entries);
+        for (uint64_t set = sets[length]; set != 0; set &= set - 1)
+            entries[reversed[code++ << (8 - length)]] =
+                symbols[lowest(set)] + (length | length << 16);
     }
 }
 
@@ -193,13 +194,10 @@ void cdelta_alone_table(const struct codes *codes, uint8_t top, struct table *ta
 
 void cdelta_encoding_table(const struct codes *codes, int is_difference, struct table *table) {
     for (int c = 0; c < CONTEXTS; c++) {
-        uint8_t sorted[SYMBOLS], ends[CODE_BITS + 1];
-        uint32_t code = 0, place = 0, *entries = table->entry + c * CODE_VALUES;
-        if (codes->count[c] == 0) continue;
-        order_symbols(codes, c, sorted, ends);
+        uint32_t code = 0, *entries = table->entry + c * CODE_VALUES;
         for (uint32_t length = 0; length <= CODE_BITS; length++, code *= 2) {
-            for (; place < ends[length]; place++) {
-                uint32_t symbol = sorted[place];
+            for (uint64_t set = codes->symbols[c][length]; set != 0; set &= set - 1) {
+                uint32_t symbol = lowest(set);
                 uint32_t rest = is_difference ? difference_rest(symbol) : alone_rest(symbol);
                 uint32_t bits = reversed[code++ << (8 - length)];
                 entries[symbol] = length | rest << 8 | bits << 16;

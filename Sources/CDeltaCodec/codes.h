@@ -20,12 +20,11 @@ struct histogram {
 };
 
 /*
- * For each context the lengths of its symbols' codes, plus 1, or 0 for a symbol without a code. Those that
- * have one are among the `count` from `first` on. A symbol alone in its context has a code of length 0.
+ * For each context and each length, the symbols with a code of that length: symbol s is bit s. A symbol alone in its
+ * context has a code of length 0. Codes are canonical: they count up by length, then by symbol.
  */
 struct codes {
-    uint8_t first[CONTEXTS], count[CONTEXTS];
-    uint8_t length1[CONTEXTS][SYMBOLS];
+    uint64_t symbols[CONTEXTS][CODE_BITS + 1];
 };
 
 /*

@@ -140,15 +140,6 @@ static inline uint64_t rest_of(uint64_t window, uint32_t entry) {
     return window >> (entry & 0xFF) & ((UINT64_C(1) << (entry >> 8 & 0xFF)) - 1);
 }
 
-/* The next difference + 1 of a stream, in the context whose table begins at this entry. */
-static inline uint32_t take_difference(const uint8_t *streams, uint64_t *at, const uint32_t *entries,
-                                       uint16_t context) {
-    uint64_t window = peek(streams, *at);
-    uint32_t entry = entries[context + (window & (CODE_VALUES - 1))];
-    advance(at, entry >> 16);
-    return alone_in_register((uint32_t)(rest_of(window, entry) | UINT64_C(1) << (entry >> 8 & 0xFF)));
-}
-
 /* The next value of a stream that stands alone. */
 static inline uint32_t take_alone(const uint8_t *streams, uint64_t *at, const uint32_t *entries) {
     uint64_t window = peek(streams, *at);
@@ -157,25 +148,68 @@ static inline uint32_t take_alone(const uint8_t *streams, uint64_t *at, const ui
     return alone_in_register((uint32_t)rest_of(window, entry) | entry >> 24 << 24);
 }
 
+/*
+ * Differences are read in blocks: first the code of each value is found, one after the other in its stream; the values
+ * that come of them follow by vectors.
+ */
+enum { BLOCK = 256 };
+
+struct block {
+    uint16_t context[BLOCK];
+    uint32_t entry[BLOCK]; /* of each value's code in the table */
+    uint32_t rest[BLOCK];  /* the bits that follow the code */
+};
+
+/* Finds value i's code, and moves to what follows the value. */
+static inline void find_code(struct block *block, size_t i, const uint8_t *streams, uint64_t *at,
+                             const uint32_t *entries) {
+    uint64_t window = peek(streams, *at);
+    uint32_t entry = entries[block->context[i] + (window & (CODE_VALUES - 1))];
+    block->entry[i] = entry;
+    block->rest[i] = (uint32_t)(window >> (entry & 0xFF));
+    advance(at, entry >> 16);
+}
+
 VECTOR_CLONES
-static void read_differences(const uint8_t *restrict streams, uint64_t places[restrict STREAMS],
-                             const uint32_t *restrict entries, const uint16_t *restrict contexts,
-                             uint32_t *restrict out, size_t count) {
+static void find_codes(struct block *restrict block, const uint8_t *restrict streams,
+                       uint64_t places[restrict STREAMS], const uint32_t *restrict entries, size_t count) {
     uint64_t a = places[0], b = places[1], c = places[2], d = places[3];
     uint64_t e = places[4], f = places[5], g = places[6], h = places[7];
     size_t i = 0;
     for (; i + STREAMS <= count; i += STREAMS) {
-        out[i] = take_difference(streams, &a, entries, contexts[i]);
-        out[i + 1] = take_difference(streams, &b, entries, contexts[i + 1]);
-        out[i + 2] = take_difference(streams, &c, entries, contexts[i + 2]);
-        out[i + 3] = take_difference(streams, &d, entries, contexts[i + 3]);
-        out[i + 4] = take_difference(streams, &e, entries, contexts[i + 4]);
-        out[i + 5] = take_difference(streams, &f, entries, contexts[i + 5]);
-        out[i + 6] = take_difference(streams, &g, entries, contexts[i + 6]);
-        out[i + 7] = take_difference(streams, &h, entries, contexts[i + 7]);
+        find_code(block, i, streams, &a, entries);
+        find_code(block, i + 1, streams, &b, entries);
+        find_code(block, i + 2, streams, &c, entries);
+        find_code(block, i + 3, streams, &d, entries);
+        find_code(block, i + 4, streams, &e, entries);
+        find_code(block, i + 5, streams, &f, entries);
+        find_code(block, i + 6, streams, &g, entries);
+        find_code(block, i + 7, streams, &h, entries);
     }
     memcpy(places, (uint64_t[]){a, b, c, d, e, f, g, h}, STREAMS * sizeof *places);
-    for (; i < count; i++) out[i] = take_difference(streams, &places[i % STREAMS], entries, contexts[i]);
+    for (; i < count; i++) find_code(block, i, streams, &places[i % STREAMS], entries);
+}
+
+VECTOR_CLONES
+static void add_differences(const struct block *restrict block, const float_bits *restrict reference,
+                            float_bits *restrict out, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        /* The highest bit goes without saying, and is 2^32 of a rest of 32 bits. */
+        uint32_t bits = block->entry[i] >> 8 & 0xFF, highest = bits < 32 ? UINT32_C(1) << bits : 0;
+        uint32_t coded = highest | (block->rest[i] & (highest - 1));
+        out[i] = ordered(ordered(reference[i]) + unzigzag(coded - 1));
+    }
+}
+
+static void read_differences(const uint8_t *streams, uint64_t places[STREAMS], const uint32_t *entries,
+                             uint8_t base, const float_bits *reference, float_bits *out, size_t count) {
+    struct block block;
+    for (size_t first = 0; first < count; first += BLOCK) {
+        size_t n = count - first < BLOCK ? count - first : BLOCK;
+        cdelta_find_contexts(reference + first, base, block.context, (uint32_t)n);
+        find_codes(&block, streams, places, entries, n);
+        add_differences(&block, reference + first, out + first, n);
+    }
 }
 
 VECTOR_CLONES
@@ -212,8 +246,9 @@ static int find_streams(const struct decoder *decoder, const struct frame *frame
     return end <= place[STREAMS];
 }
 
-/* Decodes the streams of a frame into context->coded. */
-static int64_t read_streams(struct decoder *decoder, const struct frame *frame) {
+/* Fills a coded frame from its streams and its parent, which is NULL if it is alone. */
+static int64_t read_streams(struct decoder *decoder, const struct frame *frame, const float_bits *parent,
+                            float_bits *out) {
     cdelta_context *context = decoder->context;
     size_t place[STREAMS + 1];
     uint64_t at[STREAMS];
@@ -224,15 +259,20 @@ static int64_t read_streams(struct decoder *decoder, const struct frame *frame) 
     if (streams == NULL) return CDELTA_ERROR_MEMORY;
     for (uint32_t s = 0; s < STREAMS; s++) at[s] = 8 * place[s];
     if (frame->kind == KIND_DIFFERENCE) {
-        read_differences(streams, at, context->table.entry, context->contexts.memory, context->coded.memory,
-                         decoder->parameters);
+        read_differences(streams, at, context->table.entry, frame->base, parent, out, decoder->parameters);
     } else {
         read_values(streams, at, context->table.entry, context->coded.memory, decoder->parameters);
+        cdelta_unrotate(context->coded.memory, out, decoder->parameters);
     }
     /* Each stream must have been read to its end, and no further. */
     for (uint32_t s = 0; s < STREAMS; s++)
         if ((at[s] + 7) / 8 != place[s + 1]) return CDELTA_ERROR_CORRUPT;
     return 0;
+}
+
+/* Whether others are built from what nobody has made room for: raw frames lie in the chunk. */
+static int needs_memory(const struct frame *frame) {
+    return frame->output == NULL && frame->kind != KIND_RAW;
 }
 
 /* Marks and counts the frames that only others are built from. None may be built from too many. */
@@ -242,33 +282,27 @@ static int64_t find_ancestors(struct decoder *decoder, uint32_t count, const uin
         for (int depth = 0; frame->parent != NO_PARENT; depth++) {
             if (depth == MAX_DEPTH) return CDELTA_ERROR_CORRUPT;
             struct frame *parent = &decoder->frames[frame->parent];
-            decoder->ancestors += parent->output == NULL && !parent->is_ancestor;
-            parent->is_ancestor = parent->output == NULL;
+            decoder->ancestors += needs_memory(parent) && !parent->is_ancestor;
+            parent->is_ancestor = needs_memory(parent);
             frame = parent;
         }
     }
     return 0;
 }
 
-/* Makes room for a frame's contexts and what is coded, and for all ancestors. */
+/* Makes room for what is coded of a frame alone, and for all ancestors. */
 static int64_t reserve(const struct decoder *decoder) {
     cdelta_context *context = decoder->context;
     size_t parameters = decoder->parameters;
-    if (cdelta_reserve(&context->contexts, sizeof(uint16_t) * parameters) != 0
-        || cdelta_reserve(&context->coded, sizeof(uint32_t) * parameters) != 0
+    if (cdelta_reserve(&context->coded, sizeof(uint32_t) * parameters) != 0
         || cdelta_reserve(&context->ancestors, decoder->ancestors * sizeof(float) * parameters) != 0)
         return CDELTA_ERROR_MEMORY;
     return 0;
 }
 
 /* Fills a frame from its body and its parent, which is NULL if it has none. */
-static int64_t fill_frame(struct decoder *decoder, const struct frame *frame, const float *parent,
-                          float *out) {
-    cdelta_context *context = decoder->context;
-    uint32_t parameters = decoder->parameters;
-    size_t bytes = sizeof(float) * (size_t)parameters;
-    const float_bits *reference = (const float_bits *)parent;
-    int64_t status = 0;
+static int64_t fill_frame(struct decoder *decoder, const struct frame *frame, const void *parent, float *out) {
+    size_t bytes = sizeof(float) * (size_t)decoder->parameters;
     switch (frame->kind) {
     case KIND_SAME:
         if (parent != NULL) {
@@ -276,18 +310,10 @@ static int64_t fill_frame(struct decoder *decoder, const struct frame *frame, co
         } else {
             memset(out, 0, bytes);
         }
-        break;
-    case KIND_RAW: memcpy(out, frame->body, bytes); break;
-    case KIND_ALONE:
-        status = read_streams(decoder, frame);
-        if (status == 0) cdelta_unrotate(context->coded.memory, (float_bits *)out, parameters);
-        break;
-    default:
-        cdelta_find_contexts(reference, frame->base, context->contexts.memory, parameters);
-        status = read_streams(decoder, frame);
-        if (status == 0) cdelta_add(context->coded.memory, reference, (float_bits *)out, parameters);
+        return 0;
+    case KIND_RAW: memcpy(out, frame->body, bytes); return 0;
+    default: return read_streams(decoder, frame, parent, (float_bits *)out);
     }
-    return status;
 }
 
 /* Frames up to this size are asked of memory as a whole: 8 KiB. */
@@ -303,7 +329,7 @@ static void fetch(const struct frame *frame) {
 /* Decodes a frame after those that it is built from, unless it is decoded. */
 static int64_t decode_frame(struct decoder *decoder, uint32_t index) {
     struct frame *frame = &decoder->frames[index];
-    const float *parent = NULL;
+    const void *parent = NULL;
     if (frame->values != NULL) return 0;
     fetch(frame);
     if (frame->parent != NO_PARENT) {
@@ -313,6 +339,10 @@ static int64_t decode_frame(struct decoder *decoder, uint32_t index) {
         parent = decoder->frames[frame->parent].values;
     }
     float *out = frame->output, *ancestors = decoder->context->ancestors.memory;
+    if (out == NULL && !needs_memory(frame)) {
+        frame->values = frame->body;
+        return 0;
+    }
     if (out == NULL) out = ancestors + (size_t)--decoder->ancestors * decoder->parameters;
     frame->values = out;
     return fill_frame(decoder, frame, parent, out);

@@ -11,8 +11,8 @@ enum { OWN_CODES_PARAMETERS = 4096 };
 enum { WINDOW = 32 };
 
 /*
- * From so many frames on, the one in the middle of a window of small frames is raw: readers would spend a quarter
- * of their time on it otherwise, and it would save 1 % of the window.
+ * From so many frames on, the one in the middle of a window is raw: readers would spend a quarter of their time on it
+ * otherwise, and it would save 1 % of the window.
  */
 enum { RAW_MIDDLE_FRAMES = 16 };
 
@@ -74,10 +74,9 @@ static void choose_parents(const struct encoder *encoder, struct frame *frames) 
         }
         if (n == 0) continue;
         uint32_t middle = n > 1 ? n / 6 * 3 + 1 : 0;
-        int is_raw = n >= RAW_MIDDLE_FRAMES && encoder->parameters < OWN_CODES_PARAMETERS;
         for (uint32_t i = 0; i < n; i++) {
             struct frame *frame = &frames[window[i]];
-            frame->kind = i != middle ? KIND_DIFFERENCE : is_raw ? KIND_RAW : KIND_ALONE;
+            frame->kind = i != middle ? KIND_DIFFERENCE : n >= RAW_MIDDLE_FRAMES ? KIND_RAW : KIND_ALONE;
             if (i != middle) frame->parent = (uint16_t)window[parent_place(i, n, middle)];
         }
     }

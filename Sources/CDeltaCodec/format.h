@@ -62,7 +62,7 @@ struct frame {
 
     const uint8_t *sizes; /* decoder: the streams' sizes in the directory */
     const uint8_t *body;
-    const float *values; /* NULL until it is decoded */
+    const void *values;  /* NULL until it is decoded; at any byte of the chunk if it is raw */
     float *output;       /* where it is wanted; NULL if it is not */
     int is_ancestor;     /* of a wanted frame, but not wanted itself */
 };

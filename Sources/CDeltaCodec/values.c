@@ -10,12 +10,6 @@ void cdelta_subtract(const float_bits *restrict values, const float_bits *restri
     for (uint32_t i = 0; i < count; i++) coded[i] = zigzag(ordered(values[i]) - ordered(reference[i])) + 1;
 }
 
-VECTOR_CLONES
-void cdelta_add(const uint32_t *restrict coded, const float_bits *restrict reference,
-                float_bits *restrict values, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) values[i] = ordered(ordered(reference[i]) + unzigzag(coded[i] - 1));
-}
-
 /*
  * The place of the highest bit, by way of a float's exponent, as not every processor counts zeros in vectors;
  * 32 for 0, which stands for 2^32. Without the bit below the highest it cannot round up to the next power of

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Floats arrive as float *, and as bytes from HDF5; here their bits are all that matters. */
-typedef uint32_t __attribute__((may_alias)) float_bits;
+/* Floats arrive as float *, as bytes from HDF5, and from any byte of a chunk; here their bits are all that matters. */
+typedef uint32_t __attribute__((may_alias, aligned(1))) float_bits;
 
 /* One clone per width of vector. */
 #if defined(__x86_64__) && defined(__linux__)
@@ -24,9 +24,8 @@ static inline uint32_t zigzag(uint32_t difference) {
 
 static inline uint32_t unzigzag(uint32_t coded) { return (coded >> 1) ^ (0u - (coded & 1)); }
 
-/* coded = zigzag(ordered(value) - ordered(reference)) + 1, modulo 2^32, and back. */
+/* coded = zigzag(ordered(value) - ordered(reference)) + 1, modulo 2^32. */
 void cdelta_subtract(const float_bits *values, const float_bits *reference, uint32_t *coded, uint32_t count);
-void cdelta_add(const uint32_t *coded, const float_bits *reference, float_bits *values, uint32_t count);
 
 /* The symbols of what is coded: its bits below the highest. Returns the sum of them and of all exponents. */
 uint64_t cdelta_count_bits(const uint32_t *coded, const float_bits *reference, uint8_t *symbols,
