@@ -65,7 +65,7 @@ let package = Package(
       resources: [.embedInCode("index.sql")],
       swiftSettings: swift),
     .target(
-      name: "PairStream", dependencies: ["Corpus", "CKernels", "ShardStore", "MetricIndex"],
+      name: "PairStream", dependencies: ["Corpus", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
       swiftSettings: swift),
     .target(
       name: "Generators",

@@ -74,13 +74,16 @@ public struct PhiloxGenerator: RandomNumberGenerator, Sendable {
   ///
   /// - Precondition: `bound > 0`.
   public mutating func integer(below bound: UInt32) -> UInt32 {
-    precondition(bound > 0)
-    var product = bound.multipliedFullWidth(by: nextWord())
-    // The threshold is below the bound, so that the division is seldom needed.
-    if product.low < bound {
-      let threshold = (0 &- bound) % bound
-      while product.low < threshold { product = bound.multipliedFullWidth(by: nextWord()) }
+    while true {
+      if let integer = Self.integer(nextWord(), below: bound) { return integer }
     }
-    return product.high
+  }
+
+  /// Likewise of a word that has been drawn; nil where another one is to be drawn.
+  @inlinable public static func integer(_ word: UInt32, below bound: UInt32) -> UInt32? {
+    precondition(bound > 0)
+    let product = bound.multipliedFullWidth(by: word)
+    // The threshold is below the bound, so that the division is seldom needed.
+    return product.low < bound && product.low < (0 &- bound) % bound ? nil : product.high
   }
 }

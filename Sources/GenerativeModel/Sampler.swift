@@ -166,8 +166,9 @@ public final class Sampler: Sendable {
       guard let parameters = parameters.baseAddress else { return }
       var order: UnitOrder?
       if description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue {
-        order = UnitOrder(hidden)
-        order?.canonicalize(parameters)
+        let own = UnitOrder(hidden)
+        own.canonicalize(parameters)
+        order = own
       }
       permuter.copy(order, from: parameters, to: start)
     }

@@ -110,8 +110,7 @@ struct TokenLayout: Sendable {
       positionCount = kinds + Self.scalars
       links = hidden.parts.compactMap { part in
         guard let outputs = part.rowLayer, let inputs = part.columnLayer else { return nil }
-        func first(_ layer: Int) -> Int { hidden.widths[..<layer].reduce(0, +) }
-        return Link(inputs: first(inputs), outputs: first(outputs), part: part)
+        return Link(inputs: hidden.firsts[inputs], outputs: hidden.firsts[outputs], part: part)
       }
     } else {
       positions = (0..<UInt32(count)).map { $0 }

@@ -24,6 +24,8 @@ package struct HiddenLayers: Sendable {
   package let parts: [Part]
   /// The units of each hidden layer.
   package let widths: [Int]
+  /// The place of each hidden layer's first unit among those of all.
+  package let firsts: [Int]
 
   package init(_ architecture: Architecture) {
     let tensors = architecture.tensors
@@ -61,51 +63,6 @@ package struct HiddenLayers: Sendable {
     }
     self.parts = parts
     self.widths = widths
-  }
-}
-
-/// An order of the units of every hidden layer: which old unit comes to each place. Memory is kept for reuse.
-package struct UnitOrder {
-  /// For each layer, of its length.
-  package fileprivate(set) var layers: [[UInt32]]
-  private let hidden: HiddenLayers
-
-  package init(_ hidden: HiddenLayers) {
-    self.hidden = hidden
-    layers = hidden.widths.map { (0..<UInt32($0)).map { $0 } }
-  }
-
-  /// Draws the order of each layer, all being equally likely (Fisher and Yates).
-  package mutating func shuffle(_ random: inout PhiloxGenerator) {
-    for layer in layers.indices {
-      layers[layer].withUnsafeMutableBufferPointer { units in
-        for i in units.indices { units[i] = UInt32(i) }
-        for last in stride(from: units.count - 1, to: 0, by: -1) {
-          units.swapAt(last, Int(random.integer(below: UInt32(last + 1))))
-        }
-      }
-    }
-  }
-
-  /// Takes the order from a parameter vector: the units of each layer by the sums of their incoming weights and bias.
-  ///
-  /// The layers are done one after the other, and each sum goes through the layer before in the order just found. So
-  /// networks that differ in the order of their units alone have the same sums, to the bit, and get the same order.
-  /// Units of equal sums, which are as good as never different, keep theirs.
-  package mutating func canonicalize(_ parameters: UnsafePointer<Float>) {
-    for layer in layers.indices {
-      var sums = [Double](repeating: 0, count: layers[layer].count)
-      for part in hidden.parts where part.rowLayer == layer {
-        let length = part.columns * part.block
-        for row in 0..<part.rows {
-          let values = parameters + part.start + row * length
-          for column in 0..<part.columns {
-            let from = part.columnLayer.map { Int(layers[$0][column]) } ?? column
-            for i in 0..<part.block { sums[row] += Double(values[from * part.block + i]) }
-          }
-        }
-      }
-      layers[layer] = sums.indices.sorted { (sums[$0], $0) < (sums[$1], $1) }.map { UInt32($0) }
-    }
+    firsts = widths.indices.map { widths[..<$0].reduce(0, +) }
   }
 }

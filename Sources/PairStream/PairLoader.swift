@@ -22,7 +22,7 @@ struct PairLoader: ~Copyable {
   /// The shards met so far, by their places in the table.
   private var shards: [MappedShard?]
   private var decoder: DecoderBox?
-  private var order: UnitOrder
+  private let order: UnitOrder
   /// Two decoded parameter vectors.
   private let scratch: UnsafeMutablePointer<Float>
   private var statistics = PairStream.Statistics()
@@ -42,7 +42,7 @@ struct PairLoader: ~Copyable {
   private final class DecoderBox {
     var decoder: CheckpointDecoder
 
-    init(_ header: ShardHeader) throws(CorpusError) { decoder = try CheckpointDecoder(header: header) }
+    init(_ layout: ChunkLayout) throws(CorpusError) { decoder = try CheckpointDecoder(layout) }
   }
 
   /// What it has done since this was asked last.
@@ -131,9 +131,7 @@ struct PairLoader: ~Copyable {
     let count = context.parameterCount
     switch context.options.augmentation {
     case .none: break
-    case .permute:
-      var random = epoch.augmentation(place)
-      order.shuffle(&random)
+    case .permute: order.shuffle(seed: epoch.sampler.seed, stream: epoch.augmentation(place))
     case .canonical: order.canonicalize(start)
     }
     let applied = context.options.augmentation == .none ? nil : order
@@ -187,8 +185,8 @@ struct PairLoader: ~Copyable {
   }
 
   private mutating func decoder(for shard: MappedShard) throws(CorpusError) -> DecoderBox {
-    if let decoder, decoder.decoder.serves(shard.header) { return decoder }
-    let made = try DecoderBox(shard.header)
+    if let decoder, decoder.decoder.layout == shard.layout { return decoder }
+    let made = try DecoderBox(shard.layout)
     decoder = made
     return made
   }

@@ -120,9 +120,9 @@ struct Epoch: Sendable {
       run: Int(sampler.runs[Int(random.integer(below: UInt32(sampler.runs.count)))]), &random)
   }
 
-  /// The random numbers for the augmentation of the item at a place.
-  func augmentation(_ place: Int) -> PhiloxGenerator {
-    generator(PairSampler.Purpose.augmentation.rawValue, place)
+  /// The stream of random numbers for the augmentation of the item at a place.
+  func augmentation(_ place: Int) -> UInt64 {
+    PairSampler.stream(PairSampler.Purpose.augmentation.rawValue, epoch: number, place: place)
   }
 
   private func generator(_ purpose: UInt64, _ place: Int) -> PhiloxGenerator {

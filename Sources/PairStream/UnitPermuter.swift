@@ -1,5 +1,5 @@
 internal import CKernels
-import Corpus
+import VectorKernels
 
 /// Copies parameter vectors into a batch, permuted and scaled in one pass.
 package struct UnitPermuter: @unchecked Sendable {
@@ -24,26 +24,15 @@ package struct UnitPermuter: @unchecked Sendable {
   ) {
     guard let order else { return kernels.permute(scale, 1, nil, count, nil, 1, input, output) }
     for part in hidden.parts {
-      order.withUnits(of: part.rowLayer) { rows in
-        order.withUnits(of: part.columnLayer) { columns in
-          if part.columns * part.block == 1 {
-            // A bias: numbers are picked faster than rows of one.
-            kernels.permute(scale, 1, nil, part.rows, rows, 1, input + part.start, output + part.start)
-            return
-          }
-          kernels.permute(
-            scale, part.rows, rows, part.columns, columns, part.block, input + part.start, output + part.start
-          )
-        }
+      let rows = part.rowLayer.map { order.units.base + hidden.firsts[$0] }
+      let columns = part.columnLayer.map { order.units.base + hidden.firsts[$0] }
+      let (from, to) = (input + part.start, output + part.start)
+      if part.columns * part.block == 1 {
+        // A bias: numbers are picked faster than rows of one.
+        kernels.permute(scale, 1, nil, part.rows, rows, 1, from, to)
+      } else {
+        kernels.permute(scale, part.rows, rows, part.columns, columns, part.block, from, to)
       }
     }
-  }
-}
-
-extension UnitOrder {
-  /// Calls `body` with the order of a layer, or nil where there is none.
-  fileprivate func withUnits(of layer: Int?, _ body: (UnsafePointer<UInt32>?) -> Void) {
-    guard let layer else { return body(nil) }
-    layers[layer].withUnsafeBufferPointer { body($0.baseAddress) }
   }
 }

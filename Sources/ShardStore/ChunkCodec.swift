@@ -6,11 +6,7 @@ import Corpus
 ///
 /// Owns the compressor's state and scratch memory, so it serves one thread; every worker has its own.
 struct ChunkCodec: ~Copyable {
-  let codec: Codec
-  /// G.
-  let rows: Int
-  /// P.
-  let parameters: Int
+  let layout: ChunkLayout
 
   private let delta: OpaquePointer
   private let compressor: OpaquePointer
@@ -22,10 +18,12 @@ struct ChunkCodec: ~Copyable {
   /// repetitions that are not there.
   private static let zstdLevel: Int32 = 3
 
-  init(header: ShardHeader) throws(CorpusError) {
-    codec = header.codec
-    rows = header.rowsPerChunk
-    parameters = header.parameterCount
+  private var codec: Codec { layout.codec }
+  private var rows: Int { layout.rows }
+  private var parameters: Int { layout.parameters }
+
+  init(_ layout: ChunkLayout) throws(CorpusError) {
+    self.layout = layout
     guard let delta = cdelta_create(), let compressor = ZSTD_createCCtx(),
       let decompressor = ZSTD_createDCtx()
     else {
@@ -34,7 +32,7 @@ struct ChunkCodec: ~Copyable {
     self.delta = delta
     self.compressor = compressor
     self.decompressor = decompressor
-    scratch = .allocate(byteCount: 4 * rows * parameters, alignment: 64)
+    scratch = .allocate(byteCount: 4 * layout.rows * layout.parameters, alignment: 64)
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Self.zstdLevel)
     ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
   }
@@ -99,6 +97,23 @@ struct ChunkCodec: ~Copyable {
     }
     try open(bytes, source)
     for row in range { copy(row: row, of: bytes, to: base + (row - range.lowerBound) * parameters) }
+  }
+
+  /// Decodes one checkpoint of a chunk, to P floats.
+  mutating func decode(
+    _ bytes: UnsafeRawBufferPointer, row: Int, into output: UnsafeMutablePointer<Float>,
+    source: @autoclosure () -> String
+  ) throws(CorpusError) {
+    precondition(row < rows)
+    if codec == .delta {
+      var (pick, target) = (UInt32(row), Optional(output))
+      let result = cdelta_pick(
+        delta, bytes.baseAddress, bytes.count, UInt32(parameters), 1, &pick, &target)
+      try requireDecoded(result, bytes, source)
+      return
+    }
+    try open(bytes, source)
+    copy(row: row, of: bytes, to: output)
   }
 
   /// Decodes single checkpoints of a chunk: row `picks[i]` to the P floats at `outputs[i]`.

@@ -28,7 +28,7 @@ public struct RunEncoder: ~Copyable {
 
   public init(header: ShardHeader) throws(CorpusError) {
     self.header = header
-    codec = try ChunkCodec(header: header)
+    codec = try ChunkCodec(header.chunkLayout)
   }
 
   /// - Precondition: the run has the header's parameters and metrics.

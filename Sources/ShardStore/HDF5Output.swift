@@ -14,7 +14,8 @@ final class HDF5Output {
   /// - Parameters:
   ///   - temporary: the name until then, where it is not the usual one.
   ///   - bytes: about how long the file will be; the disk space is taken at once.
-  init(path: String, temporary: String? = nil, bytes: Int64) throws(CorpusError) {
+  ///   - alignment: what the place of everything in the file is a multiple of.
+  init(path: String, temporary: String? = nil, bytes: Int64, alignment: Int = 1) throws(CorpusError) {
     try HDF5.prepare()
     self.path = path
     let temporary = temporary ?? Files.temporaryPath(for: path)
@@ -26,6 +27,7 @@ final class HDF5Output {
     H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
     // Each temporary file has one writer by its claim; locks of HDF5's own fail on some cluster file systems.
     H5Pset_file_locking(access.id, false, true)
+    H5Pset_alignment(access.id, 0, UInt64(alignment))
     let id = H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id)
     values = HDF5Values(file: id, path: path)
     file = id >= 0 ? HDF5Object(id, release: H5Fclose) : nil

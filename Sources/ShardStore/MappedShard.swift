@@ -14,6 +14,8 @@ public final class MappedShard: Sendable {
 
   public let path: String
   public let header: ShardHeader
+  /// The header's; it is asked for with every checkpoint.
+  public let layout: ChunkLayout
   private let mapping: FileMapping
   private let places: [Int64: Place]
   private let chunks: [StoredRun.Chunk]
@@ -26,6 +28,7 @@ public final class MappedShard: Sendable {
     let reader = try ShardReader(opening: path)
     self.path = path
     header = reader.header
+    layout = header.chunkLayout
     mapping = try FileMapping(opening: path)
     places = Dictionary(
       reader.runs.map { ($0.seed, Place(firstRow: $0.firstRow, count: $0.count)) }, uniquingKeysWith: { $1 })
@@ -44,26 +47,26 @@ public final class MappedShard: Sendable {
 
   /// The compressed bytes of the chunk that holds a row.
   public func chunk(ofRow row: Int) -> UnsafeRawBufferPointer {
-    let chunk = chunks[row / header.rowsPerChunk]
+    let chunk = chunks[row / layout.rows]
     let start = Int(chunk.offset)
     return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + chunk.bytes)])
   }
 
   /// The bytes of the file from the first to the last chunk of a run.
   public func extent(of place: Place) -> Range<Int> {
-    let first = chunks[place.firstRow / header.rowsPerChunk]
-    let last = chunks[(place.firstRow + place.count - 1) / header.rowsPerChunk]
+    let first = chunks[place.firstRow / layout.rows]
+    let last = chunks[(place.firstRow + place.count - 1) / layout.rows]
     return Int(first.offset)..<max(Int(last.offset) + last.bytes, Int(first.offset) + 1)
   }
 
   /// What reading a row begins with: its floats, or the directory of its chunk.
   public func beginning(ofRow row: Int) -> UnsafeRawBufferPointer {
     let chunk = chunk(ofRow: row)
-    guard header.codec == .raw else {
+    guard layout.codec == .raw else {
       return UnsafeRawBufferPointer(rebasing: chunk.prefix(Self.directoryBytes))
     }
-    let size = header.parameterCount * MemoryLayout<Float>.stride
-    return UnsafeRawBufferPointer(rebasing: chunk.dropFirst(row % header.rowsPerChunk * size).prefix(size))
+    let size = layout.parameters * MemoryLayout<Float>.stride
+    return UnsafeRawBufferPointer(rebasing: chunk.dropFirst(row % layout.rows * size).prefix(size))
   }
 
   /// About as many as the codes and the directory of a small chunk take.
@@ -73,9 +76,9 @@ public final class MappedShard: Sendable {
   ///
   /// - Returns: nil for a codec that has to decode them.
   public func rawValues(row: Int) -> UnsafePointer<Float>? {
-    guard header.codec == .raw else { return nil }
-    let offset = row % header.rowsPerChunk * header.parameterCount * MemoryLayout<Float>.stride
-    // HDF5 puts chunks at multiples of 8 bytes; where somebody else did not, they are decoded, that is copied.
+    guard layout.codec == .raw else { return nil }
+    let offset = row % layout.rows * layout.parameters * MemoryLayout<Float>.stride
+    // Our writer puts chunks at multiples of 64 bytes; where another did not, they are decoded, that is copied.
     guard let base = chunk(ofRow: row).baseAddress, UInt(bitPattern: base + offset).isMultiple(of: 4)
     else { return nil }
     return (base + offset).assumingMemoryBound(to: Float.self)
@@ -84,27 +87,19 @@ public final class MappedShard: Sendable {
 
 /// Decodes single checkpoints out of mapped shards of one kind. Serves one thread.
 public struct CheckpointDecoder: ~Copyable {
-  private let header: ShardHeader
+  public let layout: ChunkLayout
   private var codec: ChunkCodec
 
-  public init(header: ShardHeader) throws(CorpusError) {
-    self.header = header
-    codec = try ChunkCodec(header: header)
-  }
-
-  /// Whether it can decode out of shards with this header.
-  public func serves(_ other: ShardHeader) -> Bool {
-    other.codec == header.codec && other.rowsPerChunk == header.rowsPerChunk
-      && other.parameterCount == header.parameterCount
+  public init(_ layout: ChunkLayout) throws(CorpusError) {
+    self.layout = layout
+    codec = try ChunkCodec(layout)
   }
 
   /// Decodes a row into P floats.
   public mutating func decode(
     row: Int, of shard: MappedShard, into output: UnsafeMutablePointer<Float>
   ) throws(CorpusError) {
-    try codec.decode(
-      shard.chunk(ofRow: row), picks: [UInt32(row % header.rowsPerChunk)], into: [output],
-      source: shard.path)
+    try codec.decode(shard.chunk(ofRow: row), row: row % layout.rows, into: output, source: shard.path)
   }
 
   /// Decodes two rows into P floats each; what both are built from, once.
@@ -112,7 +107,7 @@ public struct CheckpointDecoder: ~Copyable {
     rows: (Int, Int), of shard: MappedShard,
     into outputs: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
   ) throws(CorpusError) {
-    let size = header.rowsPerChunk
+    let size = layout.rows
     guard rows.0 / size == rows.1 / size else {
       try decode(row: rows.0, of: shard, into: outputs.0)
       try decode(row: rows.1, of: shard, into: outputs.1)
@@ -127,13 +122,13 @@ public struct CheckpointDecoder: ~Copyable {
   public mutating func decode(
     rows: Range<Int>, of shard: MappedShard, into output: UnsafeMutablePointer<Float>
   ) throws(CorpusError) {
-    let size = header.rowsPerChunk
+    let size = layout.rows
     var row = rows.lowerBound
     while row < rows.upperBound {
       let first = row % size
       let count = min(size - first, rows.upperBound - row)
       let target = UnsafeMutableBufferPointer(
-        start: output + (row - rows.lowerBound) * header.parameterCount, count: count * header.parameterCount)
+        start: output + (row - rows.lowerBound) * layout.parameters, count: count * layout.parameters)
       try codec.decode(
         shard.chunk(ofRow: row), rows: first..<(first + count), into: target, source: shard.path)
       row += count

@@ -48,6 +48,10 @@ public struct ShardHeader: Hashable, Sendable {
       rowsPerChunk: codec.rowsPerChunk(checkpoints: checkpoints))
   }
 
+  var chunkLayout: ChunkLayout {
+    ChunkLayout(codec: codec, rows: rowsPerChunk, parameters: parameterCount)
+  }
+
   /// P: the length of a parameter vector.
   public var parameterCount: Int { architecture.parameterCount }
 
@@ -71,6 +75,15 @@ public struct ShardHeader: Hashable, Sendable {
   }
 }
 
+/// What one needs to know of a shard to decode its chunks.
+public struct ChunkLayout: Hashable, Sendable {
+  public let codec: Codec
+  /// G.
+  public let rows: Int
+  /// P.
+  public let parameters: Int
+}
+
 extension Codec {
   /// The HDF5 chunk's rows that waste least on runs of so many checkpoints.
   func rowsPerChunk(checkpoints: Int) -> Int {
@@ -79,9 +92,10 @@ extension Codec {
     case .delta, .raw:
       if checkpoints <= 25 { return max(checkpoints, 1) }
       func padding(_ rows: Int) -> Int { (rows - checkpoints % rows) % rows }
-      // Around 20 the ratio and the cost of a random access are both good; see Schemas/delta-codec.md.
-      let preferred = [20, 25, 24, 23, 22, 21, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10]
-      return preferred.min { padding($0) < padding($1) } ?? 20
+      // Around 20 the ratio and the cost of a random access are both good; see Schemas/delta-codec.md. As one frame of
+      // each chunk is raw, rather more.
+      let preferred = [25, 20, 24, 23, 22, 21, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10]
+      return preferred.min { padding($0) < padding($1) } ?? 25
     }
   }
 }

@@ -135,7 +135,7 @@ public struct RunDecoder: ~Copyable {
 
   public init(header: ShardHeader) throws(CorpusError) {
     self.header = header
-    codec = try ChunkCodec(header: header)
+    codec = try ChunkCodec(header.chunkLayout)
   }
 
   /// Reads some successive checkpoints of a run.

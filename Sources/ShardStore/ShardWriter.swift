@@ -25,6 +25,9 @@ public struct ShardWriter: ~Copyable {
   private var chunkOffsets: [Int64] = []
   private var chunkBytes: [Int64] = []
 
+  /// Bytes: for readers that map floats where they lie.
+  private static let rawAlignment = 64
+
   /// Begins a shard.
   ///
   /// - Parameters:
@@ -32,7 +35,9 @@ public struct ShardWriter: ~Copyable {
   ///   - bytes: about how many bytes their chunks take; the disk space is taken at once.
   public init(path: String, header: ShardHeader, counts: [Int], bytes: Int) throws(CorpusError) {
     let rows = counts.reduce(0) { $0 + header.rowCount(checkpoints: $1) }
-    let output = try HDF5Output(path: path, bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)))
+    let output = try HDF5Output(
+      path: path, bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)),
+      alignment: header.codec == .raw ? Self.rawAlignment : 1)
     let values = output.values
     try Self.writeAttributes(header, to: values)
     for group in ["metrics", "runs", "chunks"] { try values.createGroup(group) }

@@ -24,12 +24,11 @@ import PairStream
     let hidden = HiddenLayers(generator.architecture)
     #expect(hidden.widths == widths)
     let network = try Self.network(generator)
-    var random = PhiloxGenerator(seed: 5)
-    var order = UnitOrder(hidden)
+    let order = UnitOrder(hidden)
     let expected = generator.evaluate(network: network, seed: 0)
-    for _ in 0..<3 {
-      order.shuffle(&random)
-      #expect(zip(order.layers, widths).allSatisfy { Set($0) == Set(0..<UInt32($1)) })
+    for stream in 0..<3 {
+      order.shuffle(seed: 5, stream: UInt64(stream))
+      #expect(widths.indices.allSatisfy { Set(order[$0]) == Set(0..<UInt32(widths[$0])) })
       let other = Self.permuted(network, order, hidden)
       #expect(other != network && other.sorted() == network.sorted())
       let outcome = generator.evaluate(network: other, seed: 0)
@@ -65,6 +64,22 @@ import PairStream
     try expectSameFunction(CartpoleGenerator(recipe), widths: [32, 32], tolerance: 0.2)
   }
 
+  @Test func `an order is what its stream's numbers say, one after the other`() {
+    let hidden = HiddenLayers(StreamFixture.architecture)
+    let order = UnitOrder(hidden)
+    for stream in 0..<50 {
+      var random = PhiloxGenerator(seed: 3, stream: UInt64(stream))
+      order.shuffle(seed: 3, stream: UInt64(stream))
+      for (layer, width) in hidden.widths.enumerated() {
+        var units = (0..<UInt32(width)).map { $0 }
+        for last in (1..<width).reversed() {
+          units.swapAt(last, Int(random.integer(below: UInt32(last + 1))))
+        }
+        #expect(order[layer] == units)
+      }
+    }
+  }
+
   @Test func `the canonical order is the same for all orders of one network`() throws {
     for architecture in [
       StreamFixture.architecture,
@@ -78,17 +93,17 @@ import PairStream
       let hidden = HiddenLayers(architecture)
       var random = PhiloxGenerator(seed: 9)
       let network = (0..<architecture.parameterCount).map { _ in random.uniform() - 0.5 }
-      var order = UnitOrder(hidden)
+      let order = UnitOrder(hidden)
       order.canonicalize(network)
       let canonical = Self.permuted(network, order, hidden)
-      for _ in 0..<20 {
-        order.shuffle(&random)
+      for stream in 0..<20 {
+        order.shuffle(seed: 9, stream: UInt64(stream))
         let other = Self.permuted(network, order, hidden)
         order.canonicalize(other)
         #expect(Self.permuted(other, order, hidden) == canonical)
       }
       order.canonicalize(canonical)
-      #expect(order.layers.allSatisfy { $0 == Array(0..<UInt32($0.count)) })
+      #expect(hidden.widths.indices.allSatisfy { order[$0] == Array(0..<UInt32(hidden.widths[$0])) })
     }
   }
 
