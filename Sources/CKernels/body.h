@@ -47,5 +47,6 @@ const ck_kernels CK_TABLE = {
     .cnn_evaluate = cnn_evaluate,
     .sgd_step = sgd_step,
     .permute = permute,
+    .permute_rows_past_caches = permute_rows_past_caches,
     .transformer = &transformer,
 };

@@ -91,3 +91,15 @@ static void permute(float scale, size_t rows, const uint32_t *row_order, size_t 
   }
 #undef ROW
 }
+
+static void permute_rows_past_caches(float scale, size_t rows, const uint32_t *row_order, size_t length,
+                                     const float *in, float *out) {
+  for (size_t r = 0; r < rows; r++, out += length) {
+    const float *from = in + (row_order ? row_order[r] : r) * length;
+    size_t head = -(uintptr_t)out % sizeof(vf) / sizeof *out, i = head < length ? head : length;
+    scaled_copy(scale, i, from, out);
+    for (; i + CK_LANES <= length; i += CK_LANES)
+      __builtin_nontemporal_store(scale * (vf) * (const vf_anywhere *)(from + i), (vf *)(out + i));
+    scaled_copy(scale, length - i, from + i, out + i);
+  }
+}

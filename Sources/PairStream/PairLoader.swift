@@ -3,6 +3,7 @@ import Corpus
 import Glibc
 import MetricIndex
 import ShardStore
+import VectorKernels
 
 /// What all threads of a stream share and nobody changes.
 struct StreamContext: Sendable {
@@ -13,30 +14,41 @@ struct StreamContext: Sendable {
   let hidden: HiddenLayers
   let permuter: UnitPermuter
   let parameterCount: Int
+
+  /// Whether batches are written past the caches, as those that wait are more than they hold.
+  var isPastCaches: Bool {
+    let vectors = options.prefetch * options.batchSize * (options.item == .pairs ? 2 : 1)
+    return vectors * parameterCount * MemoryLayout<Float>.stride > Self.cachedBytes
+  }
+
+  /// About what a core has of the caches.
+  private static let cachedBytes = 16 << 20
 }
 
 /// Brings items into batches: finds, decodes, permutes and scales. Serves one thread.
 struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
+  private let isPastCaches: Bool
   /// The shards met so far, by their places in the table.
   private var shards: [MappedShard?]
   private var decoder: DecoderBox?
   private let order: UnitOrder
   /// Two decoded parameter vectors.
-  private let scratch: UnsafeMutablePointer<Float>
+  private let scratch: AlignedBuffer<Float>
+  /// Floats from one of them to the next.
+  private let stride: Int
   private var statistics = PairStream.Statistics()
 
   init(_ context: StreamContext, isMeasuring: Bool) {
     self.context = context
     self.isMeasuring = isMeasuring
+    isPastCaches = context.isPastCaches
     shards = Array(repeating: nil, count: min(context.sampler.table.shards.count, 8_192))
     order = UnitOrder(context.hidden)
-    scratch = UnsafeMutableRawPointer.allocate(byteCount: 8 * context.parameterCount + 64, alignment: 64)
-      .bindMemory(to: Float.self, capacity: 2 * context.parameterCount)
+    stride = (context.parameterCount + 15) / 16 * 16
+    scratch = AlignedBuffer(count: 2 * stride)
   }
-
-  deinit { scratch.deallocate() }
 
   /// A decoder, which cannot be copied, in a variable that can be nil.
   private final class DecoderBox {
@@ -135,9 +147,11 @@ struct PairLoader: ~Copyable {
     case .canonical: order.canonicalize(start)
     }
     let applied = context.options.augmentation == .none ? nil : order
-    context.permuter.copy(applied, from: start, to: batch.start + item * count)
+    context.permuter.copy(
+      applied, from: start, to: batch.start + item * count, isPastCaches: isPastCaches)
     if isPair, let targets = batch.target {
-      context.permuter.copy(applied, from: target, to: targets + item * count)
+      context.permuter.copy(
+        applied, from: target, to: targets + item * count, isPastCaches: isPastCaches)
     }
     batch.startMetric[item] = located.shard.metric(row: located.rows.start)
     batch.targetMetric[item] = located.shard.metric(row: located.rows.target)
@@ -165,7 +179,7 @@ struct PairLoader: ~Copyable {
       }
     }
     let decoder = try decoder(for: shard)
-    let (first, second) = (scratch, scratch + count)
+    let (first, second) = (scratch.base, scratch.base + stride)
     if isPair {
       try decoder.decoder.decode(rows: rows, of: shard, into: (first, second))
     } else {

@@ -46,4 +46,25 @@ import Testing
       #expect(output.array[length + 1] == 0)
     }
   }
+
+  @Test(arguments: Path.all, [true, false])
+  func `rows past the caches, of any length from and to any address`(path: Path, isPermuted: Bool) {
+    let order: [UInt32] = [2, 0, 1]
+    for length in [0, 1, 15, 16, 17, 31, 100, 784] {
+      let input = random(3 * length + 8, stream: 8)
+      for offset in 0..<20 {
+        let output = Floats(count: 3 * length + 21)
+        path.k.permute_rows_past_caches(
+          2, 3, isPermuted ? order : nil, length, input.p + offset % 8, output.p + offset)
+        var expected = [Float](repeating: 0, count: output.count)
+        for row in 0..<3 {
+          for i in 0..<length {
+            let from = isPermuted ? Int(order[row]) : row
+            expected[offset + row * length + i] = 2 * input.p[offset % 8 + from * length + i]
+          }
+        }
+        #expect(output.array == expected)
+      }
+    }
+  }
 }

@@ -76,6 +76,23 @@ import PairStream
     #expect(distance < 5 * expected.squareRoot())
   }
 
+  /// Those that wait are written past the caches where they are more than these hold.
+  @Test(arguments: PairStreamOptions.Augmentation.allCases)
+  func `pairs do not depend on how many batches wait`(augmentation: PairStreamOptions.Augmentation) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    func pairs(waiting: Int) throws -> [Pair] {
+      let stream = try fixture.stream {
+        $0.augmentation = augmentation
+        $0.itemsPerEpoch = 10_000
+        $0.batchSize = 1_000
+        $0.prefetch = waiting
+      }
+      return try stream.restOfEpoch()
+    }
+    #expect(try pairs(waiting: 1) == pairs(waiting: 200))
+  }
+
   @Test(arguments: [PairStreamOptions.Order.random, .sequential], [1, 2, 4, 8])
   func `ranks share the sequence of one`(order: PairStreamOptions.Order, worldSize: Int) throws {
     let fixture = try StreamFixture()

@@ -243,6 +243,10 @@ typedef struct ck_kernels {
    * (rows,columns,block). An order that is NULL leaves things as they are. */
   void (*permute)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t columns,
                   const uint32_t *_Nullable column_order, size_t block, const float *in, float *out);
+  /* The same of whole rows (length), to memory that is not read soon: past the caches, so that it is not fetched first and
+   * they keep what they hold. */
+  void (*permute_rows_past_caches)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t length,
+                                   const float *in, float *out);
 
   /* The generative model's. */
   const ck_transformer *transformer;
