@@ -17,9 +17,9 @@ struct Train: ParsableCommand {
       never stopped.
 
       EXAMPLE
-        corpus train corpora/cartpole --out models/cartpole --minutes 10
+        corpus train corpora/cartpole --out models/cartpole
         corpus train corpora/cartpole --out models/cartpole --resume
-        corpus train corpora/mnist --out models/mnist --metric test_loss --steps 10000
+        corpus train corpora/mnist --out models/mnist --metric test_loss --minutes 10
         corpus train corpora/mnist --preset mnist --print-config > mnist.json
       """)
 

@@ -53,8 +53,13 @@ public enum Preset: String, CaseIterable, Sendable {
       model.stepScale = 1e-3
       // Most diffusion steps see nothing but noise: what they teach is where to go from the start, which is hard.
       model.lastBeta = 0.1
-      model.metricScale = metric == Metric.trainReturn.name ? 2e-3 : metric.hasSuffix("_error") ? 1e-2 : 1
-      var training = TrainingConfiguration(batch: 64, learningRate: 1e-3, warmup: 100, steps: 8000)
+      let isPolicy = metric == Metric.trainReturn.name
+      model.metricScale = isPolicy ? 2e-3 : metric.hasSuffix("_error") ? 1e-2 : 1
+      // Real policies lean to one side until they have learned more. A model that has been trained for longer predicts
+      // that, too, but half of the time the wrong side, and the cart rolls away: after 1,500 updates on 1,000 runs
+      // policies from new starts reached a median of 447, after 6,000, when the held-out loss is a fifth lower, 145.
+      var training = TrainingConfiguration(
+        batch: 64, learningRate: 1e-3, warmup: 100, steps: isPolicy ? 1500 : 8000)
       training.gradientClip = 1
       training.averageDecay = 0.999
       training.augmentation = "canonical"
