@@ -5,6 +5,7 @@ On a GPU the step is an update of a published model. On the CPU it is a pause as
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import statistics
@@ -27,19 +28,18 @@ PRESETS = {"mnist": "mnist-loss", "cifar10": "cifar10-loss", "cartpole": "cartpo
 class Pause:
     """A step at a fixed rate."""
 
-    device = "cpu"
-
     def __init__(self, rate):
         self.rate = rate
 
-    def __call__(self, batch):
+    def alone(self, batch):
         time.sleep(len(batch["start"]) / self.rate)
+
+    def together(self, batches):
+        self.alone(next(batches))
 
 
 class Update:
-    """A step on the GPU."""
-
-    device = "cuda"
+    """A step on the GPU, with pairs as the trainer takes them."""
 
     def __init__(self, path, preset, compile):
         stream = PairStream(path, batch_size=1)
@@ -49,11 +49,18 @@ class Update:
             compile=compile, bf16=True,
         )
         self.configuration = configuration
-        # The trainer's own pairs are replaced by those that it is given.
-        self.trainer._pairs = iter(lambda: self.batch, None)
+        self.pairs, self.kept = self.trainer._pairs, None
 
-    def __call__(self, batch):
-        self.batch = {k: v.to(self.device, non_blocking=True) for k, v in batch.items()}
+    def alone(self, batch):
+        if self.kept is None:
+            # On the device already: the step alone waits for no copy.
+            names = ("start", "target", "start_metric", "target_metric")
+            self.kept = {name: batch[name].to("cuda") for name in names}
+        self.trainer._pairs = itertools.repeat(self.kept)
+        self.trainer.advance()
+
+    def together(self, batches):
+        self.trainer._pairs = self.pairs
         self.trainer.advance()
 
     def operations(self):
@@ -83,8 +90,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=float, default=8000, help="pairs a second of the step on the CPU")
     parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--cache", help="as a PairStream takes it: memory, or a directory")
-    parser.add_argument("--workers", type=int)
+    parser.add_argument("--cache", help="as a PairStream takes it: memory, or a directory; not on a GPU")
+    parser.add_argument("--workers", type=int, help="threads that decode; not on a GPU")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     path = options.corpus or real_runs()
@@ -105,18 +112,17 @@ def main():
             yield from stream
 
     batches = endless()
-    # On the device already: the step alone waits for no copy.
-    kept = {k: v.clone().to(step.device) for k, v in next(batches).items()}
+    kept = {k: v.clone() for k, v in next(batches).items()}
 
     def alone():
-        step(kept)
+        step.alone(kept)
         return options.batch
 
     def streamed():
         return len(next(batches)["start"])
 
     def together():
-        step(next(batches))
+        step.together(batches)
         return options.batch
 
     rates = {"step alone": [], "stream alone": [], "together": []}

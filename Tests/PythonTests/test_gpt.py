@@ -95,10 +95,11 @@ def test_python_goes_on_with_what_the_command_has_trained(cartpole, config, tmp_
     assert json.loads((tmp_path / "further" / "model.json").read_text())["step"] == 13
 
 
-def test_resuming_gives_the_same_losses(cartpole, config, tmp_path):
+@pytest.mark.parametrize("device", ["cpu", *["cuda"] * torch.cuda.is_available()])
+def test_resuming_gives_the_same_losses(cartpole, config, tmp_path, device):
     def trainer(resume=None):
         description = json.loads(config.read_text()) if resume is None else resume.stored_description()
-        return Trainer(description, str(cartpole), torch.device("cpu"), resume=resume)
+        return Trainer(description, str(cartpole), torch.device(device), resume=resume)
 
     whole = trainer()
     losses = [whole.advance() for _ in range(12)]

@@ -162,7 +162,8 @@ class ModelDirectory:
         step = json.loads(texts["description"])["step"]
         for name, p in model.named_parameters():
             optimizer.state[p] = {
-                "step": torch.tensor(float(step)),
+                # Where the fused optimizer wants it.
+                "step": torch.tensor(float(step), device=p.device),
                 "exp_avg": parts["moments1"][name].to(p.device),
                 "exp_avg_sq": parts["moments2"][name].to(p.device),
             }

@@ -86,6 +86,7 @@ class Trainer:
             run = torch.nn.parallel.DistributedDataParallel(run, device_ids=ids)
         self._run = run
         self._pairs = self._endless()
+        self._ahead: Optional[dict[str, torch.Tensor]] = None
 
     @property
     def step(self) -> int:
@@ -134,7 +135,10 @@ class Trainer:
 
     def advance(self) -> float:
         """Makes one update; returns its loss, of the whole batch."""
-        loss = self.gradient(next(self._pairs))
+        loss = self._backward(self._ahead or next(self._pairs))
+        # A GPU computes while its next pairs are brought.
+        self._ahead = next(self._pairs)
+        loss = loss.item()
         if not math.isfinite(loss):
             raise ModelError(f"the loss of update {self.step} is {loss}: training has diverged; lower learning_rate or "
                              "gradient_clip, and go on from what was stored before")  # fmt: skip
@@ -151,6 +155,9 @@ class Trainer:
 
     def gradient(self, batch: dict[str, torch.Tensor]) -> float:
         """Computes the gradient, and returns the loss, both of the whole batch."""
+        return self._backward(batch).item()
+
+    def _backward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         steps, noise = self.draws()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -160,7 +167,7 @@ class Trainer:
         if self.world > 1:
             distributed.all_reduce(loss)
             loss /= self.world
-        return loss.item()
+        return loss
 
     def evaluate(self, held_out: HeldOut) -> Result:
         """What the averaged weights reach on held-out runs."""
