@@ -140,23 +140,27 @@ public final class Sampler: Sendable {
       begin(prompts[item], at: place, a)
       random(options.seed, pass: 0, item: item, to: a.noised.base + place * length)
     }
+    transformer.begin(a, all)
     let transitions = diffusion.transitions(options.sampler, count: options.steps)
     for (pass, transition) in transitions.enumerated() {
       if cancellation.isCancelled { return }
       for place in all {
         embedding.embed(step: transition.step, to: a.scalars.base + place * a.scalars.stride)
       }
-      transformer.forward(weights.buffer.base, a, all)
-      let count = group.count * length
+      transformer.predict(weights.buffer.base, a, all)
+      let (count, noised, prediction) = (
+        group.count * length, a.ordered.noised.base, a.ordered.prediction.base
+      )
       transformer.functions.blend(
-        count, transition.clean, a.prediction.base, transition.current, a.noised.base, a.noised.base)
+        count, transition.clean, prediction, transition.current, noised, noised)
       guard transition.noise > 0 else { continue }
       for (place, item) in group.enumerated() {
         random(options.seed, pass: pass + 1, item: item, to: a.prediction.base + place * length)
       }
-      transformer.functions.blend(
-        count, 1, a.noised.base, transition.noise, a.prediction.base, a.noised.base)
+      transformer.order(a.prediction, to: a.ordered.prediction, all)
+      transformer.functions.blend(count, 1, noised, transition.noise, prediction, noised)
     }
+    transformer.restore(a.ordered.noised, to: a.noised, all)
   }
 
   private func begin(_ prompt: Prompt, at place: Int, _ a: Activations) {

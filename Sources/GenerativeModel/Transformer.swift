@@ -59,6 +59,12 @@ struct Transformer: @unchecked Sendable {
     pick(order, from: vectors, to: ordered, examples)
   }
 
+  /// Copies vectors in the order of their tokens back to their own.
+  func restore(_ ordered: Matrix, to vectors: Matrix, _ examples: Range<Int>) {
+    guard let places = shape.tokens.places else { return }
+    pick(places, from: ordered, to: vectors, examples)
+  }
+
   /// Writes the start's weights between units down where their tokens attend to each other, both ways.
   private func link(_ a: Activations, _ examples: Range<Int>) {
     guard let links = a.links else { return }
@@ -99,12 +105,24 @@ struct Transformer: @unchecked Sendable {
 
   /// Predicts the clean targets of a group: from `a.noised`, `a.start` and `a.scalars` to `a.prediction`.
   func forward(_ weights: UnsafePointer<Float>, _ a: Activations, _ examples: Range<Int>) {
-    let (layout, width, count) = (shape.weights, shape.width, shape.tokens.count)
-    let weights = UnsafeMutablePointer(mutating: weights)
-    let rows = rows(examples)
+    begin(a, examples)
+    predict(weights, a, examples)
+    restore(a.ordered.prediction, to: a.prediction, examples)
+  }
+
+  /// Brings `a.noised` and `a.start` into the order of their tokens.
+  func begin(_ a: Activations, _ examples: Range<Int>) {
     order(a.noised, to: a.ordered.noised, examples)
     order(a.start, to: a.ordered.start, examples)
     link(a, examples)
+  }
+
+  /// Likewise predicts, all in the order of tokens: from `a.ordered.noised` to `a.ordered.prediction`, any number of times
+  /// once this has begun.
+  func predict(_ weights: UnsafePointer<Float>, _ a: Activations, _ examples: Range<Int>) {
+    let (layout, width, count) = (shape.weights, shape.width, shape.tokens.count)
+    let weights = UnsafeMutablePointer(mutating: weights)
+    let rows = rows(examples)
     for input in shape.tokens.inputs {
       token(input.token, of: count, in: a.encoded, examples).setProduct(
         of: source(input, a, examples), by: matrix(layout.encoders[input.encoder], weights), .transposed,
@@ -130,13 +148,10 @@ struct Transformer: @unchecked Sendable {
         of: token(output.token, of: decoded, in: a.final, examples),
         by: matrix(layout.decoders[output.decoder], weights), .transposed)
     }
-    if let places = shape.tokens.places {
-      pick(places, from: a.ordered.prediction, to: a.prediction, examples)
-    }
-    let predicted = a.prediction.base + examples.lowerBound * shape.parameterCount
+    let predicted = a.ordered.prediction.base + examples.lowerBound * shape.parameterCount
     functions.blend(
       examples.count * shape.parameterCount, 1, predicted, 1,
-      a.start.base + examples.lowerBound * shape.parameterCount, predicted)
+      a.ordered.start.base + examples.lowerBound * shape.parameterCount, predicted)
   }
 
   private func forward(

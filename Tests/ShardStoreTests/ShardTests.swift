@@ -59,6 +59,26 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
 }
 
 @Suite struct ShardTests {
+  /// Attributes and metadata before them have any length.
+  @Test(arguments: [1, 7, 23, 60]) func `raw checkpoints are mapped where they lie`(checkpoints: Int) throws {
+    let fixture = try ShardFixture()
+    let runs = [4, 9, 2].map { TestCorpus.run($0, checkpoints: checkpoints) }
+    let file = "shards/000000-000009.h5"
+    try fixture.store(runs, as: file, codec: .raw, checkpoints: checkpoints)
+    let shard = try MappedShard(opening: fixture.corpus.absolute(file), metric: 0)
+    for run in runs {
+      let place = try #require(shard.place(of: run.seed))
+      for step in 0..<run.count {
+        let row = place.firstRow + step
+        #expect(UInt(bitPattern: shard.chunk(ofRow: row).baseAddress) % 64 == 0)
+        let values = UnsafeBufferPointer(
+          start: try #require(shard.rawValues(row: row)), count: run.parameterCount)
+        let stored = run.parameters[(step * run.parameterCount)..<((step + 1) * run.parameterCount)]
+        #expect(values.map(\.bitPattern) == stored.map(\.bitPattern))
+      }
+    }
+  }
+
   @Test(arguments: Codec.allCases, [1, 2, 15, 16, 17, 20, 23, 25, 26, 40, 41])
   func `gives back every run of any length`(codec: Codec, checkpoints: Int) throws {
     let fixture = try ShardFixture()
