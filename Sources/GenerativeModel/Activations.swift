@@ -87,11 +87,13 @@ final class Activations {
     encodedGradient = gradient(ofTokens: width)
     finalGradient = gradient(ofTokens: width)
     func block() -> Block {
-      Block(
+      let expanded = matrix(ofTokens: 4 * width)
+      return Block(
         norm1: matrix(ofTokens: width), qkv: matrix(ofTokens: 3 * width), attention: matrix(ofTokens: width),
         middle: matrix(ofTokens: width), norm2: matrix(ofTokens: width),
-        expanded: matrix(ofTokens: 4 * width),
-        activated: matrix(ofTokens: 4 * width), output: matrix(ofTokens: width),
+        expanded: expanded,
+        // Without gradients, nobody asks for the slopes that are left in the other.
+        activated: keepsGradients ? matrix(ofTokens: 4 * width) : expanded, output: matrix(ofTokens: width),
         statistics1: floats(2 * rows),
         statistics2: floats(2 * rows), probabilities: floats(examples * shape.probabilities),
         qkvGradient: gradient(ofTokens: 3 * width), middleGradient: gradient(ofTokens: width),
@@ -126,7 +128,7 @@ final class Activations {
         * shape.configuration.scalarCount)
       + rows * ((keepsGradients ? 6 : 4) * width + 4 + (shape.tokens.links.isEmpty ? 0 : shape.across))
       + groups * shape.attentionScratch + slack
-    let values = 5 * width + triple + 2 * inner
+    let values = 5 * width + triple + (keepsGradients ? 2 : 1) * inner
     let gradients = keepsGradients ? 2 * width + triple + inner : 0
     let block = rows * (values + gradients + 4) + examples * shape.probabilities + slack
     return shared + (keepsGradients ? shape.configuration.layers : 2) * block

@@ -42,7 +42,7 @@ typedef struct ck_transformer {
   /* dx = its gradient, plus `base` (rows,width) where that is not NULL. */
   void (*norm_gradient)(size_t rows, size_t width, const float *x, const float *gain, const float *statistics,
                         const float *dy, const float *_Nullable base, float *dx, float *gain_gradient, float *bias_gradient);
-  /* z = gelu(x) = x * (1 + erf(x / sqrt 2)) / 2 of x = y + bias, within 4e-7 of |x|; y becomes its slope. */
+  /* z = gelu(x) = x * (1 + erf(x / sqrt 2)) / 2 of x = y + bias, within 4e-7 of |x|; y becomes its slope, unless it is z. */
   void (*gelu)(size_t rows, size_t width, const float *bias, float *y, float *z);
   /* dz becomes dx in place. */
   void (*gelu_gradient)(size_t rows, size_t width, const float *slopes, float *dz, float *bias_gradient);
