@@ -54,8 +54,7 @@ class Update:
     def alone(self, batch):
         if self.kept is None:
             # On the device already: the step alone waits for no copy.
-            names = ("start", "target", "start_metric", "target_metric")
-            self.kept = {name: batch[name].to("cuda") for name in names}
+            self.kept = {name: tensor.to("cuda") for name, tensor in batch.items()}
         self.trainer._pairs = itertools.repeat(self.kept)
         self.trainer.advance()
 

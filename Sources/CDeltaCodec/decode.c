@@ -339,12 +339,9 @@ static int64_t decode_frame(struct decoder *decoder, uint32_t index) {
         parent = decoder->frames[frame->parent].values;
     }
     float *out = frame->output, *ancestors = decoder->context->ancestors.memory;
-    if (out == NULL && !needs_memory(frame)) {
-        frame->values = frame->body;
-        return 0;
-    }
-    if (out == NULL) out = ancestors + (size_t)--decoder->ancestors * decoder->parameters;
-    frame->values = out;
+    if (needs_memory(frame)) out = ancestors + (size_t)--decoder->ancestors * decoder->parameters;
+    frame->values = out != NULL ? (const void *)out : frame->body;
+    if (out == NULL) return 0;
     return fill_frame(decoder, frame, parent, out);
 }
 

@@ -76,7 +76,7 @@ struct buffer {
 struct cdelta_context {
     struct buffer frames;     /* struct frame each */
     struct buffer ancestors;  /* float frames that nobody asked for, but others are built on */
-    struct buffer contexts;   /* a frame's contexts, times CODE_VALUES, a uint16 a value */
+    struct buffer contexts;   /* encoder: a frame's contexts, times CODE_VALUES, a uint16 a value */
     struct buffer symbols;    /* encoder: a frame's symbols */
     struct buffer coded;      /* a frame's values before they are floats, or before they are written */
     struct buffer tail;       /* a copy of streams at the end of a chunk, with room behind */

@@ -168,12 +168,10 @@ public final class Sampler: Sendable {
     let permuter = UnitPermuter(hidden, parameterCount: shape.parameterCount, scale: description.scale)
     prompt.start.withUnsafeBufferPointer { parameters in
       guard let parameters = parameters.baseAddress else { return }
-      var order: UnitOrder?
-      if description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue {
-        let own = UnitOrder(hidden)
-        own.canonicalize(parameters)
-        order = own
-      }
+      let isCanonical =
+        description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue
+      let order = isCanonical ? UnitOrder(hidden) : nil
+      order?.canonicalize(parameters)
       permuter.copy(order, from: parameters, to: start)
     }
     embedding.embed(

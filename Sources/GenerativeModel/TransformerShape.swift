@@ -45,6 +45,7 @@ struct TransformerShape: Sendable {
 
   /// Floats of a row of attention's probabilities: T, and what fills a vector.
   var across: Int { padded(tokens.count) }
+
   /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
   /// first.
   func passed(by layer: Int) -> Int {

@@ -29,7 +29,6 @@ struct StreamContext: Sendable {
 struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
-  private let isPastCaches: Bool
   /// The shards met so far, by their places in the table.
   private var shards: [MappedShard?]
   private var decoder: DecoderBox?
@@ -43,7 +42,6 @@ struct PairLoader: ~Copyable {
   init(_ context: StreamContext, isMeasuring: Bool) {
     self.context = context
     self.isMeasuring = isMeasuring
-    isPastCaches = context.isPastCaches
     shards = Array(repeating: nil, count: min(context.sampler.table.shards.count, 8_192))
     order = UnitOrder(context.hidden)
     stride = (context.parameterCount + 15) / 16 * 16
@@ -147,6 +145,7 @@ struct PairLoader: ~Copyable {
     case .canonical: order.canonicalize(start)
     }
     let applied = context.options.augmentation == .none ? nil : order
+    let isPastCaches = context.isPastCaches
     context.permuter.copy(
       applied, from: start, to: batch.start + item * count, isPastCaches: isPastCaches)
     if isPair, let targets = batch.target {

@@ -19,6 +19,11 @@ package final class UnitOrder {
     units = AlignedBuffer(count: count)
     words = AlignedBuffer(count: (count + 63) / 64 * 64)
     kernels = ck_kernels_best().pointee
+    reset()
+  }
+
+  /// Leaves every unit where it is.
+  private func reset() {
     for (first, width) in zip(hidden.firsts, hidden.widths) {
       for i in 0..<width { units.base[first + i] = UInt32(i) }
     }
@@ -43,9 +48,9 @@ package final class UnitOrder {
         if let integer = PhiloxGenerator.integer(words.base[next - 1], below: bound) { return integer }
       }
     }
+    reset()
     for (first, width) in zip(hidden.firsts, hidden.widths) {
       let units = units.base + first
-      for i in 0..<width { units[i] = UInt32(i) }
       for last in stride(from: width - 1, to: 0, by: -1) {
         let other = Int(integer(below: UInt32(last + 1)))
         (units[last], units[other]) = (units[other], units[last])

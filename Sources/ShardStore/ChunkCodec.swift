@@ -104,16 +104,8 @@ struct ChunkCodec: ~Copyable {
     _ bytes: UnsafeRawBufferPointer, row: Int, into output: UnsafeMutablePointer<Float>,
     source: @autoclosure () -> String
   ) throws(CorpusError) {
-    precondition(row < rows)
-    if codec == .delta {
-      var (pick, target) = (UInt32(row), Optional(output))
-      let result = cdelta_pick(
-        delta, bytes.baseAddress, bytes.count, UInt32(parameters), 1, &pick, &target)
-      try requireDecoded(result, bytes, source)
-      return
-    }
-    try open(bytes, source)
-    copy(row: row, of: bytes, to: output)
+    var (pick, target) = (UInt32(row), Optional(output))
+    try decode(bytes, count: 1, &pick, &target, source)
   }
 
   /// Decodes single checkpoints of a chunk: row `picks[i]` to the P floats at `outputs[i]`.
@@ -121,16 +113,24 @@ struct ChunkCodec: ~Copyable {
     _ bytes: UnsafeRawBufferPointer, picks: [UInt32], into outputs: [UnsafeMutablePointer<Float>?],
     source: @autoclosure () -> String
   ) throws(CorpusError) {
-    precondition(picks.count == outputs.count && picks.allSatisfy { $0 < rows })
+    precondition(picks.count == outputs.count)
+    try decode(bytes, count: picks.count, picks, outputs, source)
+  }
+
+  private mutating func decode(
+    _ bytes: UnsafeRawBufferPointer, count: Int, _ picks: UnsafePointer<UInt32>,
+    _ outputs: UnsafePointer<UnsafeMutablePointer<Float>?>, _ source: () -> String
+  ) throws(CorpusError) {
+    precondition((0..<count).allSatisfy { picks[$0] < rows })
     if codec == .delta {
       let result = cdelta_pick(
-        delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(picks.count), picks, outputs)
+        delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(count), picks, outputs)
       try requireDecoded(result, bytes, source)
       return
     }
     try open(bytes, source)
-    for (row, output) in zip(picks, outputs) {
-      if let output { copy(row: Int(row), of: bytes, to: output) }
+    for i in 0..<count {
+      if let output = outputs[i] { copy(row: Int(picks[i]), of: bytes, to: output) }
     }
   }
 

@@ -80,6 +80,27 @@ import PairStream
     }
   }
 
+  /// Both long rows, which go past the caches, and what does not.
+  @Test func `networks written past the caches are the same`() {
+    let architecture = Architecture(
+      name: "wide",
+      tensors: [
+        .init("fc1.weight", [6, 300]), .init("fc1.bias", [6]), .init("fc2.weight", [200, 6]),
+        .init("fc2.bias", [200]),
+      ])
+    let network = (0..<architecture.parameterCount).map { Float($0) }
+    let hidden = HiddenLayers(architecture)
+    let permuter = UnitPermuter(hidden, parameterCount: network.count, scale: 2)
+    let order = UnitOrder(hidden)
+    order.shuffle(seed: 1, stream: 0)
+    for order in [nil, order] {
+      var (usual, past) = (network, network)
+      permuter.copy(order, from: network, to: &usual)
+      permuter.copy(order, from: network, to: &past, isPastCaches: true)
+      #expect(past == usual && past != network)
+    }
+  }
+
   @Test func `the canonical order is the same for all orders of one network`() throws {
     for architecture in [
       StreamFixture.architecture,

@@ -76,7 +76,6 @@ import PairStream
     #expect(distance < 5 * expected.squareRoot())
   }
 
-  /// Those that wait are written past the caches where they are more than these hold.
   @Test(arguments: PairStreamOptions.Augmentation.allCases)
   func `pairs do not depend on how many batches wait`(augmentation: PairStreamOptions.Augmentation) throws {
     let fixture = try StreamFixture()
