@@ -32,6 +32,12 @@ public struct CorpusDirectory: Sendable {
     manifest = try Manifest(json: Files.contents(manifestPath, limit: 16 << 20), path: manifestPath)
   }
 
+  /// Opens the corpus of a directory; nil where none is.
+  public init?(ifPresentAt path: String) throws(CorpusError) {
+    guard Files.exists("\(Self.normalized(path))/corpus.json") else { return nil }
+    try self.init(opening: path)
+  }
+
   /// Opens the corpus of these runs, or makes it where nothing is there yet.
   ///
   /// - Throws: if the directory holds other runs, or other things.

@@ -46,16 +46,15 @@ struct GenerateOptions: ParsableArguments {
     if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
   }
 
-  /// - Parameters:
-  ///   - split: which runs of a new corpus are held out, where it is not the task's usual rule.
-  ///   - codec: how a new corpus is stored, where no flag says it.
-  func run(_ generator: any Generator, split: SplitRule? = nil, codec usual: Codec? = nil) throws {
+  func run(_ generator: any Generator) throws {
+    try run(CorpusRequest(generator))
+  }
+
+  func run(_ request: CorpusRequest) throws {
     let range = try SeedRange(parsing: runs)
-    let manifest = Manifest(
-      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-      recipe: generator.recipe, generatorVersion: generatorVersion, split: split ?? generator.split,
-      codec: codec ?? usual ?? .delta)
-    let directory = try CorpusDirectory(openingOrCreating: out, manifest: manifest)
+    var request = request
+    if let codec { request.codec = codec }
+    let (directory, generator) = try request.open(out)
     let job = GenerationJob(
       generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
       codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)

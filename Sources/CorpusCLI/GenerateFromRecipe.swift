@@ -25,6 +25,9 @@ struct GenerateFromRecipe: ParsableCommand {
   func run() throws {
     let file = try RecipeFile(reading: recipe)
     let generator = try Tasks.generator(of: file, path: recipe, datasets: datasets.directory)
-    try options.run(generator, split: file.split, codec: file.codec)
+    try options.run(
+      CorpusRequest(
+        generator, version: file.generatorVersion, split: file.split, codec: file.codec ?? .delta,
+        isRecipeGiven: true))
   }
 }

@@ -46,6 +46,13 @@ public struct CartpoleGenerator: Generator {
 
   public var checkpointsPerRun: Int { settings.checkpoints }
 
+  /// Version 1 had no `bias_initialization`: all biases began at 0.
+  public func asOf(version: Int) throws(CorpusError) -> Self {
+    var settings = settings
+    if version < 2 { settings.biasInitialization = nil }
+    return try Self(settings, kernels: kernels)
+  }
+
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     let key = UInt64(bitPattern: seed)
     var random = PhiloxGenerator(seed: key, stream: CartpoleStream.schedule.rawValue)

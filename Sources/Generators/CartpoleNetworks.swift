@@ -21,7 +21,8 @@ struct CartpoleNetworks: ~Copyable {
 
   /// Networks as training begins with.
   init(recipe: CartpoleRecipe, kernels: Kernels, seed: UInt64) {
-    var initialization = OrthogonalInitialization(kernels: kernels, seed: seed)
+    var initialization = OrthogonalInitialization(
+      kernels: kernels, seed: seed, biases: recipe.biasInitialization ?? .zero)
     let policy = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.policyGain)
     let value = initialization.network(hiddenGain: recipe.hiddenGain, outputGain: recipe.valueGain)
     self.init(

@@ -37,10 +37,20 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable {
   public var hiddenGain = 1.4142135623730951
   public var policyGain = 0.01
   public var valueGain = 1.0
+  /// How biases begin; nil, as in the recipes of generator version 1, is ``BiasInitialization/zero``.
+  public var biasInitialization: BiasInitialization? = .default
 
   public var physics = CartpolePhysics()
 
   public init() {}
+
+  /// The values that the biases of policy and value function begin with.
+  public enum BiasInitialization: String, Codable, Sendable, CaseIterable {
+    /// PyTorch's default, which the published recipe leaves as it is: uniform within 1 / sqrt(inputs of the layer).
+    case `default`
+    /// What generator version 1 did.
+    case zero
+  }
 
   enum CodingKeys: String, CodingKey {
     case environments, iterations, epochs, minibatches, checkpoints, clip, gamma, lambda, physics
@@ -56,6 +66,7 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable {
     case hiddenGain = "hidden_gain"
     case policyGain = "policy_gain"
     case valueGain = "value_gain"
+    case biasInitialization = "bias_initialization"
   }
 }
 

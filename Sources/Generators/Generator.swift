@@ -1,8 +1,17 @@
 public import Corpus
 public import Datasets
 
-/// The version of all generators: it changes when a recipe and a seed come to mean other bits.
-public let generatorVersion = 1
+/// The version of all generators, which every new corpus records: it goes up when the tasks' own recipes come to
+/// mean other runs.
+///
+/// What a version changes is said by a member of the recipe, and a recipe without that member means what it meant
+/// before. So a run is a function of recipe and seed under all ``generatorVersions`` alike.
+///
+/// - Version 2: Cartpole's biases begin as PyTorch's (`bias_initialization`); in version 1 they begin at 0.
+public let generatorVersion = 2
+
+/// The versions whose runs this program makes to the bit.
+public let generatorVersions = 1...generatorVersion
 
 /// A task that can make training runs: a run is a pure function of the recipe and the seed, whatever the
 /// processor and however many runs are made at once.
@@ -27,6 +36,12 @@ public protocol Generator: Sendable {
   /// Which runs of a new corpus are held out; without this, the last 5 %, at most 2,050.
   var split: SplitRule { get }
 
+  /// The generator that the same wishes gave under an earlier version, for a corpus which was begun then.
+  ///
+  /// - Parameter version: One of ``generatorVersions``.
+  /// - Returns: Without this, the generator itself: its recipes have always meant the same.
+  func asOf(version: Int) throws(CorpusError) -> Self
+
   /// Trains one run on the calling thread.
   ///
   /// - Parameters:
@@ -40,6 +55,8 @@ extension Generator {
   public var task: String { Self.task }
 
   public var split: SplitRule { SplitRule(testLimit: 2_050) }
+
+  public func asOf(version: Int) throws(CorpusError) -> Self { self }
 
   /// The run as it is stored: with one kind of NaN.
   ///

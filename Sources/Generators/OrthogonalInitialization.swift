@@ -2,18 +2,21 @@ internal import CKernels
 internal import Corpus
 package import VectorKernels
 
-/// The initial weights: random orthogonal matrices (Saxe et al., arXiv 1312.6120), biases 0.
+/// The initial weights, random orthogonal matrices (Saxe et al., arXiv 1312.6120), and the biases.
 ///
 /// Gram and Schmidt's process on normal vectors gives the uniform distribution, as a QR decomposition with a
 /// positive diagonal does. It needs no more than + - * / and sqrt, which are the same everywhere.
 package struct OrthogonalInitialization {
   let kernels: Kernels
   let seed: UInt64
+  let biases: CartpoleRecipe.BiasInitialization
   private var block: UInt64 = 0
+  private var biasBlock: UInt64 = 0
 
-  package init(kernels: Kernels, seed: UInt64) {
+  package init(kernels: Kernels, seed: UInt64, biases: CartpoleRecipe.BiasInitialization = .default) {
     self.kernels = kernels
     self.seed = seed
+    self.biases = biases
   }
 
   /// The next matrix (rows, columns), row-major: `gain` times rows that are orthonormal, or columns where
@@ -43,10 +46,23 @@ package struct OrthogonalInitialization {
   package mutating func network(hiddenGain: Double, outputGain: Double) -> [Float] {
     let inputs = Int(CK_MLP_INPUTS)
     let hidden = Int(CK_MLP_HIDDEN)
-    let biases = [Float](repeating: 0, count: hidden)
-    return matrix(rows: hidden, columns: inputs, gain: hiddenGain) + biases
-      + matrix(rows: hidden, columns: hidden, gain: hiddenGain) + biases
-      + matrix(rows: 1, columns: hidden, gain: outputGain) + [0]
+    return matrix(rows: hidden, columns: inputs, gain: hiddenGain) + biases(count: hidden, inputs: inputs)
+      + matrix(rows: hidden, columns: hidden, gain: hiddenGain) + biases(count: hidden, inputs: hidden)
+      + matrix(rows: 1, columns: hidden, gain: outputGain) + biases(count: 1, inputs: hidden)
+  }
+
+  /// The next biases of a layer.
+  private mutating func biases(count: Int, inputs: Int) -> [Float] {
+    if biases == .zero { return [Float](repeating: 0, count: count) }
+    let bound = Float(1 / Double(inputs).squareRoot())
+    let numbers = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      if let base = buffer.baseAddress {
+        kernels.functions.random_uniform(seed, CartpoleStream.biases.rawValue, biasBlock, count, base)
+      }
+      initialized = count
+    }
+    biasBlock += UInt64(count + 3) / 4
+    return numbers.map { bound * (2 * $0 - 1) }
   }
 
   private mutating func normals(count: Int) -> [Double] {
@@ -68,7 +84,8 @@ package struct OrthogonalInitialization {
   }
 }
 
-/// A run's streams of random numbers, one a purpose.
+/// A run's streams of random numbers, one a purpose. Biases have their own, so that the weights of a seed are those
+/// that it had when all biases were 0.
 enum CartpoleStream: UInt64 {
-  case initialization, schedule, resets, actions, evaluationResets, evaluationActions
+  case initialization, schedule, resets, actions, evaluationResets, evaluationActions, biases
 }

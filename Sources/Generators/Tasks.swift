@@ -34,11 +34,11 @@ public enum Tasks {
     let manifest = directory.manifest
     let type = try requireTask(of: directory)
     let cannot = "the runs of \(directory.path) cannot be made again"
-    guard manifest.generatorVersion == generatorVersion else {
+    guard generatorVersions.contains(manifest.generatorVersion) else {
       throw CorpusError(
         .cannotReplay,
-        "\(cannot): they are of generator version \(manifest.generatorVersion), and this program's is "
-          + "\(generatorVersion)", remedy: "use the release that made them")
+        "\(cannot): they are of generator version \(manifest.generatorVersion), and this program makes those of "
+          + "versions 1 to \(generatorVersion)", remedy: "use the release that made them")
     }
     let generator = try type.init(recipe: manifest.recipe, datasets: datasets)
     guard generator.architecture == manifest.architecture, generator.metrics == manifest.metrics else {
@@ -85,11 +85,11 @@ public enum Tasks {
         .invalidRecipe, "\(path) is for task \(file.task), which is none of this program's",
         remedy: "use one of \(all.map { $0.task }.joined(separator: ", ")), or the program that has it")
     }
-    guard file.generatorVersion == generatorVersion else {
+    guard generatorVersions.contains(file.generatorVersion) else {
       throw CorpusError(
         .cannotReplay,
-        "\(path) is for generator version \(file.generatorVersion), and this program's is \(generatorVersion)",
-        remedy: "use the release that made it; this one would make other bits")
+        "\(path) is for generator version \(file.generatorVersion), and this program makes runs of versions 1 to "
+          + "\(generatorVersion)", remedy: "use the release that made it; this one would make other bits")
     }
     do throws(CorpusError) {
       return try type.init(recipe: file.recipe, datasets: datasets)

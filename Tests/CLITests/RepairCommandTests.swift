@@ -99,7 +99,7 @@ import Testing
     }
     // Another version of the generators.
     try write(
-      manifest.replacing("\"generator_version\" : 1", with: "\"generator_version\" : 9"), to: "corpus.json")
+      manifest.replacing("\"generator_version\" : 2", with: "\"generator_version\" : 9"), to: "corpus.json")
     let old = try Command.run("verify", fixture.path, "--replay", "1")
     #expect(old.status == 1 && old.error.contains("generator version 9") && old.error.contains("release"))
     try write(manifest, to: "corpus.json")
