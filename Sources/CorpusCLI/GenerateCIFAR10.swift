@@ -30,6 +30,8 @@ struct GenerateCIFAR10: ParsableCommand {
   @Option(help: "Checkpoints of a run, at most one more than its optimizer steps (390 an epoch).")
   var checkpoints: Int?
 
+  @OptionGroup var schedule: ScheduleOptions
+
   func run() throws {
     let images =
       switch dataset {
@@ -39,6 +41,8 @@ struct GenerateCIFAR10: ParsableCommand {
     var recipe = CIFAR10Recipe(dataset: images.identity)
     if let epochs { recipe.epochs = epochs }
     if let checkpoints { recipe.checkpoints = checkpoints }
+    recipe.schedule = schedule.schedule
+    recipe.scheduleMetric = schedule.scheduleMetric
     try options.run(CIFAR10Generator(recipe, dataset: images))
   }
 }

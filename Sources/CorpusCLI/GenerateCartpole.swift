@@ -20,6 +20,8 @@ struct GenerateCartpole: ParsableCommand {
   @Option(help: "Checkpoints of a run, at most one more than its iterations (default: 200).")
   var checkpoints: Int?
 
+  @OptionGroup var schedule: ScheduleOptions
+
   @Option(help: "Environments that run in parallel, a multiple of 16 (default: 512).")
   var environments: Int?
 
@@ -27,6 +29,8 @@ struct GenerateCartpole: ParsableCommand {
     var recipe = CartpoleRecipe()
     if let iterations { recipe.iterations = iterations }
     if let checkpoints { recipe.checkpoints = checkpoints }
+    recipe.schedule = schedule.schedule
+    recipe.scheduleMetric = schedule.scheduleMetric
     if let environments { recipe.environments = environments }
     try options.run(CartpoleGenerator(recipe))
   }

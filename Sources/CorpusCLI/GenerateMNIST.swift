@@ -30,6 +30,8 @@ struct GenerateMNIST: ParsableCommand {
   @Option(help: "Checkpoints of a run, at most one more than its optimizer steps (468 an epoch).")
   var checkpoints: Int?
 
+  @OptionGroup var schedule: ScheduleOptions
+
   func run() throws {
     let images =
       switch dataset {
@@ -39,6 +41,8 @@ struct GenerateMNIST: ParsableCommand {
     var recipe = MNISTRecipe(dataset: images.identity)
     if let epochs { recipe.epochs = epochs }
     if let checkpoints { recipe.checkpoints = checkpoints }
+    recipe.schedule = schedule.schedule
+    recipe.scheduleMetric = schedule.scheduleMetric
     try options.run(MNISTGenerator(recipe, dataset: images))
   }
 }

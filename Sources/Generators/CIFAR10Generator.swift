@@ -39,6 +39,8 @@ public struct CIFAR10Generator: Generator {
   /// A generator that computes with the given kernels.
   package init(_ settings: CIFAR10Recipe, dataset: ImageDataset, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
+    var settings = settings
+    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
     try dataset.identity.require(settings.dataset)
     guard dataset.shape == .cifar10 else {
       throw CorpusError(
@@ -54,8 +56,9 @@ public struct CIFAR10Generator: Generator {
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
     // What cannot be is told before any data are read.
-    let settings = try recipe.decoded(as: CIFAR10Recipe.self, task: Self.task)
+    var settings = try recipe.decoded(as: CIFAR10Recipe.self, task: Self.task)
     try settings.validate()
+    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
     try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
@@ -64,8 +67,7 @@ public struct CIFAR10Generator: Generator {
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     let key = UInt64(bitPattern: seed)
     var random = PhiloxGenerator(seed: key, stream: CIFAR10Stream.schedule)
-    let schedule = CheckpointSchedule.iterations(
-      count: settings.checkpoints, last: settings.iterations, random: &random)
+    let schedule = settings.candidates(random: &random)
 
     var trainer = CIFAR10Trainer(recipe: settings, images: images, kernels: kernels, seed: key)
     var parameters: [Float] = []
@@ -80,11 +82,12 @@ public struct CIFAR10Generator: Generator {
       parameters.append(contentsOf: trainer.parameters)
       outcomes.append((trainer.trainOutcome, trainer.test()))
     }
-    return Run(
+    let run = Run(
       seed: seed, iterations: schedule,
       metrics: [
         outcomes.map(\.train.loss), outcomes.map(\.train.error),
         outcomes.map(\.test.loss), outcomes.map(\.test.error),
       ], parameters: parameters)
+    return settings.keep(run, metrics: Self.metrics)
   }
 }

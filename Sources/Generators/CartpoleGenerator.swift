@@ -35,6 +35,8 @@ public struct CartpoleGenerator: Generator {
   /// A generator that computes with the given kernels.
   package init(_ settings: CartpoleRecipe, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
+    var settings = settings
+    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .trainReturn)
     self.settings = settings
     self.kernels = kernels
     recipe = try CanonicalJSON.value(settings)
@@ -56,8 +58,7 @@ public struct CartpoleGenerator: Generator {
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     let key = UInt64(bitPattern: seed)
     var random = PhiloxGenerator(seed: key, stream: CartpoleStream.schedule.rawValue)
-    let schedule = CheckpointSchedule.iterations(
-      count: settings.checkpoints, last: settings.iterations, random: &random)
+    let schedule = settings.candidates(random: &random)
 
     var trainer = CartpoleTrainer(recipe: settings, kernels: kernels, seed: key)
     var parameters: [Float] = []
@@ -71,6 +72,7 @@ public struct CartpoleGenerator: Generator {
       parameters.append(contentsOf: trainer.parameters)
       returns.append(trainer.trainReturn)
     }
-    return Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
+    let run = Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
+    return settings.keep(run, metrics: Self.metrics)
   }
 }

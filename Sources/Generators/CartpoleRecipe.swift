@@ -1,6 +1,6 @@
 /// Everything that determines a Cartpole run but its seed; the defaults are the published numbers
 /// (reference-system.md, section 3). In JSON the names are in snake case.
-public struct CartpoleRecipe: Codable, Hashable, Sendable {
+public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// Environments that run side by side, a multiple of 16.
   public var environments = 512
   /// Rounds of a rollout and an update.
@@ -11,8 +11,12 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable {
   public var epochs = 8
   /// Equal parts of a rollout, in its order, each of which gives one optimizer step.
   public var minibatches = 2
-  /// Checkpoints of a run: the initial policy, the last one and random ones between.
+  /// Checkpoints of a run: the initial policy, the last one and those between that ``schedule`` chooses.
   public var checkpoints = 200
+  /// Which iterations are kept; nil for the published rule, ``CheckpointRule/uniform``.
+  public var schedule: CheckpointRule?
+  /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `train_return`, and for the other rules.
+  public var scheduleMetric: String?
   /// The number of last finished episodes whose mean return is `train_return`.
   public var returnWindow = 200
 
@@ -53,7 +57,8 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case environments, iterations, epochs, minibatches, checkpoints, clip, gamma, lambda, physics
+    case environments, iterations, epochs, minibatches, checkpoints, schedule, clip, gamma, lambda, physics
+    case scheduleMetric = "schedule_metric"
     case rolloutSteps = "rollout_steps"
     case returnWindow = "return_window"
     case valueCoefficient = "value_coefficient"

@@ -38,6 +38,8 @@ public struct MNISTGenerator: Generator {
   /// A generator that computes with the given kernels.
   package init(_ settings: MNISTRecipe, dataset: ImageDataset, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
+    var settings = settings
+    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
     try dataset.identity.require(settings.dataset)
     guard dataset.shape == .mnist else {
       throw CorpusError(
@@ -52,8 +54,9 @@ public struct MNISTGenerator: Generator {
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
     // What cannot be is told before any data are read.
-    let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.task)
+    var settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.task)
     try settings.validate()
+    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
     try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
@@ -64,8 +67,7 @@ public struct MNISTGenerator: Generator {
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     let key = UInt64(bitPattern: seed)
     var random = PhiloxGenerator(seed: key, stream: MNISTStream.schedule)
-    let schedule = CheckpointSchedule.iterations(
-      count: settings.checkpoints, last: settings.iterations, random: &random)
+    let schedule = settings.candidates(random: &random)
 
     var trainer = MNISTTrainer(recipe: settings, images: images, kernels: kernels, seed: key)
     var parameters: [Float] = []
@@ -79,11 +81,12 @@ public struct MNISTGenerator: Generator {
       parameters.append(contentsOf: trainer.parameters)
       outcomes.append((trainer.trainOutcome, trainer.test()))
     }
-    return Run(
+    let run = Run(
       seed: seed, iterations: schedule,
       metrics: [
         outcomes.map(\.train.loss), outcomes.map(\.train.error),
         outcomes.map(\.test.loss), outcomes.map(\.test.error),
       ], parameters: parameters)
+    return settings.keep(run, metrics: Self.metrics)
   }
 }

@@ -3,14 +3,18 @@ public import Datasets
 
 /// Everything that determines an MNIST run but its seed; the defaults are the published numbers
 /// (reference-system.md, section 3). In JSON the names are in snake case.
-public struct MNISTRecipe: Codable, Hashable, Sendable {
+public struct MNISTRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   public var dataset: DatasetIdentity
   /// Passes over the training images, each in a random order of its own.
   public var epochs = 25
   /// Images of an optimizer step, a multiple of 16; what is left of an epoch at its end is not used.
   public var batchSize = 128
-  /// Checkpoints of a run: the initial network, the last one and random ones between.
+  /// Checkpoints of a run: the initial network, the last one and those between that ``schedule`` chooses.
   public var checkpoints = 200
+  /// Which iterations are kept; nil for the published rule, ``CheckpointRule/uniform``.
+  public var schedule: CheckpointRule?
+  /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `test_loss`, and for the other rules.
+  public var scheduleMetric: String?
 
   /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
   public var learningRate = 0.1
@@ -29,7 +33,8 @@ public struct MNISTRecipe: Codable, Hashable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case dataset, epochs, checkpoints, momentum
+    case dataset, epochs, checkpoints, schedule, momentum
+    case scheduleMetric = "schedule_metric"
     case batchSize = "batch_size"
     case learningRate = "learning_rate"
     case weightDecay = "weight_decay"

@@ -7,11 +7,15 @@ import ShardStore
 import Testing
 import VectorKernels
 
-/// One small run of each task, as this program has always made it: Data/golden. `-v1` are the runs of older recipes,
-/// which nothing writes anew.
+/// One small run of each task, as this program has always made it, and of other rules for its checkpoints: Data/golden.
+/// `-v1` are the runs of older recipes, which nothing writes anew.
 @Suite struct GoldenRunTests {
-  static let tasks = ["cartpole", "mnist", "cifar10"]
-  static let files = tasks + ["cartpole-v1"]
+  static let written = [
+    "cartpole", "mnist", "cifar10", "cartpole-log", "cartpole-metric", "mnist-metric", "cifar10-log",
+  ]
+  static let files = written + ["cartpole-v1"]
+
+  private static func task(_ file: String) -> String { String(file.prefix { $0 != "-" }) }
   static let seed: Int64 = 7
 
   private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -44,7 +48,7 @@ import VectorKernels
   @Test(arguments: files) func `a golden run comes out again on every path`(file: String) throws {
     let shard = try ShardReader(opening: Self.path(file))
     let task = shard.header.task
-    #expect(task == String(file.prefix { $0 != "-" }))
+    #expect(task == Self.task(file))
     #expect(generatorVersions.contains(shard.header.generatorVersion))
     var decoder = try RunDecoder(header: shard.header)
     let stored = try decoder.run(at: 0, in: shard)
@@ -94,49 +98,53 @@ import VectorKernels
   }
 
   /// The recipes of the golden runs: a moment's work for plain C, and every part of the training in it.
-  private static func recipe(_ task: String) throws -> JSONValue {
-    switch task {
+  private static func recipe(_ file: String) throws -> JSONValue {
+    let rule = CheckpointRule(rawValue: String(file.dropFirst(task(file).count + 1)))
+    switch task(file) {
     case "cartpole":
       var recipe = CartpoleRecipe()
       recipe.environments = 32
       recipe.iterations = 8
       recipe.checkpoints = 5
+      recipe.schedule = rule
       return try CanonicalJSON.value(recipe)
     case "mnist":
       var recipe = MNISTRecipe(dataset: try ImageDataset.syntheticDigits(train: 640, test: 100).identity)
       recipe.batchSize = 64
       recipe.epochs = 2
       recipe.checkpoints = 4
+      recipe.schedule = rule
       return try CanonicalJSON.value(recipe)
     default:
       var recipe = CIFAR10Recipe(dataset: try ImageDataset.syntheticTextures(train: 100, test: 20).identity)
       recipe.batchSize = 16
       recipe.epochs = 2
       recipe.checkpoints = 4
+      recipe.schedule = rule
       return try CanonicalJSON.value(recipe)
     }
   }
 
   @Test(
-    .enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: tasks)
-  func `writes a golden shard`(task: String) throws {
-    let generator = try Self.generator(task, Self.recipe(task), Kernels(environment: [:]))
+    .enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: written)
+  func `writes a golden shard`(file: String) throws {
+    let generator = try Self.generator(Self.task(file), Self.recipe(file), Kernels(environment: [:]))
     let run = try #require(try generator.generate(seed: Self.seed, isCancelled: { false }))
-    if let old = try? ShardReader(opening: Self.path(task)), old.header.recipe == generator.recipe {
+    if let old = try? ShardReader(opening: Self.path(file)), old.header.recipe == generator.recipe {
       // A recipe must not come to mean other bits.
       #expect(try old.runs[0].contentHash == ContentHash(of: run), "let the recipe say what is new")
       return
     }
     // The codec that is not ours, so that a new version of the other leaves these files alone.
     let manifest = Manifest(
-      task: task, architecture: generator.architecture, metrics: generator.metrics, recipe: generator.recipe,
-      generatorVersion: generatorVersion, split: generator.split, codec: .zstd)
+      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
+      recipe: generator.recipe, generatorVersion: generatorVersion, split: generator.split, codec: .zstd)
     let header = ShardHeader(manifest: manifest, codec: .zstd, checkpoints: run.count)
     var encoder = try RunEncoder(header: header)
     let encoded = try encoder.encode(run)
     try FileManager.default.createDirectory(atPath: Self.directory, withIntermediateDirectories: true)
     var writer = try ShardWriter(
-      path: Self.path(task), header: header, counts: [run.count], bytes: encoded.compressedBytes)
+      path: Self.path(file), header: header, counts: [run.count], bytes: encoded.compressedBytes)
     try writer.append(encoded)
     try writer.finish()
   }

@@ -1,0 +1,18 @@
+public import ArgumentParser
+public import Generators
+
+/// Which checkpoints a run keeps.
+struct ScheduleOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Which checkpoints a run keeps: \"uniform\" over its iterations, as published, \"log\" in them, or \"metric\", "
+        + "evenly over a metric (default: uniform).", valueName: "rule"))
+  var schedule: CheckpointRule?
+
+  @Option(
+    help: ArgumentHelp(
+      "The metric of --schedule metric (default: test_loss; train_return for Cartpole).", valueName: "name"))
+  var scheduleMetric: String?
+}
+
+extension CheckpointRule: ExpressibleByArgument {}
