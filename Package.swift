@@ -117,7 +117,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
-    .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
+    .testTarget(
+      name: "CKernelsTests", dependencies: ["CKernels", "Corpus", "TestSupport"], swiftSettings: swift),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
     .testTarget(
       name: "DatasetsTests", dependencies: ["Datasets", "Corpus", "TestSupport"], swiftSettings: swift),

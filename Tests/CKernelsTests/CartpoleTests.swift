@@ -122,6 +122,18 @@ import Testing
     }
   }
 
+  /// Neither the cart nor the pole gets faster than the joints allow, whatever pushes them.
+  @Test(arguments: Path.all) func limitsSpeeds(path: Path) {
+    for side in [1, -1] as [Float] {
+      let cart = World(Self.published, v: side * 99.5)
+      cart.step(path, action: side)
+      #expect(cart.now[1] == Double(side) * 100)
+      let pole = World(Self.published, angle: 0, spin: side * 7.9)
+      pole.step(path, action: -side)
+      #expect(pole.now[3] == Double(side) * 8)
+    }
+  }
+
   @Test(arguments: Path.all) func observes(path: Path) {
     let state = random(64, scale: 9, stream: 60)
     let observations = Floats(count: 64)

@@ -1,5 +1,6 @@
 import CKernels
 import Corpus
+import TestSupport
 import Testing
 
 /// Made-up images, as bytes and as the kernels want them. Never freed, like ``Floats``.

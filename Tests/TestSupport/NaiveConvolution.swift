@@ -1,14 +1,13 @@
-import CKernels
 import Foundation
 
 /// The convolutional network in Double, by the definition of its layers: what the kernels are compared with.
-struct NaiveConvolution {
+package struct NaiveConvolution {
   var conv1: [Double]  // (16,3,3,3)
   var conv2: [Double]  // (32,16,3,3)
   var weight: [Double]  // (10,32)
   var bias: [Double]  // (10)
 
-  init(_ parameters: [Double]) {
+  package init(_ parameters: [Double]) {
     conv1 = Array(parameters[0..<432])
     conv2 = Array(parameters[432..<5040])
     weight = Array(parameters[5040..<5360])
@@ -39,8 +38,9 @@ struct NaiveConvolution {
   }
 
   /// The sums before each ReLU, and the logits, of a picture (3,32,32).
-  func layers(_ picture: [Double]) -> (first: [Double], second: [Double], pooled: [Double], logits: [Double])
-  {
+  package func layers(_ picture: [Double]) -> (
+    first: [Double], second: [Double], pooled: [Double], logits: [Double]
+  ) {
     var first = [Double](repeating: 0, count: 16 * 256)
     var second = [Double](repeating: 0, count: 32 * 256)
     Self.each(inputs: 3, outputs: 16, side: 32, stride: 2) { i, o, w in first[o] += picture[i] * conv1[w] }
@@ -56,12 +56,12 @@ struct NaiveConvolution {
     return (first, second, pooled, logits)
   }
 
-  static func crossEntropy(_ logits: [Double], label: Int) -> Double {
+  package static func crossEntropy(_ logits: [Double], label: Int) -> Double {
     log(logits.reduce(0) { $0 + exp($1) }) - logits[label]
   }
 
   /// The gradient (5370) of a picture's cross entropy.
-  func gradient(_ picture: [Double], label: Int) -> [Double] {
+  package func gradient(_ picture: [Double], label: Int) -> [Double] {
     let (first, second, pooled, logits) = layers(picture)
     let total = logits.reduce(0) { $0 + exp($1) }
     let slopes = logits.indices.map { exp(logits[$0]) / total - ($0 == label ? 1 : 0) }
@@ -78,40 +78,5 @@ struct NaiveConvolution {
       conv1Gradient[w] += picture[i] * firstSlopes[o]
     }
     return conv1Gradient + conv2Gradient + slopes.flatMap { slope in pooled.map { slope * $0 } } + slopes
-  }
-
-  /// What the network sees of a picture, pixel by pixel.
-  static func picture(_ p: Pictures, _ crop: ck_crop) -> [Double] {
-    (0..<3072).map { j in
-      let (c, y, x) = (j / 1024, j / 32 % 32 + Int(crop.row) - 4, j % 32 + Int(crop.column) - 4)
-      guard (0..<32).contains(y) && (0..<32).contains(x) else { return 0 }
-      let column = crop.flip == 0 ? x : 31 - x
-      let pixel = p.pixels[Int(crop.picture) * 3072 + c * 1024 + y * 32 + column]
-      return (Double(pixel) - Pictures.means[c]) / Pictures.deviations[c]
-    }
-  }
-}
-
-/// Made-up pictures: noise over a slope, so that channels and places differ. Never freed, as with ``Floats``.
-struct Pictures {
-  static let means = [125.3, 123.0, 113.9]
-  static let deviations = [63.0, 62.1, 66.7]
-
-  let pixels: UnsafeMutablePointer<UInt8>
-  let labels: UnsafeMutablePointer<UInt8>
-
-  init(count: Int) {
-    let noise = random(count * 3072, scale: 60, stream: 200)
-    pixels = .allocate(capacity: count * 3072)
-    labels = .allocate(capacity: count)
-    for i in 0..<count * 3072 { pixels[i] = UInt8(Float(90 + i % 32 + i / 1024 % 3 * 20) + noise.p[i]) }
-    for i in 0..<count { labels[i] = UInt8(i * 7 % 10) }
-  }
-
-  /// What the kernels take.
-  var c: ck_pictures {
-    let (m, d) = (Self.means.map(Float.init), Self.deviations.map(Float.init))
-    return ck_pictures(
-      pixels: pixels, labels: labels, mean: (m[0], m[1], m[2]), deviation: (d[0], d[1], d[2]))
   }
 }

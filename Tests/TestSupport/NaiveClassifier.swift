@@ -1,32 +1,32 @@
 import Foundation
 
 /// The 784-10-10 network in Double, one number at a time, on whole images: what the kernels are compared with.
-struct NaiveClassifier {
+package struct NaiveClassifier {
   static let count = 7960
-  static let mean = 0.1307
-  static let deviation = 0.3081
+  package static let mean = 0.1307
+  package static let deviation = 0.3081
 
-  var parameters: [Double]
+  package var parameters: [Double]
   var momentum = [Double](repeating: 0, count: count)
 
-  init(_ parameters: [Double]) { self.parameters = parameters }
+  package init(_ parameters: [Double]) { self.parameters = parameters }
 
   private func fc1(_ j: Int, _ p: Int) -> Double { parameters[784 * j + p] }
   private func fc2(_ c: Int, _ j: Int) -> Double { parameters[7850 + 10 * c + j] }
 
-  static func normalized(_ image: [UInt8]) -> [Double] {
+  package static func normalized(_ image: [UInt8]) -> [Double] {
     image.map { (Double($0) / 255 - mean) / deviation }
   }
 
-  func hidden(_ x: [Double]) -> [Double] {
+  package func hidden(_ x: [Double]) -> [Double] {
     (0..<10).map { j in max(0, (0..<784).reduce(parameters[7840 + j]) { $0 + fc1(j, $1) * x[$1] }) }
   }
 
-  func outputs(_ hidden: [Double]) -> [Double] {
+  package func outputs(_ hidden: [Double]) -> [Double] {
     (0..<10).map { c in (0..<10).reduce(parameters[7950 + c]) { $0 + fc2(c, $1) * hidden[$1] } }
   }
 
-  static func probabilities(_ outputs: [Double]) -> [Double] {
+  package static func probabilities(_ outputs: [Double]) -> [Double] {
     let largest = outputs.max() ?? 0
     let powers = outputs.map { exp($0 - largest) }
     let total = powers.reduce(0, +)
@@ -34,7 +34,7 @@ struct NaiveClassifier {
   }
 
   /// The mean cross entropy, and the percentage of images whose largest output is not that of their label.
-  func outcome(_ images: [[UInt8]], _ labels: [UInt8]) -> (loss: Double, error: Double) {
+  package func outcome(_ images: [[UInt8]], _ labels: [UInt8]) -> (loss: Double, error: Double) {
     var loss = 0.0
     var wrong = 0.0
     for (image, label) in zip(images, labels) {
@@ -47,7 +47,7 @@ struct NaiveClassifier {
   }
 
   /// The gradient of the mean cross entropy.
-  func gradient(_ images: [[UInt8]], _ labels: [UInt8]) -> [Double] {
+  package func gradient(_ images: [[UInt8]], _ labels: [UInt8]) -> [Double] {
     var gradient = [Double](repeating: 0, count: Self.count)
     for (image, label) in zip(images, labels) {
       let x = Self.normalized(image)
@@ -68,7 +68,9 @@ struct NaiveClassifier {
   }
 
   /// A step of torch.optim.SGD with nesterov=True.
-  mutating func step(_ images: [[UInt8]], _ labels: [UInt8], rate: Double, beta: Double, decay: Double) {
+  package mutating func step(
+    _ images: [[UInt8]], _ labels: [UInt8], rate: Double, beta: Double, decay: Double
+  ) {
     for (i, g) in gradient(images, labels).enumerated() {
       let total = g + decay * parameters[i]
       momentum[i] = beta * momentum[i] + total

@@ -1,21 +1,23 @@
 import Foundation
 
 /// The 4-32-32-1 network in Double, one number at a time: what the kernels are compared with.
-struct NaiveNetwork {
+package struct NaiveNetwork {
   static let lambda = 1.0507009873554805
   static let alpha = 1.6732632423543772
 
-  var parameters: [Double]
+  package var parameters: [Double]
 
-  struct Layer {
-    let weight: Int
-    let bias: Int
-    let inputs: Int
-    let outputs: Int
+  package init(parameters: [Double]) { self.parameters = parameters }
+
+  package struct Layer {
+    package let weight: Int
+    package let bias: Int
+    package let inputs: Int
+    package let outputs: Int
   }
 
   /// Where each layer's tensors lie: weight (outputs, inputs), then bias (outputs).
-  static let layers: [Layer] = {
+  package static let layers: [Layer] = {
     var start = 0
     return [(4, 32), (32, 32), (32, 1)].map { inputs, outputs in
       defer { start += (inputs + 1) * outputs }
@@ -23,8 +25,8 @@ struct NaiveNetwork {
     }
   }()
 
-  static func selu(_ x: Double) -> Double { x > 0 ? lambda * x : lambda * alpha * expm1(x) }
-  static func slope(_ x: Double) -> Double { x > 0 ? lambda : lambda * alpha * exp(x) }
+  package static func selu(_ x: Double) -> Double { x > 0 ? lambda * x : lambda * alpha * expm1(x) }
+  package static func slope(_ x: Double) -> Double { x > 0 ? lambda : lambda * alpha * exp(x) }
 
   /// The sums that go into each layer's units.
   private func sums(_ input: [Double]) -> [[Double]] {
@@ -42,10 +44,10 @@ struct NaiveNetwork {
     return result
   }
 
-  func forward(_ input: [Double]) -> Double { sums(input)[2][0] }
+  package func forward(_ input: [Double]) -> Double { sums(input)[2][0] }
 
   /// Adds to the gradient of the parameters what one sample gives, whose output has the gradient `output`.
-  func backward(_ input: [Double], output: Double, into gradient: inout [Double]) {
+  package func backward(_ input: [Double], output: Double, into gradient: inout [Double]) {
     let z = sums(input)
     var d = [output]
     for l in (0..<3).reversed() {
@@ -65,13 +67,20 @@ struct NaiveNetwork {
 }
 
 /// The loss of the policy on one sample; the network's mean and log_std are its variables.
-struct NaiveSurrogate {
+package struct NaiveSurrogate {
   let action: Double
   let logProbability: Double
   let advantage: Double
   let clip: Double
 
-  func loss(mean: Double, logStd: Double) -> Double {
+  package init(action: Double, logProbability: Double, advantage: Double, clip: Double) {
+    self.action = action
+    self.logProbability = logProbability
+    self.advantage = advantage
+    self.clip = clip
+  }
+
+  package func loss(mean: Double, logStd: Double) -> Double {
     let deviation = exp(logStd) * exp(logStd)
     let z = (action - mean) / deviation
     let ratio = exp(-0.5 * z * z - log(deviation) - 0.5 * log(2 * Double.pi) - logProbability)
@@ -79,7 +88,7 @@ struct NaiveSurrogate {
   }
 
   /// Central differences in Double: the loss is smooth but for the corners of the clipping.
-  func slopes(mean: Double, logStd: Double) -> (mean: Double, logStd: Double) {
+  package func slopes(mean: Double, logStd: Double) -> (mean: Double, logStd: Double) {
     let h = 1e-6
     return (
       (loss(mean: mean + h, logStd: logStd) - loss(mean: mean - h, logStd: logStd)) / (2 * h),
