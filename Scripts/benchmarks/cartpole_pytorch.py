@@ -1,7 +1,8 @@
-"""The Cartpole recipe in plain PyTorch: the peer that `corpus generate cartpole` is timed against.
+"""The Cartpole recipe in plain PyTorch: the peer that `corpus generate cartpole` is timed against, and compared with.
 
 One thread, eager mode, written the way a PPO script usually is. Prints the seconds of the run and the
-final train_return; --out saves the checkpoints, float32 (200, 1250), as a .npy file.
+final train_return; --out saves a .npz file: iterations (checkpoints), train_return likewise, and parameters, float32
+(checkpoints, 1250).
 """
 
 import argparse
@@ -67,7 +68,6 @@ def mlp(last_gain):
     layers = [nn.Linear(4, 32), nn.SELU(), nn.Linear(32, 32), nn.SELU(), nn.Linear(32, 1)]
     for layer, gain in zip(layers[::2], [math.sqrt(2), math.sqrt(2), last_gain]):
         nn.init.orthogonal_(layer.weight, gain=gain)
-        nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers)
 
 
@@ -103,7 +103,7 @@ def evaluate(model, environment):
     return returns
 
 
-def train(seed, iterations):
+def train(seed, iterations, count=CHECKPOINTS):
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     model = ActorCritic()
@@ -111,10 +111,11 @@ def train(seed, iterations):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations * EPOCHS)
 
     kept = np.random.default_rng(seed).choice(
-        np.arange(1, iterations), min(CHECKPOINTS, iterations + 1) - 2, replace=False)
+        np.arange(1, iterations), min(count, iterations + 1) - 2, replace=False)
     kept = {int(i) for i in kept} | {iterations}
-    checkpoints = [model.checkpoint()]
-    window = deque(evaluate(model, CartPole(ENVIRONMENTS, generator)), maxlen=WINDOW)
+    first = evaluate(model, CartPole(ENVIRONMENTS, generator))
+    checkpoints, marks, returns_of = [model.checkpoint()], [0], [sum(first) / len(first)]
+    window = deque(first, maxlen=WINDOW)
 
     environment = CartPole(ENVIRONMENTS, generator)
     observation, running_return = environment.observe(), torch.zeros(ENVIRONMENTS)
@@ -162,21 +163,25 @@ def train(seed, iterations):
             schedule.step()
         if iteration in kept:
             checkpoints.append(model.checkpoint())
-    return np.stack(checkpoints), sum(window) / len(window)
+            marks.append(iteration)
+            returns_of.append(sum(window) / len(window))
+    return dict(
+        iterations=np.array(marks), train_return=np.array(returns_of), parameters=np.stack(checkpoints))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=500)
-    parser.add_argument("--out", help="write the checkpoints to this .npy file")
+    parser.add_argument("--checkpoints", type=int, default=CHECKPOINTS)
+    parser.add_argument("--out", help="write the checkpoints to this .npz file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    checkpoints, train_return = train(options.seed, options.iterations)
-    print(f"seconds {time.perf_counter() - start:.2f}  train_return {train_return:.2f}")
+    run = train(options.seed, options.iterations, options.checkpoints)
+    print(f"seconds {time.perf_counter() - start:.2f}  train_return {run['train_return'][-1]:.2f}")
     if options.out:
-        np.save(options.out, checkpoints)
+        np.savez(options.out, **run)
 
 
 if __name__ == "__main__":

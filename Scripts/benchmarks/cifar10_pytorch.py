@@ -1,8 +1,9 @@
-"""The CIFAR-10 recipe in plain PyTorch: the peer that `corpus generate cifar10` is timed against.
+"""The CIFAR-10 recipe in plain PyTorch: the peer that `corpus generate cifar10` is timed against, and
+compared with.
 
 One thread, eager mode, the images in memory, written the way such a script usually is. Prints the seconds of
-training and of evaluation, without loading, and the final test loss and error; --out saves the checkpoints,
-float32 (checkpoints, 5370), as a .npy file. --check DIR instead trains from the network and on the batches that
+training and of evaluation, without loading, and the final test loss and error; --out saves a .npz file: iterations
+(checkpoints), metrics (checkpoints, 2), test loss and error, and parameters, float32 (checkpoints, 5370). --check DIR instead trains from the network and on the batches that
 `Benchmarks cifar10-parity DIR` has written there, in float64 and in float32, and tells how far apart they end.
 """
 
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, pad, relu
+
+from mnist_pytorch import kept_iterations
 
 EPOCHS, BATCH, CHECKPOINTS = 50, 128, 200
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 5e-4
@@ -91,7 +94,7 @@ class Clock:
         self.seconds += time.perf_counter() - self.began
 
 
-def train(seed, epochs, count, layout, train_set, test_set):
+def train(seed, epochs, count, layout, train_set, test_set, schedule="uniform"):
     torch.manual_seed(seed)
     (x, y), criterion = train_set, nn.CrossEntropyLoss()
     net = Net().to(memory_format=layout)
@@ -99,8 +102,7 @@ def train(seed, epochs, count, layout, train_set, test_set):
     optimizer = optimizer_of(net)
     steps = len(x) // BATCH
     total = epochs * steps
-    kept = np.random.default_rng(seed).choice(np.arange(1, total), count - 2, replace=False)
-    kept = {int(i) for i in kept} | {total}
+    kept = kept_iterations(seed, count, total, schedule)
     training, testing = Clock(), Clock()
     with testing:
         checkpoints, metrics = [checkpoint(net)], [evaluate(net, criterion, *test_set)]
@@ -121,7 +123,8 @@ def train(seed, epochs, count, layout, train_set, test_set):
                 checkpoints.append(checkpoint(net))
                 with testing:
                     metrics.append(train_metrics + evaluate(net, criterion, *test_set))
-    return np.stack(checkpoints), metrics[-1][-2:], training.seconds, testing.seconds
+    metrics = np.array([m[-2:] for m in metrics])
+    return [0, *sorted(kept)], np.stack(checkpoints), metrics, training.seconds, testing.seconds
 
 
 def check(folder, train_set):
@@ -164,7 +167,8 @@ def main():
     parser.add_argument("--checkpoints", type=int, default=CHECKPOINTS)
     parser.add_argument("--layout", choices=["channels_last", "contiguous"], default="contiguous")
     parser.add_argument("--datasets", default="Data/cifar10", help="the folder of CIFAR-10's six binary files")
-    parser.add_argument("--out", help="write the checkpoints to this .npy file")
+    parser.add_argument("--schedule", choices=["uniform", "log"], default="uniform")
+    parser.add_argument("--out", help="write the checkpoints to this .npz file")
     parser.add_argument("--check", metavar="DIR", help="compare with what cifar10-parity wrote")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -172,15 +176,16 @@ def main():
     if options.check:
         return check(options.check, train_set)
     layout = torch.channels_last if options.layout == "channels_last" else torch.contiguous_format
-    checkpoints, (loss, error), training, testing = train(
-        options.seed, options.epochs, options.checkpoints, layout, train_set, test_set
+    marks, checkpoints, metrics, training, testing = train(
+        options.seed, options.epochs, options.checkpoints, layout, train_set, test_set, options.schedule
     )
+    loss, error = metrics[-1]
     print(
         f"train {training:.2f} s  evaluate {testing:.2f} s ({len(checkpoints)} times)"
         f"  test_loss {loss:.5f}  test_error {error:.2f}", flush=True,
     )
     if options.out:
-        np.save(options.out, checkpoints)
+        np.savez(options.out, iterations=np.array(marks), metrics=metrics, parameters=checkpoints)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The MNIST recipe in plain PyTorch: the peer that `corpus generate mnist` is timed against.
+"""The MNIST recipe in plain PyTorch: the peer that `corpus generate mnist` is timed against, and compared
+with.
 
 One thread, eager mode, the images in memory, written the way such a script usually is. Prints the seconds of a
-run without loading, and the final test loss and error; --out saves the checkpoints, float32 (200, 7960), as
-a .npy file. --check DIR instead trains from the network and on the batches that `Benchmarks mnist-parity DIR`
+run without loading, and the final test loss and error; --out saves a .npz file: iterations (checkpoints), metrics
+(checkpoints, 2), test loss and error, and parameters, float32 (checkpoints, 7960). --check DIR instead trains from the network and on the batches that `Benchmarks mnist-parity DIR`
 has written there, and tells how far apart the two end.
 """
 
@@ -68,14 +69,21 @@ def evaluate(net, criterion, x, y):
     return criterion(logits, y).item(), 100 * (logits.argmax(1) != y).float().mean().item()
 
 
-def train(seed, epochs, train_set, test_set):
+def kept_iterations(seed, count, total, schedule):
+    """The iterations after which checkpoints are kept, 0 left out."""
+    between = np.arange(1, total)
+    shares = 1 / between if schedule == "log" else np.ones(total - 1)
+    chosen = np.random.default_rng(seed).choice(between, count - 2, replace=False, p=shares / shares.sum())
+    return {int(i) for i in chosen} | {total}
+
+
+def train(seed, epochs, train_set, test_set, schedule="uniform"):
     torch.manual_seed(seed)
     (x, y), net, criterion = train_set, Net(), nn.CrossEntropyLoss()
     optimizer = optimizer_of(net)
     steps = len(x) // BATCH
     total = epochs * steps
-    kept = np.random.default_rng(seed).choice(np.arange(1, total), CHECKPOINTS - 2, replace=False)
-    kept = {int(i) for i in kept} | {total}
+    kept = kept_iterations(seed, CHECKPOINTS, total, schedule)
     checkpoints, metrics = [checkpoint(net)], [evaluate(net, criterion, *test_set)]
     iteration = 0
     for epoch in range(epochs):
@@ -91,7 +99,7 @@ def train(seed, epochs, train_set, test_set):
                 train_metrics = loss.item(), 100 * (logits.argmax(1) != target).float().mean().item()
                 checkpoints.append(checkpoint(net))
                 metrics.append(train_metrics + evaluate(net, criterion, *test_set))
-    return np.stack(checkpoints), metrics[-1][-2:]
+    return [0, *sorted(kept)], np.stack(checkpoints), np.array([m[-2:] for m in metrics])
 
 
 def check(folder, train_set):
@@ -123,7 +131,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--datasets", default="Data/mnist", help="the folder of MNIST's four files")
-    parser.add_argument("--out", help="write the checkpoints to this .npy file")
+    parser.add_argument("--schedule", choices=["uniform", "log"], default="uniform")
+    parser.add_argument("--out", help="write the checkpoints to this .npz file")
     parser.add_argument("--check", metavar="DIR", help="compare with what mnist-parity wrote")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -131,11 +140,12 @@ def main():
     if options.check:
         return check(options.check, train_set)
     start = time.perf_counter()
-    checkpoints, (loss, error) = train(options.seed, options.epochs, train_set, test_set)
+    marks, checkpoints, metrics = train(options.seed, options.epochs, train_set, test_set, options.schedule)
+    loss, error = metrics[-1]
     seconds = time.perf_counter() - start
     print(f"seconds {seconds:.2f}  test_loss {loss:.5f}  test_error {error:.2f}", flush=True)
     if options.out:
-        np.save(options.out, checkpoints)
+        np.savez(options.out, iterations=np.array(marks), metrics=metrics, parameters=checkpoints)
 
 
 if __name__ == "__main__":
