@@ -1,26 +1,32 @@
-"""Two samples of runs side by side: means and spreads with their standard errors, and how far apart they are."""
+"""Two samples of runs side by side: means and spreads, and how many standard errors they are apart."""
 
 import math
 
 import numpy as np
 
 
-def jackknifed(statistic, values):
-    """A statistic and its standard error, by leaving out one value after the other."""
-    n = len(values)
-    without = np.array([statistic(np.delete(values, i)) for i in range(n)])
-    return statistic(values), math.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+def apart(ours, theirs):
+    """How many standard errors two samples' means, and the logarithms of their standard deviations, are apart.
 
-
-def logarithm_of_spread(values):
-    return math.log(max(np.std(values, ddof=1), 1e-30))
+    The errors are those of two samples of one distribution, whose variance and kurtosis come from both: a few runs of
+    one side tell too little of them.
+    """
+    both = np.concatenate([ours - ours.mean(), theirs - theirs.mean()])
+    variance = (both**2).sum() / (len(both) - 2)
+    if variance == 0:
+        return 0.0, 0.0
+    share = 1 / len(ours) + 1 / len(theirs)
+    mean = (ours.mean() - theirs.mean()) / math.sqrt(variance * share)
+    kurtosis = (both**4).mean() / (both**2).mean() ** 2
+    spreads = [max(a.std(ddof=1), 1e-30) for a in (ours, theirs)]
+    return mean, math.log(spreads[0] / spreads[1]) / math.sqrt((kurtosis - 1) / 4 * share)
 
 
 class Comparison:
     """Prints line by line what is compared, and at the end how much of it is apart.
 
     Of two samples of one distribution about one comparison in twenty is more than 2 standard errors apart, and one in
-    three hundred more than 3.
+    three hundred more than 3, if there are a dozen runs or more of each.
     """
 
     def __init__(self):
@@ -35,18 +41,13 @@ class Comparison:
         if min(len(ours), len(theirs)) < 3:
             print(f"{name:34} too few runs have it: {len(ours)} of ours, {len(theirs)} of PyTorch's")
             return
-        cells, apart = [], []
-        for statistic in (np.mean, logarithm_of_spread):
-            (a, error_a), (b, error_b) = (jackknifed(statistic, x) for x in (ours, theirs))
-            error = math.hypot(error_a, error_b)
-            apart.append((a - b) / error if error > 0 else 0.0)
-            cells.append((a, error_a, b, error_b))
-        mean, spread = cells
-        self.distances += apart
+        mean, spread = apart(ours, theirs)
+        self.distances += [mean, spread]
+        cells = [f"{a.mean():>9.4g} ± {a.std(ddof=1) / math.sqrt(len(a)):<6.2g}" for a in (ours, theirs)]
         note = f"   (lacking: {lacking[0]} of ours, {lacking[1]} of PyTorch's)" if any(lacking) else ""
         print(
-            f"{name:34} {mean[0]:>9.4g} ± {mean[1]:<6.2g} {mean[2]:>9.4g} ± {mean[3]:<6.2g} {apart[0]:>+6.1f}   "
-            f"{math.exp(spread[0]):>8.3g} {math.exp(spread[2]):>8.3g} {apart[1]:>+6.1f}{note}",
+            f"{name:34} {cells[0]} {cells[1]} {mean:>+6.1f}   "
+            f"{ours.std(ddof=1):>8.3g} {theirs.std(ddof=1):>8.3g} {spread:>+6.1f}{note}",
             flush=True,
         )
 
