@@ -28,8 +28,9 @@ extension ScheduledRecipe {
   /// Spells the rule in the one way in which recipes record it, so that equal rules are equal recipes.
   ///
   /// - Parameters:
-  ///   - metrics: What the task logs; the rule's metric is the first of those that are meant by default.
-  /// - Throws: `invalidRecipe` for a metric that the task does not log, and for one that no rule asks for.
+  ///   - metrics: What the task logs.
+  ///   - usual: The metric that is meant where none is named.
+  /// - Throws: `invalidRecipe` for a metric that the task does not log, and for one that the rule does not ask for.
   mutating func settleSchedule(task: String, metrics: [Metric], usual: Metric) throws(CorpusError) {
     if schedule == .uniform { schedule = nil }
     guard schedule == .metric else {
