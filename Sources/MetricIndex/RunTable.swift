@@ -37,20 +37,11 @@ public struct RunTable: Sendable {
 }
 
 extension IndexReader {
-  /// The runs of a side of the split and of some statuses that meet a condition.
+  /// The runs that a filter lets through.
   ///
-  /// - Parameters:
-  ///   - split: `train`, `test`, or nil for both.
-  ///   - condition: SQL on the columns of `runs`, or of `runs` and `checkpoints`; nil for all.
-  /// - Throws: `invalidSQL` if SQLite does not accept the condition.
-  public func runTable(
-    split: String?, statuses: Set<RunStatus>, condition: String?
-  ) throws(CorpusError) -> RunTable {
-    var terms = ["status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"]
-    if let split { terms.append("split = '\(split)'") }
-    let ofRuns = terms.joined(separator: " AND ")
-    // The line break ends a comment that the condition may end with.
-    let wanted = condition.map { " AND (\($0)\n)" } ?? ""
+  /// - Throws: `invalidSQL` if SQLite does not accept a condition.
+  public func runTable(_ filter: RunFilter) throws(CorpusError) -> RunTable {
+    let (ofRuns, wanted) = (filter.ofRuns, filter.wanted)
     return try reading { database in
       let concernsRuns =
         (try? database.makeStatement(sql: "SELECT 1 FROM runs WHERE \(ofRuns)\(wanted)")) != nil

@@ -11,7 +11,8 @@ final class BatchProducer: @unchecked Sendable {
   private let context: StreamContext
   private let batchesPerEpoch: Int
   private let pool: BatchPool
-  private let readAhead: ReadAhead?
+  /// One for each corpus, where stretches are read one after the other.
+  private let readAheads: [ReadAhead]
 
   private let lock = NSCondition()
   /// The number of the next batch to be handed out.
@@ -56,12 +57,13 @@ final class BatchProducer: @unchecked Sendable {
     pool = BatchPool(
       count: context.options.batchSize, parameterCount: context.parameterCount,
       hasTargets: context.options.item == .pairs)
-    readAhead = context.sampler.stretches.map { _ in ReadAhead(context) }
+    let sources = context.options.order == .sequential ? context.sampler.sources.indices : 0..<0
+    readAheads = sources.map { ReadAhead(context, source: $0) }
     let workers = context.options.workers ?? Workers.available
-    let readers = readAhead == nil ? 0 : 1
+    let readers = readAheads.count
     threads = try WorkerThreads(workers + readers) { [self] number in
       if number < readers {
-        readAhead?.run()
+        readAheads[number].run()
       } else {
         work(isMeasuring: isMeasuring)
       }
@@ -82,7 +84,7 @@ final class BatchProducer: @unchecked Sendable {
     isCancelled = true
     lock.broadcast()
     lock.unlock()
-    readAhead?.cancel()
+    for reader in readAheads { reader.cancel() }
   }
 
   var position: Int { lock.withLock { nextOut } }
@@ -156,7 +158,7 @@ final class BatchProducer: @unchecked Sendable {
     let number = batch * options.shares + options.share
     let first = (number * options.worldSize + options.rank) * options.batchSize
     let items = works.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
-    readAhead?.reach(first, of: items)
+    for reader in readAheads { reader.reach(first, of: items) }
     let work = Work(
       batch: PairBatch(
         count: options.batchSize, epoch: epoch, firstItem: first, memory: pool.take(), pool: pool),

@@ -54,6 +54,9 @@ public final class PairBatch: @unchecked Sendable {
     UnsafeBufferPointer(start: memory.targetStep, count: count)
   }
 
+  /// B: where the item's corpus stands among those that are mixed.
+  public var source: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: memory.source, count: count) }
+
   /// For who fills it.
   var writable: BatchMemory { memory }
 }
@@ -69,6 +72,7 @@ final class BatchMemory: @unchecked Sendable {
   let run: UnsafeMutablePointer<Int64>
   let startStep: UnsafeMutablePointer<Int32>
   let targetStep: UnsafeMutablePointer<Int32>
+  let source: UnsafeMutablePointer<Int32>
   private let base: UnsafeMutableRawPointer
 
   init(count: Int, parameterCount: Int, hasTargets: Bool) {
@@ -76,7 +80,7 @@ final class BatchMemory: @unchecked Sendable {
     let vectors = rounded(4 * count * parameterCount)
     let singles = rounded(4 * count)
     let base = UnsafeMutableRawPointer.allocate(
-      byteCount: (hasTargets ? 2 : 1) * vectors + 4 * singles + rounded(8 * count), alignment: 64)
+      byteCount: (hasTargets ? 2 : 1) * vectors + 5 * singles + rounded(8 * count), alignment: 64)
     var offset = 0
     func take<Element>(_ type: Element.Type, _ bytes: Int, _ count: Int) -> UnsafeMutablePointer<Element> {
       defer { offset += bytes }
@@ -88,6 +92,7 @@ final class BatchMemory: @unchecked Sendable {
     targetMetric = take(Float.self, singles, count)
     startStep = take(Int32.self, singles, count)
     targetStep = take(Int32.self, singles, count)
+    source = take(Int32.self, singles, count)
     run = take(Int64.self, rounded(8 * count), count)
     self.base = base
     self.parameterCount = parameterCount

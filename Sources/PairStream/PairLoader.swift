@@ -9,8 +9,9 @@ import VectorKernels
 struct StreamContext: Sendable {
   let options: PairStreamOptions
   let sampler: PairSampler
-  let pool: ShardPool
-  let cache: RunCache?
+  /// Of each corpus that is mixed.
+  let pools: [ShardPool]
+  let caches: [RunCache?]
   let hidden: HiddenLayers
   let permuter: UnitPermuter
   let parameterCount: Int
@@ -29,8 +30,8 @@ struct StreamContext: Sendable {
 struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
-  /// The shards met so far, by their places in the table.
-  private var shards: [MappedShard?]
+  /// Of each corpus that is mixed.
+  private let finders: [RunFinder]
   private var decoder: DecoderBox?
   private let order: UnitOrder
   /// Two decoded parameter vectors.
@@ -42,7 +43,7 @@ struct PairLoader: ~Copyable {
   init(_ context: StreamContext, isMeasuring: Bool) {
     self.context = context
     self.isMeasuring = isMeasuring
-    shards = Array(repeating: nil, count: min(context.sampler.table.shards.count, 8_192))
+    finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.table, pool: $1) }
     order = UnitOrder(context.hidden)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)
@@ -67,15 +68,36 @@ struct PairLoader: ~Copyable {
   mutating func load(_ items: Range<Int>, of batch: PairBatch, in epoch: Epoch) throws(CorpusError) -> Int {
     var replaced = 0
     var ahead: Located?
+    // Whose turn it is after the next item: only asked for where draws depend on metrics, to have them come.
+    var visit =
+      epoch.isBalanced && items.count > 1 ? approach(batch.firstItem + items.lowerBound + 1, epoch) : nil
     for item in items {
       let place = batch.firstItem + item
       let here = ahead
-      // What is wrong with the next item is told when its turn comes.
-      ahead = item + 1 < items.upperBound ? try? locate(epoch.draw(place + 1)) : nil
+      ahead = nil
+      if item + 1 < items.upperBound {
+        let next = visit ?? epoch.visit(place + 1)
+        if visit != nil, item + 2 < items.upperBound { visit = approach(place + 2, epoch) }
+        // What is wrong with the next item is told when its turn comes.
+        ahead = try? locate(next, place + 1, of: epoch)
+      }
       if let ahead { fetch(ahead) }
       replaced += try load(here, place, of: epoch, to: item, in: batch.writable)
     }
     return replaced
+  }
+
+  /// Asks far memory for the metrics of the run whose turn it is at a place.
+  private func approach(_ place: Int, _ epoch: Epoch) -> Epoch.Visit {
+    let visit = epoch.visit(place)
+    if let found = try? finders[visit.source].find(epoch.run(visit)) {
+      try? found.shard.withMetrics(of: found.place) { metrics in
+        if let base = metrics.baseAddress {
+          ck_fetch(base, min(metrics.count * MemoryLayout<Float>.stride, Self.fetchBytes))
+        }
+      }
+    }
+    return visit
   }
 
   /// An item, and where its run lies.
@@ -89,8 +111,14 @@ struct PairLoader: ~Copyable {
     }
   }
 
-  private mutating func locate(_ draw: PairDraw) throws(CorpusError) -> Located {
-    let (shard, stored) = try find(draw.run)
+  /// The item at a place, or at a later attempt one that takes its place.
+  private func locate(
+    _ visit: Epoch.Visit?, _ place: Int, of epoch: Epoch, attempt: Int = 0
+  ) throws(CorpusError) -> Located {
+    let visit = visit ?? epoch.visit(place)
+    let finder = finders[visit.source]
+    let draw = try epoch.draw(visit, at: place, attempt: attempt, finder: finder)
+    let (shard, stored) = try finder.find(draw.run)
     return Located(draw: draw, shard: shard, stored: stored)
   }
 
@@ -98,7 +126,7 @@ struct PairLoader: ~Copyable {
   private func fetch(_ item: Located) {
     for (step, row) in [(item.draw.start, item.rows.start), (item.draw.target, item.rows.target)] {
       var bytes = item.shard.beginning(ofRow: row)
-      if let run = context.cache?.find(item.draw.run) {
+      if let run = context.caches[item.draw.source]?.find(item.draw.run) {
         let count = context.parameterCount
         bytes = UnsafeRawBufferPointer(
           start: run + Int(step) * count, count: count * MemoryLayout<Float>.stride)
@@ -114,17 +142,15 @@ struct PairLoader: ~Copyable {
     _ located: Located?, _ place: Int, of epoch: Epoch, to item: Int, in batch: BatchMemory
   ) throws(CorpusError) -> Int {
     var located = located
-    var draw = located?.draw ?? epoch.draw(place)
     var attempts = 0
     while true {
       do throws(CorpusError) {
-        let found = if let located { located } else { try locate(draw) }
+        let found = if let located { located } else { try locate(nil, place, of: epoch, attempt: attempts) }
         try load(found, place, epoch, to: item, in: batch)
         statistics.items += 1
         return attempts
       } catch  where context.options.onDamage == .skip && error.code == .damagedShard {
-        guard let other = epoch.replacement(of: place, attempt: attempts) else { throw error }
-        draw = other
+        guard attempts < PairSampler.Purpose.replacements else { throw error }
         located = nil
         attempts += 1
       }
@@ -154,9 +180,10 @@ struct PairLoader: ~Copyable {
     }
     batch.startMetric[item] = located.shard.metric(row: located.rows.start)
     batch.targetMetric[item] = located.shard.metric(row: located.rows.target)
-    batch.run[item] = context.sampler.table.rows[located.draw.run].run
+    batch.run[item] = context.sampler.sources[located.draw.source].table.rows[located.draw.run].run
     batch.startStep[item] = located.draw.start
     batch.targetStep[item] = located.draw.target
+    batch.source[item] = Int32(located.draw.source)
     statistics.decoding += decoded - began
     statistics.permuting += now() - decoded
   }
@@ -170,7 +197,7 @@ struct PairLoader: ~Copyable {
     if let start = shard.rawValues(row: rows.start), let target = shard.rawValues(row: rows.target) {
       return (start, target)
     }
-    if let cache = context.cache {
+    if let cache = context.caches[draw.source] {
       if cache.find(draw.run) == nil { try fill(cache, draw.run, shard, item.stored) }
       if let run = cache.find(draw.run) {
         statistics.cached += 1
@@ -202,17 +229,6 @@ struct PairLoader: ~Copyable {
     let made = try DecoderBox(shard.layout)
     decoder = made
     return made
-  }
-
-  private mutating func find(_ run: Int) throws(CorpusError) -> (MappedShard, MappedShard.Place) {
-    let row = context.sampler.table.rows[run]
-    let number = Int(row.shard)
-    if number < shards.count, let shard = shards[number], let place = shard.place(of: row.run) {
-      return (shard, place)
-    }
-    let found = try context.pool.find(run)
-    if number < shards.count { shards[number] = found.shard }
-    return found
   }
 
   /// Nanoseconds, or 0 where nobody wants to know.

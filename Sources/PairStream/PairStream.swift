@@ -33,7 +33,10 @@ public final class PairStream: Sendable {
     }
   }
 
+  /// The corpus; of a mixture, the first one.
   public let directory: CorpusDirectory
+  /// The corpora, one unless it is a mixture; ``PairBatch/source`` counts them.
+  public let directories: [CorpusDirectory]
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
@@ -56,51 +59,46 @@ public final class PairStream: Sendable {
   /// - Parameter isMeasuring: whether ``statistics`` has times.
   /// - Throws: `invalidArgument` for what cannot be, such as a metric that the corpus has not; `invalidSQL` for a
   ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has.
-  public init(
+  public convenience init(
     _ directory: CorpusDirectory, options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
   ) throws(CorpusError) {
+    try self.init(mixing: [(directory, 1)], options: options, isMeasuring: isMeasuring)
+  }
+
+  /// Likewise of several corpora of one architecture, which share an epoch's items in given proportions.
+  ///
+  /// Options hold for each of them: conditions and weights of runs for its runs, a balance's range, where none is given,
+  /// for what it has of it. The scale is common.
+  ///
+  /// - Parameter shares: the corpora, with shares above 0 of any sum.
+  /// - Throws: also `invalidArgument` for corpora of different architectures, for one without the metric, and where no
+  ///   scale is given and those of the corpora differ by more than a factor of 2.
+  public init(
+    mixing shares: [Share], options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
+  ) throws(CorpusError) {
     try options.validate()
-    self.directory = directory
+    let architecture = try Self.architecture(shares, options)
+    let sources = try Self.sources(shares, options)
     self.options = options
-    let manifest = directory.manifest
-    let place = try Self.metricPlace(options.metric, directory)
-    metric = manifest.metrics[place]
-    parameterCount = manifest.architecture.parameterCount
-    let hidden = HiddenLayers(manifest.architecture)
-    guard options.augmentation == .none || !hidden.widths.isEmpty else {
-      throw CorpusError(
-        .invalidArgument, "architecture \(manifest.architecture.name) has no hidden layers to permute",
-        remedy: "choose augmentation none")
-    }
-    let index = try IndexReader(opening: directory)
-    let split = options.split == .all ? nil : options.split.rawValue
-    let table = try index.runTable(split: split, statuses: options.statuses, condition: options.condition)
-    let sampler = try Self.sampler(table, options, directory)
-    runCount = sampler.runs.count
+    directory = sources[0].directory
+    directories = sources.map(\.directory)
+    metric = directory.manifest.metrics[sources[0].metric]
+    parameterCount = architecture.parameterCount
+    let hidden = HiddenLayers(architecture)
+    let sampler = try Self.sampler(sources, shares: shares, options)
+    runCount = sources.reduce(0) { $0 + $1.selection.runs.count }
     itemsPerEpoch = sampler.itemsPerEpoch
-    let batches = itemsPerEpoch / options.batchSize / options.worldSize
-    guard batches > 0 else {
-      throw CorpusError(
-        .emptySelection,
-        "an epoch has \(itemsPerEpoch) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
-          + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
-        remedy: "choose a smaller batch size or more items per epoch")
-    }
-    batchesPerEpoch = (batches - options.share + options.shares - 1) / options.shares
-    guard batchesPerEpoch > 0 else {
-      throw CorpusError(
-        .emptySelection, "nothing is left for share \(options.share) of an epoch's \(batches) batches",
-        remedy: "make fewer shares")
-    }
-    scale = try Self.scale(table, options, parameterCount, directory)
-    let identity = try Self.identity(manifest, table)
-    fingerprint = try Self.fingerprint(identity, table, options)
+    batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
+    scale = try Self.scale(sources, options, parameterCount)
+    fingerprint = try Self.fingerprint(sources, shares: shares, options)
     let context = StreamContext(
       options: options, sampler: sampler,
-      pool: ShardPool(directory, table: table, metric: place, index: index),
-      cache: try RunCache(
-        options.cache, table: table, parameterCount: parameterCount,
-        fingerprint: identity),
+      pools: sources.map { ShardPool($0.directory, table: $0.table, metric: $0.metric, index: $0.index) },
+      caches: try sources.map { (source) throws(CorpusError) in
+        try RunCache(
+          options.cache, table: source.table, parameterCount: architecture.parameterCount,
+          fingerprint: source.identity())
+      },
       hidden: hidden, permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale),
       parameterCount: parameterCount)
     producer = try BatchProducer(context, batchesPerEpoch: batchesPerEpoch, isMeasuring: isMeasuring)
@@ -140,88 +138,35 @@ public final class PairStream: Sendable {
 
   public var statistics: Statistics { producer.statistics }
 
-  private static func metricPlace(_ name: String?, _ directory: CorpusDirectory) throws(CorpusError) -> Int {
-    let metrics = directory.manifest.metrics
-    guard let name else {
-      guard !metrics.isEmpty else {
-        throw CorpusError(
-          .invalidArgument, "\(directory.path) has no metrics", remedy: "log one with the checkpoints")
-      }
-      return metrics.count - 1
+  private static func architecture(
+    _ shares: [Share], _ options: PairStreamOptions
+  ) throws(CorpusError) -> Architecture {
+    guard let architecture = shares.first?.corpus.manifest.architecture else {
+      throw CorpusError(.invalidArgument, "a mixture has no corpora", remedy: "name at least one")
     }
-    guard let place = metrics.firstIndex(where: { $0.name == name }) else {
+    guard options.augmentation == .none || !HiddenLayers(architecture).widths.isEmpty else {
       throw CorpusError(
-        .invalidArgument, "\(directory.path) has no metric \(name)",
-        remedy: "choose one of " + metrics.map(\.name).joined(separator: ", "))
+        .invalidArgument, "architecture \(architecture.name) has no hidden layers to permute",
+        remedy: "choose augmentation none")
     }
-    return place
+    return architecture
   }
 
-  /// The published numbers of items in an epoch.
-  package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
-
-  private static func sampler(
-    _ table: RunTable, _ options: PairStreamOptions, _ directory: CorpusDirectory
-  ) throws(CorpusError) -> PairSampler {
-    let empty = PairSampler(
-      table: table, runs: [], visits: 1, seed: options.seed, item: options.item, stretches: nil)
-    let needed = options.item == .pairs ? 2 : 1
-    let runs = table.rows.indices.filter { empty.eligible($0) >= needed }.map { Int32($0) }
-    guard !runs.isEmpty else {
-      let condition = options.condition.map { " that meet \"\($0)\"" } ?? ""
+  private static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {
+    let batches = items / options.batchSize / options.worldSize
+    guard batches > 0 else {
       throw CorpusError(
         .emptySelection,
-        "\(directory.path) has no runs in split \(options.split.rawValue) with at least \(needed) "
-          + "checkpoint\(needed == 1 ? "" : "s")\(condition)",
-        remedy: "look at its runs with `corpus query \(directory.path) \"SELECT * FROM runs\"`")
+        "an epoch has \(items) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
+          + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
+        remedy: "choose a smaller batch size or more items per epoch")
     }
-    let visits = max(1, (options.itemsPerEpoch ?? defaultItems(directory.manifest.task)) / runs.count)
-    guard runs.count * visits < 1 << 32 else {
-      throw CorpusError(.invalidArgument, "an epoch has more than 2^32 items", remedy: "ask for fewer")
-    }
-    return PairSampler(
-      table: table, runs: runs, visits: visits, seed: options.seed, item: options.item,
-      stretches: options.order == .sequential ? Stretches(table, runs: runs) : nil)
-  }
-
-  /// The published deviation of scaled parameters.
-  private static let deviation = 0.538
-
-  private static func scale(
-    _ table: RunTable, _ options: PairStreamOptions, _ parameterCount: Int, _ directory: CorpusDirectory
-  ) throws(CorpusError) -> Float {
-    if case .factor(let factor) = options.scale { return factor }
-    let count = Double(table.checkpoints) * Double(parameterCount)
-    let mean = table.sum / count
-    let variance = table.sumOfSquares / count - mean * mean
-    guard variance > 0, variance.isFinite else {
+    let ofShare = (batches - options.share + options.shares - 1) / options.shares
+    guard ofShare > 0 else {
       throw CorpusError(
-        .invalidArgument, "the parameters in \(directory.path) have no finite deviation to scale by",
-        remedy: "give the scale as a number")
+        .emptySelection, "nothing is left for share \(options.share) of an epoch's \(batches) batches",
+        remedy: "make fewer shares")
     }
-    return Float(deviation / variance.squareRoot())
-  }
-
-  /// Names the contents of the selected runs.
-  private static func identity(_ manifest: Manifest, _ table: RunTable) throws(CorpusError) -> String {
-    var hash = try SHA256()
-    hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))
-    hash.update(Array(try CanonicalJSON.string(manifest.architecture).utf8))
-    hash.update(table.digest)
-    return ContentHash(bytes: hash.finish()).description
-  }
-
-  private static func fingerprint(
-    _ identity: String, _ table: RunTable, _ options: PairStreamOptions
-  ) throws(CorpusError) -> String {
-    var hash = try SHA256()
-    hash.update(Array(identity.utf8))
-    hash.update(table.steps ?? [])
-    let parts = [
-      "\(options.seed)", options.item.rawValue, options.order.rawValue, options.augmentation.rawValue,
-      "\(options.itemsPerEpoch ?? 0)",
-    ]
-    hash.update(Array(parts.joined(separator: " ").utf8))
-    return ContentHash(bytes: hash.finish()).description
+    return ofShare
   }
 }

@@ -85,6 +85,20 @@ public struct PairStreamOptions: Sendable {
   /// number, 100,800, or 806,400 for Cartpole.
   public var itemsPerEpoch: Int?
   public var onDamage = Damage.stop
+  /// How the metrics of targets (of single checkpoints: theirs) are spread.
+  public var balance = Balance.none
+  /// Of which part of the metric's range targets are drawn; nil for all that the selected runs have. Goes with a balance.
+  public var balanceRange: ClosedRange<Float>?
+  /// The share of pairs that start at the run's first checkpoint that may occur; nil for no more than come by chance.
+  public var initialStarts: Double?
+  public var directions = Directions.forward
+  /// The share of pairs that want no change: their target is the start itself, or the checkpoint before or after it.
+  public var unchanged = 0.0
+  /// A SQL expression on the columns of `runs`, or on aggregates over a run's `checkpoints`: runs are visited in
+  /// proportion to it. nil for all alike.
+  public var runWeights: String?
+  /// What changes with the epoch, in the order of their first epochs: an epoch obeys the last one that has begun.
+  public var stages: [Stage] = []
 
   public init() {}
 
@@ -111,9 +125,10 @@ public struct PairStreamOptions: Sendable {
         factor.isFinite && factor != 0, "the scale is \(factor)", "make it a finite number other than 0")
     }
     try require(!statuses.isEmpty, "no status of runs is wanted", "name at least one, such as ok")
+    try validateDrawing()
   }
 
-  private func require(_ condition: Bool, _ message: String, _ remedy: String) throws(CorpusError) {
+  func require(_ condition: Bool, _ message: String, _ remedy: String) throws(CorpusError) {
     guard condition else { throw CorpusError(.invalidArgument, message, remedy: remedy) }
   }
 }

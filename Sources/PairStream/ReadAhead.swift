@@ -8,6 +8,8 @@ import ShardStore
 final class ReadAhead: @unchecked Sendable {
   // Sendable because everything that changes is touched under the lock only.
   private let context: StreamContext
+  /// The corpus that it reads, among those that are mixed.
+  private let source: Int
   private let lock = NSCondition()
   private var epoch: Epoch?
   /// The window that is being decoded.
@@ -19,7 +21,10 @@ final class ReadAhead: @unchecked Sendable {
   /// Bytes that are asked for at a time.
   private static let request = 8 << 20
 
-  init(_ context: StreamContext) { self.context = context }
+  init(_ context: StreamContext, source: Int) {
+    self.context = context
+    self.source = source
+  }
 
   func cancel() {
     lock.lock()
@@ -30,10 +35,9 @@ final class ReadAhead: @unchecked Sendable {
 
   /// Says that the item at this place is about to be decoded.
   func reach(_ place: Int, of epoch: Epoch) {
-    guard let windows = epoch.windows else { return }
     lock.lock()
     defer { lock.unlock() }
-    window = windows.window(at: place, visits: context.sampler.visits)
+    window = epoch.window(of: source, at: place)
     if self.epoch?.number != epoch.number || next < window { next = window }
     self.epoch = epoch
     lock.broadcast()
@@ -43,18 +47,18 @@ final class ReadAhead: @unchecked Sendable {
   func run() {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.request, alignment: 4096)
     defer { buffer.deallocate() }
-    while let stretches = nextWindow() {
-      for stretch in stretches { read(stretch, buffer) }
+    while let (order, window) = nextWindow() {
+      for stretch in order.window(window) { read(order.stretches[stretch], buffer) }
     }
   }
 
-  private func nextWindow() -> [Int]? {
+  private func nextWindow() -> (StretchOrder, Int)? {
     lock.lock()
     defer { lock.unlock() }
     while !isCancelled {
-      if let windows = epoch?.windows, next <= window + 1, next < windows.count {
+      if let windows = epoch?.windows(of: source), next <= window + 1, next < windows.count {
         defer { next += 1 }
-        return windows.window(next)
+        return (windows, next)
       }
       lock.wait()
     }
@@ -62,11 +66,10 @@ final class ReadAhead: @unchecked Sendable {
   }
 
   /// Reads what the runs of a stretch take in their files. Failures are left to the one who decodes them.
-  private func read(_ stretch: Int, _ buffer: UnsafeMutableRawBufferPointer) {
-    guard let runs = context.sampler.stretches?[stretch] else { return }
+  private func read(_ runs: ArraySlice<Int32>, _ buffer: UnsafeMutableRawBufferPointer) {
     var pending: (path: String, range: Range<Int>)?
     for run in runs {
-      guard let found = try? context.pool.find(Int(run)) else { continue }
+      guard let found = try? context.pools[source].find(Int(run)) else { continue }
       let extent = found.shard.extent(of: found.place)
       if let last = pending, last.path == found.shard.path,
         extent.lowerBound - last.range.upperBound < 1 << 20

@@ -38,7 +38,10 @@ struct Stretches: Sendable {
   var count: Int { starts.count - 1 }
 
   /// The runs of a stretch.
-  subscript(stretch: Int) -> ArraySlice<Int32> { runs[starts[stretch]..<starts[stretch + 1]] }
+  subscript(stretch: Int) -> ArraySlice<Int32> { runs[range(stretch)] }
+
+  /// The places of a stretch's runs in ``runs``.
+  func range(_ stretch: Int) -> Range<Int> { starts[stretch]..<starts[stretch + 1] }
 }
 
 /// The order in which an epoch goes through the stretches: some of them at a time make a window, in which all visits
@@ -46,23 +49,31 @@ struct Stretches: Sendable {
 struct StretchOrder: Sendable {
   let stretches: Stretches
   private let order: KeyedPermutation
-  /// How many runs the windows before each one have, and one more entry at the end.
-  private let runsBefore: [Int]
+  private let visits: RunVisits
+  /// What the runs before each window weigh, and one more entry at the end.
+  private let weightsBefore: [Double]
+  /// How many places of the epoch the windows before each one have, and one more entry at the end.
+  private let placesBefore: [Int]
 
-  init(_ stretches: Stretches, order: KeyedPermutation) {
+  init(_ stretches: Stretches, order: KeyedPermutation, visits: RunVisits) {
     self.stretches = stretches
     self.order = order
-    var runsBefore = [0]
+    self.visits = visits
+    var weights = [0.0]
     for first in stride(from: 0, to: stretches.count, by: Stretches.perWindow) {
       let end = min(first + Stretches.perWindow, stretches.count)
-      runsBefore.append(
-        runsBefore[runsBefore.count - 1] + (first..<end).reduce(0) { $0 + stretches[order[$1]].count })
+      weights.append(
+        (first..<end).reduce(weights[weights.count - 1]) { $0 + visits.weight(stretches.range(order[$1])) })
     }
-    self.runsBefore = runsBefore
+    weightsBefore = weights
+    var places = weights.map { visits.places(before: $0) }
+    // Of sums in another order, which may have been rounded otherwise.
+    places[places.count - 1] = visits.places
+    placesBefore = places
   }
 
   /// The number of windows.
-  var count: Int { runsBefore.count - 1 }
+  var count: Int { placesBefore.count - 1 }
 
   /// The stretches of a window.
   func window(_ window: Int) -> [Int] {
@@ -71,30 +82,34 @@ struct StretchOrder: Sendable {
   }
 
   /// The window that a place of the epoch falls into.
-  func window(at place: Int, visits: Int) -> Int {
-    let run = place / visits
+  func window(at place: Int) -> Int {
     var (low, high) = (0, count - 1)
     while low < high {
       let middle = (low + high + 1) / 2
-      if runsBefore[middle] <= run { low = middle } else { high = middle - 1 }
+      if placesBefore[middle] <= place { low = middle } else { high = middle - 1 }
     }
     return low
   }
 
-  /// The run at a place, as its place in the table.
+  /// The run at a place, as its place in the order of the stretches.
   ///
   /// - Parameter key: the seed and stream of a window's permutation.
-  func run(at place: Int, visits: Int, key: (Int) -> (seed: UInt64, stream: UInt64)) -> Int32 {
-    let window = window(at: place, visits: visits)
-    let count = runsBefore[window + 1] - runsBefore[window]
+  func run(at place: Int, key: (Int) -> (seed: UInt64, stream: UInt64)) -> Int {
+    let window = window(at: place)
     let (seed, stream) = key(window)
-    let permutation = KeyedPermutation(count: count * visits, seed: seed, stream: stream)
-    var run = permutation[place - runsBefore[window] * visits] % count
-    for stretch in self.window(window) {
-      let runs = stretches[stretch]
-      if run < runs.count { return runs[runs.startIndex + run] }
-      run -= runs.count
+    let first = placesBefore[window]
+    let permutation = KeyedPermutation(
+      count: placesBefore[window + 1] - first, seed: seed, stream: stream)
+    let slot = permutation[place - first]
+    var weight = visits.weight(
+      of: slot, first: first, weights: (weightsBefore[window], weightsBefore[window + 1]))
+    let parts = self.window(window)
+    for (number, stretch) in parts.enumerated() {
+      let runs = stretches.range(stretch)
+      let ofStretch = visits.weight(runs)
+      if weight < ofStretch || number == parts.count - 1 { return visits.run(at: weight, in: runs) }
+      weight -= ofStretch
     }
-    preconditionFailure("a window has as many runs as its stretches")
+    preconditionFailure("a window has stretches")
   }
 }

@@ -45,6 +45,15 @@ public final class MappedShard: Sendable {
   /// The metric of the checkpoint in a row.
   public func metric(row: Int) -> Float { metric[row] }
 
+  /// Lends the metrics of a run's checkpoints, in order.
+  public func withMetrics<Value>(
+    of place: Place, _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
+  ) throws(CorpusError) -> Value {
+    try metric.withUnsafeBufferPointer { (all) throws(CorpusError) in
+      try body(UnsafeBufferPointer(rebasing: all[place.firstRow..<(place.firstRow + place.count)]))
+    }
+  }
+
   /// The compressed bytes of the chunk that holds a row.
   public func chunk(ofRow row: Int) -> UnsafeRawBufferPointer {
     let chunk = chunks[row / layout.rows]

@@ -1,0 +1,137 @@
+public import Corpus
+import GRDB
+
+/// Which runs, and which of their checkpoints, somebody wants.
+public struct RunFilter: Sendable {
+  /// `train`, `test`, or nil for both.
+  public var split: String?
+  public var statuses: Set<RunStatus>
+  /// SQL on the columns of `runs`, or of `runs` and `checkpoints`: all of it must hold.
+  public var conditions: [String]
+
+  public init(split: String?, statuses: Set<RunStatus>, conditions: [String]) {
+    self.split = split
+    self.statuses = statuses
+    self.conditions = conditions
+  }
+
+  /// What holds for the runs, conditions apart.
+  var ofRuns: String {
+    let status = "status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"
+    return split.map { "\(status) AND split = '\($0)'" } ?? status
+  }
+
+  /// The conditions, to be put behind that.
+  var wanted: String {
+    // The line break ends a comment that a condition may end with.
+    conditions.map { " AND (\($0)\n)" }.joined()
+  }
+}
+
+extension IndexReader {
+  /// The finite values of a metric of some runs, with their steps: for each run those steps that have one, ascending.
+  public func values(
+    of metric: String, runs: [Int64]
+  ) throws(CorpusError) -> [[(step: Int32, value: Float)]] {
+    try reading { database in
+      let statement = try database.cachedStatement(
+        sql: "SELECT step, \(metric) FROM checkpoints WHERE run = ? ORDER BY step")
+      return try runs.map { run in
+        var values: [(step: Int32, value: Float)] = []
+        let rows = try Row.fetchCursor(statement, arguments: [run])
+        while let row = try rows.next() {
+          guard let value: Double = row[1], Float(value).isFinite else { continue }
+          values.append((row[0], Float(value)))
+        }
+        return values
+      }
+    }
+  }
+
+  /// The checkpoints that a filter lets through and whose metric lies between two values, in the metric's order; by its
+  /// index, so that no others are looked at.
+  ///
+  /// - Parameter limit: at most so many.
+  public func checkpoints(
+    _ filter: RunFilter, _ metric: String, in range: ClosedRange<Float>, descending: Bool = false, limit: Int
+  ) throws(CorpusError) -> [(run: Int64, value: Float)] {
+    try reading { database in
+      // CROSS keeps the order of the tables: the index on the metric first.
+      let rows = try Row.fetchCursor(
+        database,
+        sql: """
+          SELECT run, \(metric) FROM checkpoints CROSS JOIN runs USING (run)
+          WHERE \(metric) BETWEEN ? AND ? AND \(filter.ofRuns)\(filter.wanted)
+          ORDER BY \(metric)\(descending ? " DESC" : "") LIMIT \(limit)
+          """, arguments: [Double(range.lowerBound), Double(range.upperBound)])
+      var found: [(run: Int64, value: Float)] = []
+      while let row = try rows.next() {
+        let value: Double = row[1]
+        found.append((row[0], Float(value)))
+      }
+      return found
+    }
+  }
+
+  /// What a SQL expression on the columns of `runs`, or on aggregates over their checkpoints, is for each run of a table.
+  ///
+  /// - Throws: `invalidSQL` if SQLite does not accept it; `invalidArgument`, naming the run, for what is no finite
+  ///   number from 0 on.
+  public func weights(
+    _ expression: String, of table: RunTable, _ filter: RunFilter
+  ) throws(CorpusError) -> [Double] {
+    func sql(_ tables: String) -> String {
+      "SELECT run, (\n\(expression)\n) FROM \(tables) WHERE \(filter.ofRuns) GROUP BY run ORDER BY run"
+    }
+    let both = "checkpoints JOIN runs USING (run)"
+    let concernsRuns: Bool? = try reading { (database) -> Bool? in
+      if (try? database.makeStatement(sql: sql("runs"))) != nil { return true }
+      // A bare column of checkpoints would be that of any one of them.
+      let isBare =
+        (try? database.makeStatement(sql: "SELECT 1 FROM \(both) WHERE (\n\(expression)\n)")) != nil
+      return isBare ? nil : false
+    }
+    guard let concernsRuns else {
+      throw CorpusError(
+        .invalidSQL, "the weights of runs, \"\(expression)\", differ among the checkpoints of a run",
+        remedy: "put columns of checkpoints into an aggregate, such as max(…) or avg(…)")
+    }
+    var weights: [Double] = []
+    try query(
+      sql(concernsRuns ? "runs" : both), columns: { _ in },
+      row: { row in
+        guard weights.count < table.rows.count, case .integer(table.rows[weights.count].run) = row[0] else {
+          return
+        }
+        weights.append(try Self.weight(row[1], of: table.rows[weights.count].run, expression))
+      })
+    guard weights.count == table.rows.count else {
+      throw CorpusError(
+        .indexStale, "run \(table.rows[weights.count].run) has vanished from the index meanwhile",
+        remedy: "run the same command again")
+    }
+    return weights
+  }
+
+  private static func weight(_ value: SQLValue, of run: Int64, _ expression: String) throws(CorpusError)
+    -> Double
+  {
+    let weight: Double? =
+      switch value {
+      case .integer(let number): Double(number)
+      case .real(let number): number
+      default: nil
+      }
+    if let weight, weight.isFinite, weight >= 0 { return weight }
+    let what =
+      switch value {
+      case .null: "NULL"
+      case .text(let text): "the text '\(text)'"
+      case .blob: "a blob"
+      default: weight.map { "\($0)" } ?? "nothing"
+      }
+    throw CorpusError(
+      .invalidArgument, "the weight of run \(run), \"\(expression)\", is \(what)",
+      remedy: "make it a finite number from 0 on for every run, with coalesce(…, 0) or max(0, …)")
+  }
+}

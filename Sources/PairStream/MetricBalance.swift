@@ -1,0 +1,144 @@
+import Corpus
+import ShardStore
+
+/// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
+///
+/// A cell is drawn among those in which the corpus has checkpoints at all; then a run that has some: the one whose turn
+/// it is, or else one of its neighbours; then one of its checkpoints in the cell.
+struct MetricBalance: Sendable {
+  let cells: MetricCells
+  /// The cells that are drawn from, equally often.
+  let covered: [Int]
+  /// For each cell, a few runs that have checkpoints in it, as places in the selection.
+  let witnesses: [[Int]]
+  let selection: RunSelection
+  let coverage: RunCoverage
+  /// Whether runs that cannot be read are passed over.
+  let skipsDamage: Bool
+
+  /// How many groups of runs are asked for one with a checkpoint in a cell.
+  private static let groups = 16
+
+  /// Draws a checkpoint.
+  ///
+  /// - Parameter position: the place in the selection of the run whose turn it is.
+  /// - Returns: its run, as a place in the table, and its number among those of the run that may occur.
+  func draw(
+    _ position: Int, _ random: inout PhiloxGenerator, _ finder: RunFinder
+  ) throws(CorpusError) -> (run: Int, checkpoint: Int) {
+    let cell = covered[Int(random.integer(below: UInt32(covered.count)))]
+    var run = Int(selection.runs[position])
+    var count = 0
+    if coverage.known(position / RunCoverage.group, cell).map({
+      $0 >> UInt64(position % RunCoverage.group) & 1 == 1
+    })
+      ?? true
+    {
+      count = try self.count(run, in: cell, finder)
+    }
+    if count == 0 {
+      run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
+      count = try self.count(run, in: cell, finder)
+      guard count > 0 else {
+        throw CorpusError(
+          .indexStale, "the metrics of \(finder.name(run)) are others than the index says",
+          remedy: "make the index again with `corpus index --rebuild`")
+      }
+    }
+    let number = Int(random.integer(below: UInt32(count)))
+    return (run, try checkpoint(number, of: run, in: cell, finder))
+  }
+
+  /// A run with a checkpoint in a cell, among those of the group of a run, or else of the next groups.
+  private func neighbour(
+    of position: Int, in cell: Int, _ random: inout PhiloxGenerator, _ finder: RunFinder
+  ) throws(CorpusError) -> Int {
+    let first = position / RunCoverage.group
+    for i in 0..<min(Self.groups, coverage.groups) {
+      let group = (first + i) % coverage.groups
+      let runs = try coverage.runs(group, cell) { () throws(CorpusError) in try find(group, finder) }
+      if runs != 0 { return group * RunCoverage.group + choose(runs, of: group, &random) }
+    }
+    let known = witnesses[cell]
+    return known[Int(random.integer(below: UInt32(known.count)))]
+  }
+
+  /// One of some runs of a group, by their weights.
+  private func choose(_ runs: UInt64, of group: Int, _ random: inout PhiloxGenerator) -> Int {
+    var left = runs
+    guard selection.weightsBefore != nil else {
+      for _ in 0..<random.integer(below: UInt32(runs.nonzeroBitCount)) { left &= left - 1 }
+      return left.trailingZeroBitCount
+    }
+    func weight(_ run: Int) -> Double { selection.weight(group * RunCoverage.group + run) }
+    var total = 0.0
+    while left != 0 {
+      total += weight(left.trailingZeroBitCount)
+      left &= left - 1
+    }
+    var wanted = Double(random.nextWord()) * 0x1p-32 * total
+    left = runs
+    while left & (left - 1) != 0 {
+      wanted -= weight(left.trailingZeroBitCount)
+      if wanted < 0 { break }
+      left &= left - 1
+    }
+    return left.trailingZeroBitCount
+  }
+
+  /// For each cell, which runs of a group have checkpoints in it.
+  private func find(_ group: Int, _ finder: RunFinder) throws(CorpusError) -> [UInt64] {
+    var bits = [UInt64](repeating: 0, count: MetricCells.count)
+    let first = group * RunCoverage.group
+    for position in first..<min(first + RunCoverage.group, selection.runs.count) {
+      let run = Int(selection.runs[position])
+      do throws(CorpusError) {
+        try withMetrics(run, finder) { metrics in
+          for metric in metrics {
+            for cell in cells.cells(of: metric) { bits[cell] |= 1 << UInt64(position - first) }
+          }
+        }
+      } catch  where skipsDamage && error.code == .damagedShard {
+        continue
+      }
+    }
+    return bits
+  }
+
+  /// How many of a run's checkpoints that may occur lie in a cell.
+  private func count(_ run: Int, in cell: Int, _ finder: RunFinder) throws(CorpusError) -> Int {
+    let (lower, upper) = (cells.lower[cell], cells.upper[cell])
+    return try withMetrics(run, finder) { metrics in
+      // In a form that compiles to vectors.
+      var count: Int32 = 0
+      for i in 0..<metrics.count { count &+= metrics[i] >= lower && metrics[i] <= upper ? 1 : 0 }
+      return Int(count)
+    }
+  }
+
+  /// The number of one of them among all of the run that may occur.
+  private func checkpoint(
+    _ number: Int, of run: Int, in cell: Int, _ finder: RunFinder
+  ) throws(CorpusError) -> Int {
+    let (lower, upper) = (cells.lower[cell], cells.upper[cell])
+    return try withMetrics(run, finder) { metrics in
+      var left = number
+      for i in 0..<metrics.count where metrics[i] >= lower && metrics[i] <= upper {
+        if left == 0 { return i }
+        left -= 1
+      }
+      return 0
+    }
+  }
+
+  /// Lends the metrics of a run's checkpoints that may occur.
+  private func withMetrics<Value>(
+    _ run: Int, _ finder: RunFinder, _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
+  ) throws(CorpusError) -> Value {
+    let found = try finder.find(run)
+    return try found.shard.withMetrics(of: found.place) { (metrics) throws(CorpusError) in
+      guard let steps = selection.steps(run) else { return try body(metrics) }
+      return try finder.gathered(metrics, steps, body)
+    }
+  }
+}

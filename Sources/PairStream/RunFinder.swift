@@ -1,0 +1,46 @@
+import Corpus
+import MetricIndex
+import ShardStore
+
+/// Where the runs of a corpus lie, for one thread: it remembers the shards that it has met.
+final class RunFinder {
+  /// A run's shard, and its place there.
+  typealias Found = (shard: MappedShard, place: MappedShard.Place)
+
+  private let table: RunTable
+  private let pool: ShardPool
+  /// By their places in the table.
+  private var shards: [MappedShard?]
+  private var scratch: [Float] = []
+
+  init(_ table: RunTable, pool: ShardPool) {
+    self.table = table
+    self.pool = pool
+    shards = Array(repeating: nil, count: min(table.shards.count, 8_192))
+  }
+
+  /// - Parameter run: its place in the table.
+  func find(_ run: Int) throws(CorpusError) -> Found {
+    let row = table.rows[run]
+    let number = Int(row.shard)
+    if number < shards.count, let shard = shards[number], let place = shard.place(of: row.run) {
+      return (shard, place)
+    }
+    let found = try pool.find(run)
+    if number < shards.count { shards[number] = found.shard }
+    return found
+  }
+
+  /// A run as an error calls it.
+  func name(_ run: Int) -> String { "run \(table.rows[run].run)" }
+
+  /// Lends some of a run's metrics, one after the other.
+  func gathered<Value>(
+    _ metrics: UnsafeBufferPointer<Float>, _ steps: ArraySlice<Int32>,
+    _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
+  ) throws(CorpusError) -> Value {
+    scratch.removeAll(keepingCapacity: true)
+    for step in steps { scratch.append(metrics[Int(step)]) }
+    return try scratch.withUnsafeBufferPointer { (some) throws(CorpusError) in try body(some) }
+  }
+}

@@ -1,0 +1,124 @@
+import Corpus
+import MetricIndex
+
+/// A corpus as a stream opens it: its index, and the runs that are selected.
+struct StreamSource {
+  let directory: CorpusDirectory
+  let index: IndexReader
+  let table: RunTable
+  /// The metric's place among those of the corpus.
+  let metric: Int
+  /// The runs and checkpoints that the stream's own options select.
+  let selection: RunSelection
+  private let options: PairStreamOptions
+
+  init(_ directory: CorpusDirectory, _ options: PairStreamOptions, metric: Int) throws(CorpusError) {
+    self.directory = directory
+    self.options = options
+    self.metric = metric
+    index = try IndexReader(opening: directory)
+    table = try index.runTable(Self.filter(options, stage: nil))
+    selection = try Self.select(directory, index, table, options, condition: nil)
+  }
+
+  private var metricName: String { directory.manifest.metrics[metric].name }
+
+  private static func filter(_ options: PairStreamOptions, stage condition: String?) -> RunFilter {
+    RunFilter(
+      split: options.split == .all ? nil : options.split.rawValue, statuses: options.statuses,
+      conditions: [options.condition, condition].compactMap { $0 })
+  }
+
+  /// The runs that pairs can be drawn from.
+  ///
+  /// - Parameter condition: a stage's.
+  private static func select(
+    _ directory: CorpusDirectory, _ index: IndexReader, _ table: RunTable, _ options: PairStreamOptions,
+    condition: String?
+  ) throws(CorpusError) -> RunSelection {
+    let filter = filter(options, stage: condition)
+    let weights: [Double]? =
+      if let expression = options.runWeights { try index.weights(expression, of: table, filter) } else { nil }
+    let part = condition == nil ? nil : try index.runTable(filter)
+    let needed = options.item == .pairs ? 2 : 1
+    let selection = RunSelection(table, part: part, weights: weights, needed: needed, order: options.order)
+    guard selection.runs.isEmpty else { return selection }
+    if weights != nil {
+      let all = RunSelection(table, part: part, weights: nil, needed: needed, order: .random)
+      guard all.runs.isEmpty else {
+        throw CorpusError(
+          .invalidArgument,
+          "the weights of all \(all.runs.count) selected runs of \(directory.path) are 0, \"\(options.runWeights ?? "")\"",
+          remedy: "make the weight of some run positive")
+      }
+    }
+    let conditions = filter.conditions.map { "\"\($0)\"" }.joined(separator: " and ")
+    throw CorpusError(
+      .emptySelection,
+      "\(directory.path) has no runs in split \(options.split.rawValue) with at least \(needed) "
+        + "checkpoint\(needed == 1 ? "" : "s")\(conditions.isEmpty ? "" : " that meet \(conditions)")",
+      remedy: "look at its runs with `corpus query \(directory.path) \"SELECT * FROM runs\"`")
+  }
+
+  /// What is drawn in which epochs.
+  func stages() throws(CorpusError) -> [DrawingStage] {
+    var balances: [BalanceKey: MetricBalance] = [:]
+    var stages: [DrawingStage] = []
+    let given = options.stages.first?.firstEpoch == 0 ? [] : [PairStreamOptions.Stage(firstEpoch: 0)]
+    for stage in given + options.stages {
+      let own = options.drawing(in: stage)
+      let isSame = stage.condition == nil && own.runWeights == options.runWeights
+      let selection =
+        isSame ? selection : try Self.select(directory, index, table, own, condition: stage.condition)
+      let key = BalanceKey(
+        condition: stage.condition, weights: own.runWeights, balance: own.balance, range: own.balanceRange)
+      if own.balance != .none, balances[key] == nil {
+        balances[key] = try MetricBalance(
+          own, selection, table, metric: metricName, filter: Self.filter(own, stage: stage.condition),
+          index: index)
+      }
+      stages.append(
+        DrawingStage(own, firstEpoch: stage.firstEpoch, selection: selection, balance: balances[key]))
+    }
+    return stages
+  }
+
+  /// Stages that agree in this share what is known of the metric.
+  private struct BalanceKey: Hashable {
+    let condition: String?
+    let weights: String?
+    let balance: PairStreamOptions.Balance
+    let range: ClosedRange<Float>?
+  }
+
+  /// Names the contents of the selected runs.
+  func identity() throws(CorpusError) -> String {
+    let manifest = directory.manifest
+    var hash = try SHA256()
+    hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))
+    hash.update(Array(try CanonicalJSON.string(manifest.architecture).utf8))
+    hash.update(table.digest)
+    return ContentHash(bytes: hash.finish()).description
+  }
+}
+
+extension CorpusDirectory {
+  /// A metric's place among those of the corpus.
+  ///
+  /// - Parameter name: nil for the last one.
+  func place(ofMetric name: String?) throws(CorpusError) -> Int {
+    let metrics = manifest.metrics
+    guard let name else {
+      guard !metrics.isEmpty else {
+        throw CorpusError(.invalidArgument, "\(path) has no metrics", remedy: "log one with the checkpoints")
+      }
+      return metrics.count - 1
+    }
+    guard let place = metrics.firstIndex(where: { $0.name == name }) else {
+      throw CorpusError(
+        .invalidArgument, "\(path) has no metric \(name)",
+        remedy: "choose one of " + metrics.map(\.name).joined(separator: ", "))
+    }
+    return place
+  }
+}
