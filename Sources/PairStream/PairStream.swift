@@ -34,6 +34,7 @@ public final class PairStream: Sendable {
   }
 
   public let directory: CorpusDirectory
+  /// As given, but for an automatic augmentation: it is the one that was chosen.
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
@@ -60,6 +61,8 @@ public final class PairStream: Sendable {
     _ directory: CorpusDirectory, options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
   ) throws(CorpusError) {
     try options.validate()
+    var options = options
+    options.augmentation = try Self.augmentation(options.augmentation, directory)
     self.directory = directory
     self.options = options
     let manifest = directory.manifest
@@ -67,11 +70,6 @@ public final class PairStream: Sendable {
     metric = manifest.metrics[place]
     parameterCount = manifest.architecture.parameterCount
     let hidden = HiddenLayers(manifest.architecture)
-    guard options.augmentation == .none || !hidden.widths.isEmpty else {
-      throw CorpusError(
-        .invalidArgument, "architecture \(manifest.architecture.name) has no hidden layers to permute",
-        remedy: "choose augmentation none")
-    }
     let index = try IndexReader(opening: directory)
     let split = options.split == .all ? nil : options.split.rawValue
     let table = try index.runTable(split: split, statuses: options.statuses, condition: options.condition)
@@ -94,7 +92,7 @@ public final class PairStream: Sendable {
     }
     scale = try Self.scale(table, options, parameterCount, directory)
     let identity = try Self.identity(manifest, table)
-    fingerprint = try Self.fingerprint(identity, table, options)
+    fingerprint = try Self.fingerprint(identity, table, options, manifest.architecture)
     let context = StreamContext(
       options: options, sampler: sampler,
       pool: ShardPool(directory, table: table, metric: place, index: index),
@@ -157,6 +155,24 @@ public final class PairStream: Sendable {
     return place
   }
 
+  /// The augmentation that is meant, if the corpus allows it.
+  private static func augmentation(
+    _ wanted: PairStreamOptions.Augmentation, _ directory: CorpusDirectory
+  ) throws(CorpusError) -> PairStreamOptions.Augmentation {
+    let groups = directory.manifest.architecture.permutations
+    let isDeclared = groups.map { !$0.isEmpty } ?? false
+    if wanted == .automatic { return isDeclared ? .permute : .none }
+    guard wanted == .none || isDeclared else {
+      throw CorpusError(
+        .invalidArgument,
+        "\(directory.path) \(groups == nil ? "does not say which" : "says that no") axes of its networks' tensors "
+          + "may be permuted together, so augmentation \(wanted.rawValue) could change what they compute",
+        remedy: "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+          + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
+    }
+    return wanted
+  }
+
   /// The published numbers of items in an epoch.
   package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
 
@@ -206,13 +222,13 @@ public final class PairStream: Sendable {
   private static func identity(_ manifest: Manifest, _ table: RunTable) throws(CorpusError) -> String {
     var hash = try SHA256()
     hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))
-    hash.update(Array(try CanonicalJSON.string(manifest.architecture).utf8))
+    hash.update(Array(try manifest.architecture.text().utf8))
     hash.update(table.digest)
     return ContentHash(bytes: hash.finish()).description
   }
 
   private static func fingerprint(
-    _ identity: String, _ table: RunTable, _ options: PairStreamOptions
+    _ identity: String, _ table: RunTable, _ options: PairStreamOptions, _ architecture: Architecture
   ) throws(CorpusError) -> String {
     var hash = try SHA256()
     hash.update(Array(identity.utf8))
@@ -222,6 +238,10 @@ public final class PairStream: Sendable {
       "\(options.itemsPerEpoch ?? 0)",
     ]
     hash.update(Array(parts.joined(separator: " ").utf8))
+    // Those of the built-in networks were the same before they were declared.
+    if options.augmentation != .none, !architecture.isKnown {
+      hash.update(Array(try CanonicalJSON.string(architecture.permutations).utf8))
+    }
     return ContentHash(bytes: hash.finish()).description
   }
 }
