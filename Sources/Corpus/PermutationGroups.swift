@@ -102,7 +102,7 @@ public struct PermutationGroups: Hashable, Sendable {
         let (product, overflows) = size.multipliedReportingOverflow(by: count)
         guard count >= 1, !overflows, product <= length else {
           throw refusal(
-            "\(place) has the length \(length), and \(axis) of its permutation groups does not fit into it")
+            "\(place) has the length \(length), and \(described(axis, units)) does not fit into it")
         }
         size = product
       }
@@ -111,8 +111,16 @@ public struct PermutationGroups: Hashable, Sendable {
     }
     guard total == length else {
       throw refusal(
-        "\(place) has the length \(length), and its permutation groups, \(axis), make it \(total)")
+        "\(place) has the length \(length), and \(described(axis, units)) makes it \(total)")
     }
+  }
+
+  /// An axis with the sizes of its groups.
+  private static func described(_ axis: Axis, _ units: [String: Int]) -> String {
+    var sizes: [String: Int] = [:]
+    for case .moved(let name) in axis.segments.joined() { sizes[name] = units[name] }
+    let list = sizes.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value) units" }
+    return "\(axis)" + (list.isEmpty ? "" : ", where \(list.joined(separator: " and ")),")
   }
 
   private static func refusal(_ message: String) -> CorpusError {
