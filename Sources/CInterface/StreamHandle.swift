@@ -65,7 +65,10 @@ extension cc_stream_options {
       order, "order", [(CC_ORDER_RANDOM, .random), (CC_ORDER_SEQUENTIAL, .sequential)])
     options.augmentation = try choice(
       augmentation, "augmentation",
-      [(CC_AUGMENT_NONE, .none), (CC_AUGMENT_PERMUTE, .permute), (CC_AUGMENT_CANONICAL, .canonical)])
+      [
+        (CC_AUGMENT_NONE, .none), (CC_AUGMENT_PERMUTE, .permute), (CC_AUGMENT_CANONICAL, .canonical),
+        (CC_AUGMENT_AUTOMATIC, .automatic),
+      ])
     options.onDamage = try choice(
       on_damage, "treatment of damage", [(CC_DAMAGE_STOP, .stop), (CC_DAMAGE_SKIP, .skip)])
     options.scale = scale == 0 ? .corpus : .factor(scale)
@@ -108,7 +111,7 @@ public func cc_stream_defaults(_ options: UnsafeMutablePointer<cc_stream_options
   var result = cc_stream_options()
   result.batch_size = Int64(defaults.batchSize)
   result.statuses = 1 << UInt32(CC_STATUS_OK)
-  result.augmentation = Int32(CC_AUGMENT_PERMUTE)
+  result.augmentation = Int32(CC_AUGMENT_AUTOMATIC)
   result.prefetch = Int32(defaults.prefetch)
   result.cache_bytes = 4_096_000_000
   result.world_size = 1
@@ -147,7 +150,15 @@ public func cc_stream_describe(_ stream: OpaquePointer?, _ facts: UnsafeMutableP
     facts.pointee = cc_stream_facts(
       parameter_count: Int64(stream.parameterCount), runs: Int64(stream.runCount),
       items_per_epoch: Int64(stream.itemsPerEpoch), batches_per_epoch: Int64(stream.batchesPerEpoch),
-      scale: stream.scale, unused: 0, metric: handle.metric.start, fingerprint: handle.fingerprint.start)
+      scale: stream.scale, augmentation: augmentation(of: stream), metric: handle.metric.start, fingerprint: handle.fingerprint.start)
+  }
+}
+
+private func augmentation(of stream: PairStream) -> Int32 {
+  switch stream.options.augmentation {
+  case .none, .automatic: Int32(CC_AUGMENT_NONE)
+  case .permute: Int32(CC_AUGMENT_PERMUTE)
+  case .canonical: Int32(CC_AUGMENT_CANONICAL)
   }
 }
 

@@ -101,6 +101,8 @@ private struct Description: Decodable {
     let it: Description
     do {
       it = try CanonicalJSON.decode(Description.self, from: Data(json.utf8))
+    } catch let error as CorpusError {
+      throw error
     } catch {
       throw CorpusError(
         .invalidArgument, "the manifest of the corpus is not one",

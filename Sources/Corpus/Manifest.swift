@@ -104,6 +104,8 @@ public struct Manifest: Hashable, Sendable, Codable {
     }
     do {
       self = try CanonicalJSON.decode(Manifest.self, from: data)
+    } catch let error as CorpusError {
+      throw CorpusError(.notACorpus, "in \(path), \(error.message)", remedy: error.remedy)
     } catch {
       throw CorpusError(
         .notACorpus, "\(path) is damaged",
@@ -127,6 +129,7 @@ public struct Manifest: Hashable, Sendable, Codable {
     try require(
       Set(names).count == names.count, "two tensors of the architecture have the same name",
       "give each a name of its own")
+    try architecture.permutations?.validate(architecture.tensors)
     for metric in metrics {
       try require(
         metric.isColumnName, "a metric cannot be called \"\(metric.name)\"",
@@ -172,6 +175,12 @@ public struct Manifest: Hashable, Sendable, Codable {
       throw CorpusError(
         .differentRecipe, "\(path) has another architecture or other metrics than task \(task)",
         remedy: "restore its corpus.json from a copy, or choose another --out directory")
+    }
+    // Corpora from before there were groups, and writers that declare none, go on as they are.
+    if let mine = architecture.permutations, let others = other.architecture.permutations, mine != others {
+      throw CorpusError(
+        .differentRecipe, "\(path) declares other permutation groups of its tensors",
+        remedy: "leave them out, as the corpus has them already, or choose another directory")
     }
   }
 

@@ -124,7 +124,8 @@ struct PairOptions: ParsableArguments {
   @Option(help: "The side of the split: train, test or all (default: train).")
   var split: PairStreamOptions.Split?
 
-  @Option(help: "What is done to hidden units: none, permute or canonical (default: permute).")
+  @Option(
+    help: "What is done to hidden units: none, permute or canonical (default: permute where the corpus says how).")
   var augment: PairStreamOptions.Augmentation?
 
   @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")
@@ -137,7 +138,7 @@ struct PairOptions: ParsableArguments {
     options.metric = metric
     options.seed = seed ?? 0
     options.split = split ?? .train
-    options.augmentation = augment ?? .permute
+    options.augmentation = augment ?? .automatic
     if let scale { options.scale = .factor(scale) }
     return options
   }

@@ -134,6 +134,10 @@ struct Train: ParsableCommand {
         itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task))
     }
     if let steps { settings.training.steps = steps }
+    // Presets are made for networks whose units may be permuted.
+    if config == nil, corpus.manifest.architecture.permutations?.isEmpty ?? true {
+      settings.training.augmentation = PairStreamOptions.Augmentation.none.rawValue
+    }
     if let augment { settings.training.augmentation = augment }
     try settings.validate()
     return settings

@@ -90,8 +90,9 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   ///
   /// Of two among few, the first is often an initial network and the other far away, as in most prompts.
   public var checkpointsPerRun: Int?
-  /// What is done to hidden units: `none`, `permute` or `canonical`.
-  public var augmentation = "permute"
+  /// What is done to hidden units: `none`, `permute` or `canonical`; `automatic` for `permute` where the corpus declares
+  /// permutation groups, and `none` elsewhere.
+  public var augmentation = "automatic"
   public var seed: UInt64 = 0
 
   enum CodingKeys: String, CodingKey {

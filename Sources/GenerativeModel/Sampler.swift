@@ -73,7 +73,7 @@ public final class Sampler: Sendable {
     transformer = Transformer(shape: shape, kernels: try Kernels())
     diffusion = Diffusion(description.model)
     embedding = ScalarEmbedding(description.model)
-    hidden = HiddenLayers(description.architecture)
+    hidden = HiddenLayers.ofModel(description.architecture)
     weights = Weights(count: shape.weights.count)
   }
 

@@ -60,7 +60,7 @@ struct TokenLayout: Sendable {
   static let scalars = 4
 
   init(_ configuration: ModelConfiguration, _ architecture: Architecture) {
-    let hidden = HiddenLayers(architecture)
+    let hidden = Self.layers(configuration, architecture)
     let cut =
       configuration.tokens == .units
       ? Cut(unitsOf: hidden, chunk: configuration.chunk) : Cut(chunksOf: hidden, chunk: configuration.chunk)
@@ -125,9 +125,19 @@ struct TokenLayout: Sendable {
     return places
   }
 
+  /// The hidden layers whose units are tokens: none where a parameter would be of several units, or between two of them
+  /// and not the only one.
+  private static func layers(
+    _ configuration: ModelConfiguration, _ architecture: Architecture
+  ) -> HiddenLayers {
+    let layers = HiddenLayers.ofModel(architecture)
+    return configuration.tokens == .units && !layers.isChain
+      ? HiddenLayers(architecture.declaring(.none)) : layers
+  }
+
   /// How many tokens there would be, without making them.
   static func count(_ configuration: ModelConfiguration, _ architecture: Architecture) -> Int {
-    let hidden = HiddenLayers(architecture)
+    let hidden = layers(configuration, architecture)
     func chunks(_ parts: [HiddenLayers.Part]) -> Int {
       parts.reduce(0) { $0 + ($1.count - 1) / (configuration.chunk ?? $1.count) + 1 }
     }

@@ -43,14 +43,16 @@ public final class Trainer {
     try configuration.validate()
     let stream = try Self.stream(configuration.training, corpus, metric: metric, condition: condition)
     let manifest = corpus.manifest
+    var training = configuration.training
+    training.augmentation = stream.options.augmentation.rawValue
     let description = ModelDescription(
-      task: manifest.task, architecture: manifest.architecture, recipe: manifest.recipe,
+      task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
       metric: stream.metric,
       metricRange: try Self.range(of: stream.metric, corpus), scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch),
-      model: configuration.model, training: configuration.training, step: 0, history: [])
+      model: configuration.model, training: training, step: 0, history: [])
     try self.init(description, stream, corpus, directory, workers: workers)
     shape.weights.initialize(
       state.weights.base, seed: configuration.training.seed, kernels: learner.transformer.kernels)
@@ -242,7 +244,7 @@ extension Trainer {
   public static func bytes(
     _ configuration: GPTConfiguration, _ architecture: Architecture
   ) throws(CorpusError) -> Int {
-    let shape = try TransformerShape(configuration.model, architecture)
+    let shape = try TransformerShape(configuration.model, architecture.decided)
     return bytes(shape, batch: configuration.training.batch)
   }
 

@@ -10,13 +10,10 @@ package import VectorKernels
 /// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
 public struct CIFAR10Generator: Generator {
   static let pooledChannels = 32
-  static let tensors: [Architecture.Tensor] = [
-    .init("conv1.weight", [16, 3, 3, 3]), .init("conv2.weight", [pooledChannels, 16, 3, 3]),
-    .init("fc.weight", [10, pooledChannels]), .init("fc.bias", [10]),
-  ]
+  static let tensors = architecture.tensors
 
   public static let task = "cifar10"
-  public static let architecture = Architecture(name: "cnn-16-32-10", tensors: tensors)
+  public static let architecture = Architecture.cifar10
   public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics }

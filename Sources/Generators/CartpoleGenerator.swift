@@ -8,14 +8,7 @@ package import VectorKernels
 public struct CartpoleGenerator: Generator {
   public static let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.
-  public static let architecture = Architecture(
-    name: "gaussian-mlp-4-32-32-1",
-    tensors: [
-      .init("log_std", [1]),
-      .init("actor.0.weight", [32, 4]), .init("actor.0.bias", [32]),
-      .init("actor.2.weight", [32, 32]), .init("actor.2.bias", [32]),
-      .init("actor.4.weight", [1, 32]), .init("actor.4.bias", [1]),
-    ])
+  public static let architecture = Architecture.cartpole
   public static let metrics = [Metric.trainReturn]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics }

@@ -10,12 +10,7 @@ package import VectorKernels
 /// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
 public struct MNISTGenerator: Generator {
   public static let task = "mnist"
-  public static let architecture = Architecture(
-    name: "mlp-784-10-10",
-    tensors: [
-      .init("fc1.weight", [10, 784]), .init("fc1.bias", [10]),
-      .init("fc2.weight", [10, 10]), .init("fc2.bias", [10]),
-    ])
+  public static let architecture = Architecture.mnist
   public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics }

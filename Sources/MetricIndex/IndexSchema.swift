@@ -70,7 +70,7 @@ enum IndexSchema {
   private static func description(of manifest: Manifest) throws -> [String: String] {
     [
       "task": manifest.task,
-      "architecture": try CanonicalJSON.string(manifest.architecture),
+      "architecture": try manifest.architecture.text(),
       "metrics": try CanonicalJSON.string(manifest.metrics),
       "recipe": try CanonicalJSON.string(manifest.recipe),
       "generator_version": "\(manifest.generatorVersion)",

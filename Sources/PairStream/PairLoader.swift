@@ -166,7 +166,7 @@ struct PairLoader: ~Copyable {
     let decoded = now()
     let count = context.parameterCount
     switch context.options.augmentation {
-    case .none: break
+    case .none, .automatic: break
     case .permute: order.shuffle(seed: epoch.sampler.seed, stream: epoch.augmentation(place))
     case .canonical: order.canonicalize(start)
     }

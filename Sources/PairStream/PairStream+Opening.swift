@@ -120,6 +120,11 @@ extension PairStream {
     let metric =
       options.isBalanced ? ["metric \(sources[0].directory.manifest.metrics[sources[0].metric].name)"] : []
     hash.update(Array((parts + mixed + metric + options.drawingNames).joined(separator: " ").utf8))
+    let architecture = sources[0].directory.manifest.architecture
+    // Those of the built-in networks were the same before they were declared.
+    if options.augmentation != .none, !architecture.isKnown {
+      hash.update(Array(try CanonicalJSON.string(architecture.permutations).utf8))
+    }
     return ContentHash(bytes: hash.finish()).description
   }
 }

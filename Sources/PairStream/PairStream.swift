@@ -37,6 +37,7 @@ public final class PairStream: Sendable {
   public let directory: CorpusDirectory
   /// The corpora, one unless it is a mixture; ``PairBatch/source`` counts them.
   public let directories: [CorpusDirectory]
+  /// As given, but for an automatic augmentation: it is the one that was chosen.
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
@@ -77,12 +78,14 @@ public final class PairStream: Sendable {
     mixing shares: [Share], options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
   ) throws(CorpusError) {
     try options.validate()
-    let architecture = try Self.architecture(shares, options)
+    var options = options
+    options.augmentation = try Self.augmentation(options.augmentation, shares)
     let sources = try Self.sources(shares, options)
     self.options = options
     directory = sources[0].directory
     directories = sources.map(\.directory)
     metric = directory.manifest.metrics[sources[0].metric]
+    let architecture = directory.manifest.architecture
     parameterCount = architecture.parameterCount
     let hidden = HiddenLayers(architecture)
     let sampler = try Self.sampler(sources, shares: shares, options)
@@ -138,18 +141,25 @@ public final class PairStream: Sendable {
 
   public var statistics: Statistics { producer.statistics }
 
-  private static func architecture(
-    _ shares: [Share], _ options: PairStreamOptions
-  ) throws(CorpusError) -> Architecture {
-    guard let architecture = shares.first?.corpus.manifest.architecture else {
-      throw CorpusError(.invalidArgument, "a mixture has no corpora", remedy: "name at least one")
-    }
-    guard options.augmentation == .none || !HiddenLayers(architecture).widths.isEmpty else {
+  /// The augmentation that is meant, if the corpora allow it: all of them declare the same.
+  private static func augmentation(
+    _ wanted: PairStreamOptions.Augmentation, _ shares: [Share]
+  ) throws(CorpusError) -> PairStreamOptions.Augmentation {
+    guard let directory = shares.first?.corpus else { return wanted }
+    let declared = Set(shares.map(\.corpus.manifest.architecture.permutations))
+    let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
+    let isDeclared = groups.map { !$0.isEmpty } ?? false
+    if wanted == .automatic { return isDeclared ? .permute : .none }
+    guard wanted == .none || isDeclared else {
       throw CorpusError(
-        .invalidArgument, "architecture \(architecture.name) has no hidden layers to permute",
-        remedy: "choose augmentation none")
+        .invalidArgument,
+        "\(directory.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
+          + "architecture \(directory.manifest.architecture.name) may be permuted together, and augmentation "
+          + "\(wanted.rawValue) could change what the networks compute",
+        remedy: "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+          + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
     }
-    return architecture
+    return wanted
   }
 
   private static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {

@@ -25,12 +25,16 @@ public struct PairStreamOptions: Sendable {
   }
 
   /// What is done to the hidden units of a network, the same to both members of a pair.
+  ///
+  /// Only what the corpus's architecture declares to be permutation groups moves; without any, the last two are refused.
   public enum Augmentation: String, Sendable, CaseIterable {
     case none
-    /// A random permutation of the units of each hidden layer; it leaves the function unchanged.
+    /// A random permutation of the units of each group; it leaves the function unchanged.
     case permute
     /// The one order of the units that follows from the start parameters alone, whatever order they had.
     case canonical
+    /// `permute` where permutation groups are declared, else `none`.
+    case automatic
   }
 
   /// What parameters are multiplied by.
@@ -68,7 +72,7 @@ public struct PairStreamOptions: Sendable {
   public var statuses: Set<RunStatus> = [.ok]
   public var item = Item.pairs
   public var order = Order.random
-  public var augmentation = Augmentation.permute
+  public var augmentation = Augmentation.automatic
   public var scale = Scale.corpus
   /// Threads that decode; nil for one a core.
   public var workers: Int?

@@ -96,7 +96,7 @@ struct StreamSource {
     let manifest = directory.manifest
     var hash = try SHA256()
     hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))
-    hash.update(Array(try CanonicalJSON.string(manifest.architecture).utf8))
+    hash.update(Array(try manifest.architecture.text().utf8))
     hash.update(table.digest)
     return ContentHash(bytes: hash.finish()).description
   }

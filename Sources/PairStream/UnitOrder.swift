@@ -8,6 +8,9 @@ package final class UnitOrder {
   // A class, as it is lent for every item, and a copy of arrays would be counted each time.
   /// Layer by layer.
   let units: AlignedBuffer<UInt32>
+  /// What the hidden layers compose of it, one index vector after the other.
+  private let composed: AlignedBuffer<UInt32>
+  private let summands: [[Summand]]
   private let hidden: HiddenLayers
   /// Random words, as many as units or a few more.
   private let words: AlignedBuffer<UInt32>
@@ -18,8 +21,28 @@ package final class UnitOrder {
     let count = hidden.widths.reduce(0, +)
     units = AlignedBuffer(count: count)
     words = AlignedBuffer(count: (count + 63) / 64 * 64)
+    composed = AlignedBuffer(count: hidden.compositions.reduce(0) { $0 + $1.count })
+    summands = hidden.widths.indices.map { Summand.all(of: $0, hidden) }
     kernels = ck_kernels_best().pointee
     reset()
+    compose()
+  }
+
+  /// The index vector of rows or columns.
+  func pointer(_ index: HiddenLayers.Index) -> UnsafePointer<UInt32> {
+    switch index {
+    case .layer(let layer): UnsafePointer(units.base + hidden.firsts[layer])
+    case .composed(let place): UnsafePointer(composed.base + hidden.compositions[place].first)
+    }
+  }
+
+  /// Makes the index vectors that are composed of the layers' orders.
+  private func compose() {
+    for composition in hidden.compositions {
+      composition.write(composed.base + composition.first) { layer, place in
+        Int(units.base[hidden.firsts[layer] + place])
+      }
+    }
   }
 
   /// Leaves every unit where it is.
@@ -56,28 +79,96 @@ package final class UnitOrder {
         (units[last], units[other]) = (units[other], units[last])
       }
     }
+    compose()
   }
 
-  /// Takes the order from a parameter vector: the units of each layer by the sums of their incoming weights and bias.
+  /// Takes the order from a parameter vector: the units of each layer by the sums of what leads to them.
   ///
-  /// The layers are done one after the other, and each sum goes through the layer before in the order just found. So
-  /// networks that differ in the order of their units alone have the same sums, to the bit, and get the same order.
-  /// Units of equal sums, which are as good as never different, keep theirs.
+  /// The layers are done one after the other, and each sum goes through the layers before in the order just found, and
+  /// through numbers that layers without an order yet would move sorted by size. So networks that differ in the order of
+  /// their units alone have the same sums, to the bit, and get the same order. Units of equal sums, which are as good as
+  /// never different, keep theirs.
   package func canonicalize(_ parameters: UnsafePointer<Float>) {
+    if !hidden.compositions.isEmpty { reset() }
     for (layer, (first, width)) in zip(hidden.firsts, hidden.widths).enumerated() {
       var sums = [Double](repeating: 0, count: width)
-      for part in hidden.parts where part.rowLayer == layer {
-        let length = part.columns * part.block
-        for row in 0..<part.rows {
-          let values = parameters + part.start + row * length
-          for column in 0..<part.columns {
-            let from = part.columnLayer.map { Int(units.base[hidden.firsts[$0] + column]) } ?? column
-            for i in 0..<part.block { sums[row] += Double(values[from * part.block + i]) }
-          }
+      for summand in summands[layer] {
+        if summand.isPlain {
+          addRows(of: summand.part, of: parameters, to: &sums)
+        } else {
+          add(summand, layer, of: parameters, to: &sums)
         }
       }
       let sorted = sums.indices.sorted { (sums[$0], $0) < (sums[$1], $1) }
       for (place, unit) in sorted.enumerated() { units.base[first + place] = UInt32(unit) }
+    }
+    compose()
+  }
+
+  private func addRows(
+    of part: HiddenLayers.Part, of parameters: UnsafePointer<Float>, to sums: inout [Double]
+  ) {
+    let length = part.columns * part.block
+    for row in 0..<part.rows {
+      let values = parameters + part.start + row * length
+      for column in 0..<part.columns {
+        let from = part.columnLayer.map { Int(units.base[hidden.firsts[$0] + column]) } ?? column
+        for i in 0..<part.block { sums[row] += Double(values[from * part.block + i]) }
+      }
+    }
+  }
+
+  private func add(
+    _ summand: Summand, _ layer: Int, of parameters: UnsafePointer<Float>, to sums: inout [Double]
+  ) {
+    var values = [[Float]](repeating: [], count: summand.isSorted ? sums.count : 0)
+    // Layers from this one on are where the vector has them.
+    func order(_ other: Int, _ place: Int) -> Int {
+      other < layer ? Int(units.base[hidden.firsts[other] + place]) : place
+    }
+    HiddenLayers.Walk(summand.part.axes).forEach(order) { source, places in
+      let value = parameters[summand.part.start + source]
+      var last: Int?
+      // An element between two units of the layer belongs to both, and one on the diagonal only once.
+      for unit in places where unit.layer == layer && unit.place != last {
+        if summand.isSorted {
+          values[unit.place].append(value)
+        } else {
+          sums[unit.place] += Double(value)
+        }
+        last = unit.place
+      }
+    }
+    for unit in values.indices {
+      for value in values[unit].sorted() { sums[unit] += Double(value) }
+    }
+  }
+}
+
+/// A tensor whose numbers go into the sums that order a layer.
+private struct Summand: Sendable {
+  let part: HiddenLayers.Part
+  /// Whether its rows are the units, and its columns in order by then.
+  let isPlain: Bool
+  /// Whether more than these units is out of order by then.
+  let isSorted: Bool
+
+  /// Those that lead to a layer, which moves their first axis; all that it moves if these are nothing but vectors.
+  static func all(of layer: Int, _ hidden: HiddenLayers) -> [Summand] {
+    func moves(_ level: HiddenLayers.Level) -> Bool {
+      level.stretches.contains { $0.factors.contains { $0.layer == layer } }
+    }
+    let moved = hidden.parts.filter { $0.axes.contains(where: moves) }
+    let incoming = moved.filter { moves($0.axes[0]) }
+    let isVectors = incoming.allSatisfy { $0.axes.count == 1 }
+    return (isVectors ? moved : incoming).map { part in
+      let open = part.axes.map { level in
+        level.stretches.map { $0.factors.count { ($0.layer ?? -1) >= layer } }.max() ?? 0
+      }
+      return Summand(
+        part: part,
+        isPlain: part.isPlain && part.rowLayer == layer && (part.columnLayer ?? -1) < layer,
+        isSorted: open.reduce(0, +) > 1)
     }
   }
 }

@@ -28,8 +28,8 @@ package struct UnitPermuter: @unchecked Sendable {
       return moveRows(1, nil, length: count, from: input, to: output, isPastCaches: isPastCaches)
     }
     for part in hidden.parts {
-      let rows = part.rowLayer.map { UnsafePointer(order.units.base + hidden.firsts[$0]) }
-      let columns = part.columnLayer.map { UnsafePointer(order.units.base + hidden.firsts[$0]) }
+      let rows = part.rowIndex.map { order.pointer($0) }
+      let columns = part.columnIndex.map { order.pointer($0) }
       let (from, to) = (input + part.start, output + part.start)
       if let columns {
         kernels.permute(scale, part.rows, rows, part.columns, columns, part.block, from, to)

@@ -12,7 +12,10 @@ struct ModelFixture {
     tensors: [
       .init("fc1.weight", [5, 3]), .init("fc1.bias", [5]), .init("fc2.weight", [2, 5]),
       .init("fc2.bias", [2]),
-    ])
+    ],
+    permutations: PermutationGroups(
+      groups: [.init("fc1", 5)],
+      tensors: ["fc1.weight": [["fc1"], [3]], "fc1.bias": [["fc1"]], "fc2.weight": [[2], ["fc1"]]]))
 
   let folder = TemporaryDirectory()
   let corpus: CorpusDirectory

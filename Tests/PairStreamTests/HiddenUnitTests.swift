@@ -89,7 +89,7 @@ import PairStream
         .init("fc2.bias", [200]),
       ])
     let network = (0..<architecture.parameterCount).map { Float($0) }
-    let hidden = HiddenLayers(architecture)
+    let hidden = HiddenLayers.ofModel(architecture)
     let permuter = UnitPermuter(hidden, parameterCount: network.count, scale: 2)
     let order = UnitOrder(hidden)
     order.shuffle(seed: 1, stream: 0)
@@ -111,7 +111,7 @@ import PairStream
           .init("conv2.bias", [6]), .init("fc.weight", [2, 24]), .init("fc.bias", [2]),
         ]),
     ] {
-      let hidden = HiddenLayers(architecture)
+      let hidden = HiddenLayers.ofModel(architecture)
       var random = PhiloxGenerator(seed: 9)
       let network = (0..<architecture.parameterCount).map { _ in random.uniform() - 0.5 }
       let order = UnitOrder(hidden)
@@ -128,8 +128,8 @@ import PairStream
     }
   }
 
-  @Test func `layers are read off the architecture`() {
-    let flattened = HiddenLayers(
+  @Test func `old models' layers are read off the architecture`() {
+    let flattened = HiddenLayers.ofModel(
       Architecture(
         name: "lenet",
         tensors: [
@@ -139,8 +139,19 @@ import PairStream
     #expect(flattened.widths == [6])
     #expect(flattened.parts.map(\.block) == [25, 1, 16, 1, 1])
     #expect(flattened.parts.map(\.rowLayer) == [0, 0, nil, nil, nil])
-    #expect(HiddenLayers(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
+    #expect(HiddenLayers.ofModel(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
     let mismatched = [Architecture.Tensor("a", [5, 3]), .init("b", [2, 7])]
-    #expect(HiddenLayers(Architecture(name: "odd", tensors: mismatched)).widths == [])
+    #expect(HiddenLayers.ofModel(Architecture(name: "odd", tensors: mismatched)).widths == [])
+    // They are the ones that built-in networks declare.
+    for architecture in [Architecture.cartpole, .mnist, .cifar10] {
+      let declared = HiddenLayers(architecture)
+      let read = HiddenLayers.ofModel(
+        Architecture(name: "of a model from before", tensors: architecture.tensors))
+      #expect(declared.widths == read.widths && declared.isChain)
+      for (a, b) in zip(declared.parts, read.parts) {
+        #expect(a.rows == b.rows && a.columns == b.columns && a.block == b.block)
+        #expect(a.rowLayer == b.rowLayer && a.columnLayer == b.columnLayer)
+      }
+    }
   }
 }

@@ -13,16 +13,23 @@ struct StreamFixture {
     tensors: [
       .init("fc1.weight", [5, 3]), .init("fc1.bias", [5]), .init("fc2.weight", [2, 5]),
       .init("fc2.bias", [2]),
-    ])
+    ],
+    permutations: PermutationGroups(
+      groups: [.init("fc1", 5)],
+      tensors: ["fc1.weight": [["fc1"], [3]], "fc1.bias": [["fc1"]], "fc2.weight": [[2], ["fc1"]]]))
 
   let folder = TemporaryDirectory()
   let corpus: CorpusDirectory
 
-  init(runs: Range<Int64> = 0..<10, checkpoints: Int = 23, codec: Codec = .delta, isSealed: Bool = true)
-    throws
-  {
+  init(
+    runs: Range<Int64> = 0..<10, checkpoints: Int = 23, codec: Codec = .delta, isSealed: Bool = true,
+    permutations: PermutationGroups? = Self.architecture.permutations
+  ) throws {
     let manifest = Manifest(
-      task: "made-up", architecture: Self.architecture, metrics: [.testLoss, .trainReturn],
+      task: "made-up",
+      architecture: Architecture(
+        name: Self.architecture.name, tensors: Self.architecture.tensors, permutations: permutations),
+      metrics: [.testLoss, .trainReturn],
       recipe: .object(["runs": .number(1)]), generatorVersion: 1,
       split: SplitRule(testFraction: 0.2, testLimit: 2),
       codec: codec)

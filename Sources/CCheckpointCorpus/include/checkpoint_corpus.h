@@ -264,7 +264,8 @@ typedef struct cc_writer cc_writer;
  *      "architecture": {"name": "mlp", "tensors": [{"name": "fc.weight", "shape": [10, 4]}, …]},
  *      "metrics": [{"name": "test_loss", "goal": "minimize"}, …],
  *      "recipe": {…}}
- * and optionally "codec" ("delta" or "zstd"), "split" ({"test_fraction": 0.05, "test_limit": 2050}) and
+ * and optionally, in the architecture, "permutations": which axes of which tensors move together, as Schemas/corpus.md
+ * describes it (refused where it contradicts the shapes, or differs from what the corpus has); and "codec" ("delta" or "zstd"), "split" ({"test_fraction": 0.05, "test_limit": 2050}) and
  * "generator_version" (0: runs that this library cannot make again).
  * Fails with CC_INVALID_ARGUMENT for a manifest that cannot be, CC_DIFFERENT_TASK or CC_DIFFERENT_RECIPE for a corpus
  * that is there and has another, CC_ALREADY_EXISTS where something else is there, CC_READ_ONLY, CC_DISK_FULL. */
@@ -367,10 +368,13 @@ enum {
   CC_ORDER_SEQUENTIAL = 1
 };
 
-/** What is done to the hidden units of a network, the same to both members of a pair. */
+/** What is done to the hidden units of a network, the same to both members of a pair. Only what the corpus declares to
+ * be permutation groups moves; where it declares none, CC_AUGMENT_PERMUTE and CC_AUGMENT_CANONICAL are refused. */
 enum {
+  /** CC_AUGMENT_PERMUTE where permutation groups are declared, else CC_AUGMENT_NONE. */
+  CC_AUGMENT_AUTOMATIC = -1,
   CC_AUGMENT_NONE = 0,
-  /** A random permutation of the units of each hidden layer; it leaves the function unchanged. */
+  /** A random permutation of the units of each group; it leaves the function unchanged. */
   CC_AUGMENT_PERMUTE = 1,
   /** The one order of the units that follows from the start parameters alone, whatever order they had. */
   CC_AUGMENT_CANONICAL = 2
@@ -403,7 +407,7 @@ typedef struct cc_stream_options {
   uint32_t statuses;       /* of the runs that may occur: a sum of 1 << CC_STATUS_…; 1 << CC_STATUS_OK */
   int32_t item;            /* CC_ITEM_PAIRS */
   int32_t order;           /* CC_ORDER_RANDOM */
-  int32_t augmentation;    /* CC_AUGMENT_PERMUTE */
+  int32_t augmentation;    /* CC_AUGMENT_AUTOMATIC */
   int32_t on_damage;       /* CC_DAMAGE_STOP */
   float scale;             /* what parameters are multiplied by; 0, as set, for 0.538 / their standard deviation in the
                               selected runs */
@@ -441,7 +445,7 @@ typedef struct cc_stream_facts {
   int64_t items_per_epoch;   /* of all ranks together, those included that do not fill a last batch */
   int64_t batches_per_epoch; /* that this stream gives */
   float scale;               /* what parameters are multiplied by */
-  int32_t unused;            /* 0 */
+  int32_t augmentation;      /* CC_AUGMENT_NONE, CC_AUGMENT_PERMUTE or CC_AUGMENT_CANONICAL: what is done */
   const char *metric;        /* its name, valid until the stream is closed */
   const char *fingerprint;   /* names the sequence of items: of two streams with the same one, each can go on where
                                 the other stopped; valid until the stream is closed */

@@ -41,10 +41,14 @@ from ._library import version as _version
 from .corpus import Corpus, Run, index
 from .errors import CorpusError
 from .evaluation import evaluate
+from .permutations import Permutations
 from .stream import PairStream
-from .writer import RunWriter, Writer
+from .writer import PermutationWarning, RunWriter, Writer
 
-__all__ = ["Corpus", "CorpusError", "PairStream", "Run", "RunWriter", "Writer", "evaluate", "index"]
+__all__ = [
+    "Corpus", "CorpusError", "PairStream", "PermutationWarning", "Permutations", "Run", "RunWriter", "Writer",
+    "evaluate", "index",
+]  # fmt: skip
 __version__ = _version()
 
 _hdf5.register()

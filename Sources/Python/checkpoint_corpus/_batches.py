@@ -27,7 +27,7 @@ class Facts(ctypes.Structure):
 
     _fields_ = [
         ("parameter_count", c_int64), ("runs", c_int64), ("items_per_epoch", c_int64), ("batches_per_epoch", c_int64),
-        ("scale", c_float), ("unused", c_int32), ("metric", c_char_p), ("fingerprint", c_char_p),
+        ("scale", c_float), ("augmentation", c_int32), ("metric", c_char_p), ("fingerprint", c_char_p),
     ]  # fmt: skip
 
 
@@ -87,6 +87,7 @@ class Source:
         self.items_per_epoch: int = facts.items_per_epoch
         self.batches_per_epoch: int = facts.batches_per_epoch
         self.scale: float = facts.scale
+        self.augmentation: int = facts.augmentation
         self.metric: str = facts.metric.decode()
         self.fingerprint: str = facts.fingerprint.decode()
 

@@ -24,7 +24,7 @@ _SPLITS = ("train", "test", "all")
 _STATUSES = ("ok", "nonfinite", "out_of_range")
 _ITEMS = ("pairs", "checkpoints")
 _ORDERS = ("random", "sequential")
-_AUGMENTATIONS = ("none", "permute", "canonical")
+_AUGMENTATIONS = ("none", "permute", "canonical", "automatic")
 _DAMAGE = ("stop", "skip")
 
 
@@ -67,9 +67,10 @@ class PairStream:
             do not meet it do not occur.
         statuses: which runs, by their fitness for training: "ok", "nonfinite", "out_of_range".
         order: "random"; or "sequential", which reads whole stretches of files, for disks that hate seeks.
-        augment: what is done to the hidden units, the same to both members: "permute" puts those of each layer in a
-            random order, which leaves the function unchanged; "canonical" in the one order that follows from the start
-            parameters; "none".
+        augment: what is done to the hidden units, the same to both members: "permute" puts those of each permutation
+            group that the corpus declares in a random order, which leaves the function unchanged; "canonical" in the
+            one order that follows from the start parameters; "none"; "automatic" is "permute" where groups are
+            declared, else "none".
         scale: what parameters are multiplied by; None for 0.538 / their standard deviation in the selected runs.
         workers: threads that decode; None for one a processor.
         prefetch: batches that are made ahead.
@@ -107,7 +108,7 @@ class PairStream:
         where: Optional[str] = None,
         statuses: Sequence[str] = ("ok",),
         order: str = "random",
-        augment: str = "permute",
+        augment: str = "automatic",
         scale: Optional[float] = None,
         workers: Optional[int] = None,
         prefetch: int = 4,
@@ -145,6 +146,8 @@ class PairStream:
         self.parameter_count: int = self._source.parameter_count
         #: What parameters are multiplied by: divide by it before you use them as a network's.
         self.scale: float = self._source.scale
+        #: What is done to hidden units: "none", "permute" or "canonical".
+        self.augment: str = _AUGMENTATIONS[self._source.augmentation]
         #: The number of runs that it draws from.
         self.runs: int = self._source.runs
         #: The items of an epoch, of all processes together, with those that do not fill a last batch.
@@ -442,6 +445,8 @@ def _options(
     options.item = _choice("item", item, _ITEMS)
     options.order = _choice("order", order, _ORDERS)
     options.augmentation = _choice("augment", augment, _AUGMENTATIONS)
+    if options.augmentation == 3:
+        options.augmentation = -1
     options.on_damage = _choice("on_damage", on_damage, _DAMAGE)
     if scale is not None:
         if float(np.float32(scale)) == 0:

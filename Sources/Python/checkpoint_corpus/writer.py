@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import warnings
 from typing import Any, Iterable, Iterator, Mapping, Optional, Union
 
 import numpy as np
 
 from . import _library as library
 from .errors import CorpusError
+from .permutations import Permutations
 from .vectors import architecture_of, vector_of
 
 #: Metrics whose direction goes without saying.
@@ -48,9 +50,19 @@ class Writer:
         codec: "delta", the smallest, or "zstd", which h5py with hdf5plugin reads without this package.
         test_fraction: the part of the runs that is held out: the last ones.
         test_limit: the most runs that are held out.
+        permutations: which axes of which tensors may be permuted together without changing what networks compute, so
+            that `PairStream` can do it. "auto": those of a module that a pass through it suggests and that hold on
+            random numbers, none for anything else, and a warning where nothing can be told; "trace": likewise, but it
+            raises instead of warning; "none"; or a dict, for each tensor in which something moves, of what moves in
+            each axis, such as {"fc1.weight": ["hidden", None], "fc1.bias": ["hidden"], "fc2.weight": [None, "hidden"]}
+            (`Permutations.declared` says more), which is checked where there is a module. A corpus that is there
+            already keeps its own.
+        example_input: what the module is called with: a tensor, a tuple of arguments or a dict of them by name; by
+            default one is guessed by its layers.
 
     Raises:
-        CorpusError: "different_task" or "different_recipe" if the corpus that is there is another one.
+        CorpusError: "different_task" or "different_recipe" if the corpus that is there is another one;
+            "invalid_argument" for permutations that contradict the shapes, or change what the module computes.
     """
 
     def __init__(
@@ -65,17 +77,21 @@ class Writer:
         codec: str = "delta",
         test_fraction: float = 0.05,
         test_limit: int = 2050,
+        permutations: Any = "auto",
+        example_input: Any = None,
     ) -> None:
         #: Runs that `missing` has claimed, and that nobody has begun yet.
         self._offered: set[int] = set()
         self.path = os.fspath(path)
         self.architecture = architecture_of(architecture)
         self.metrics = _goals(metrics)
+        groups = _permutations(self.path, architecture, self.architecture, permutations, example_input)
         manifest = {
             "task": task,
             "architecture": {
                 "name": architecture_name,
                 "tensors": [{"name": name, "shape": shape} for name, shape in self.architecture.items()],
+                **({} if groups is None else {"permutations": groups.json()}),
             },
             "metrics": [{"name": name, "goal": goal} for name, goal in self.metrics.items()],
             "recipe": dict(recipe or {}),
@@ -220,6 +236,79 @@ class RunWriter:
             metrics.ctypes.data, parameters.ctypes.data,
         )  # fmt: skip
         self._vectors.clear()
+
+
+class PermutationWarning(UserWarning):
+    """No permutation groups are stored, as nothing can be told of a module."""
+
+
+def _permutations(
+    path: str, source: Any, architecture: Mapping[str, Any], wanted: Any, example: Any
+) -> Optional[Permutations]:
+    """What a corpus declares; None for nothing, or what it has."""
+    is_chosen = isinstance(wanted, str)
+    if is_chosen and wanted not in ("auto", "trace", "none"):
+        raise CorpusError(
+            "invalid_argument", f"permutations is {wanted!r}", 'make it "auto", "trace", "none" or a dict'
+        )
+    declared = None if is_chosen or wanted is None else Permutations.declared(wanted, architecture)
+    is_module = hasattr(source, "state_dict") and hasattr(source, "forward") and hasattr(source, "modules")
+    if declared is not None:
+        if is_module and declared:
+            _check(source, declared, example)
+        return declared
+    if wanted == "none" or wanted is None:
+        return Permutations()
+    if wanted == "trace" and not is_module:
+        raise CorpusError(
+            "invalid_argument", f"there is no module to trace, but a {type(source).__name__}",
+            "pass the module as architecture, or what moves in each axis as permutations",
+        )  # fmt: skip
+    if not is_module or (wanted == "auto" and os.path.exists(os.path.join(path, "corpus.json"))):
+        return None
+    from ._probe import NotTraceable, derive
+
+    try:
+        return derive(source, example)
+    except NotTraceable as error:
+        remedy = (
+            "pass example_input=, what the module is called with, or what moves in each axis, such as "
+            'permutations={"fc1.weight": ["hidden", None], "fc1.bias": ["hidden"], "fc2.weight": [None, "hidden"]}, '
+            'or permutations="none"'
+        )
+        message = f"nothing can be told of the symmetries of {type(source).__name__}"
+        if wanted == "trace" or example is not None:
+            raise CorpusError("invalid_argument", message, remedy, str(error)) from None
+        warnings.warn(
+            f"{message} ({error}), so its hidden units will not be permuted: {remedy}", PermutationWarning, stacklevel=3
+        )
+        return Permutations()
+
+
+def _check(module: Any, declared: Permutations, example: Any) -> None:
+    """Refuses groups that change what a module computes; those of one that cannot be run are somebody's word."""
+    from ._probe import NotTraceable, Probe
+
+    try:
+        probe = Probe(module, example)
+    except NotTraceable as error:
+        if example is None:
+            return
+        raise CorpusError(
+            "invalid_argument", f"the permutations of {type(module).__name__} cannot be checked",
+            "pass what the module is called with as example_input, or leave it out", str(error),
+        ) from None  # fmt: skip
+    try:
+        failing = probe.failing(declared)
+    except (IndexError, KeyError, ValueError):
+        # Shapes that do not fit are refused with their sizes when the corpus is opened.
+        return
+    if failing:
+        raise CorpusError(
+            "invalid_argument",
+            f"permuting {', '.join(failing)} changes what {type(module).__name__} computes, or nothing in it",
+            "name all axes that move with these units, or leave the groups out",
+        )  # fmt: skip
 
 
 def _goals(metrics: Union[Mapping[str, str], Iterable[str]]) -> dict[str, str]:

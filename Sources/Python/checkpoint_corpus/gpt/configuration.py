@@ -45,7 +45,8 @@ class TrainingConfiguration:
     weight_decay: float = 0.1
     gradient_clip: float | None = None
     average_decay: float = 0.9999
-    augmentation: str = "permute"
+    #: "automatic" for "permute" where the corpus declares permutation groups, else "none".
+    augmentation: str = "automatic"
     #: About so many checkpoints of each run are learned from, evenly spaced; None for all.
     checkpoints_per_run: int | None = None
     seed: int = 0

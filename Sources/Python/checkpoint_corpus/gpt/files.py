@@ -17,6 +17,7 @@ import torch
 
 from .configuration import Configuration
 from .model import GPT
+from .tokens import layers
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -182,7 +183,7 @@ def shapes(description: Mapping[str, Any]) -> list[tuple[int, ...]]:
 
 def new_model(description: Mapping[str, Any]) -> GPT:
     """A model as a description has it, with new weights."""
-    return GPT(Configuration.parse(description).model, shapes(description))
+    return GPT(Configuration.parse(description).model, shapes(description), layers(description["architecture"]))
 
 
 def configured(configuration: Configuration) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration import ModelConfiguration
-from .tokens import chunks, units
+from .tokens import Layers, chain, chunks, units
 
 
 class ScalarEmbedding(nn.Module):
@@ -55,11 +55,15 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Predicts the clean target parameters out of noised ones, the start, and the metrics that are wanted."""
 
-    def __init__(self, configuration: ModelConfiguration, shapes: list[tuple[int, ...]]) -> None:
-        """shapes: those of the architecture's tensors, in their order."""
+    def __init__(self, configuration: ModelConfiguration, shapes: list[tuple[int, ...]], layers: Layers | None = None
+    ) -> None:
+        """shapes: those of the architecture's tensors, in their order; layers: its hidden layers, where units are tokens."""
         super().__init__()
         self.configuration = configuration
-        self.tokens = (units if configuration.tokens == "units" else chunks)(shapes, configuration.chunk)
+        if configuration.tokens == "units":
+            self.tokens = units(layers or chain(shapes), configuration.chunk)
+        else:
+            self.tokens = chunks(shapes, configuration.chunk)
         order = torch.tensor(self.tokens.order)
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("places", order.argsort(), persistent=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Sequence
+from typing import Any, Mapping, Sequence
+
+from ..permutations import Permutations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,48 +46,132 @@ def chunks(shapes: Sequence[Sequence[int]], chunk: int | None) -> Tokens:
     return Tokens(list(range(sum(length for _, length in kinds))), kinds)
 
 
-def units(shapes: Sequence[Sequence[int]], chunk: int | None) -> Tokens:
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A tensor as a matrix of rows and columns of blocks, and the hidden layers whose units these are, if any."""
+
+    start: int
+    rows: int
+    columns: int
+    block: int
+    row: int | None = None
+    column: int | None = None
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.columns * self.block
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Hidden layers: how many units each has, and the tensors that these move."""
+
+    widths: list[int]
+    parts: list[Part]
+
+
+def layers(architecture: Mapping[str, Any]) -> Layers:
+    """Those that an architecture declares, as model.json has it; none where a parameter would be of several units, or
+    between two of them and not the only one. Of a model from before they were declared, those that its shapes suggest.
+    """
+    shapes = [tuple(tensor["shape"]) for tensor in architecture["tensors"]]
+    if "permutations" not in architecture:
+        return chain(shapes)
+    declared = Permutations.parse(architecture["permutations"])
+    numbers = {name: number for number, name in enumerate(declared.groups)}
+    parts: list[Part] = []
+    for tensor, shape in zip(architecture["tensors"], shapes):
+        axes = declared.tensors.get(tensor["name"], [[[length]] for length in shape])
+        moved = [_moved(axis, declared.groups) for axis in axes]
+        is_plain = all(not names for names in moved[2:])
+        for place, names in enumerate(moved[:2]):
+            # An axis of units alone, the second one of as many elements of each.
+            is_plain &= not names or len(axes[place]) == 1 and len(names) == 1 and names[0][1] == 0
+            is_plain &= place == 1 or not names or len(_long(axes[place][0], declared.groups)) == 1
+        if not is_plain:
+            return _none(shapes)
+        numbered = [numbers[names[0][0]] if names else None for names in moved] + [None, None]
+        row, column = numbered[:2]
+        rows = shape[0] if shape else 1
+        columns = 1 if len(shape) < 2 else shape[1] if column is None else declared.groups[moved[1][0][0]]
+        start = parts[-1].start + parts[-1].count if parts else 0
+        parts.append(Part(start, rows, columns, math.prod(shape) // rows // columns, row, column))
+    links = [(part.row, part.column) for part in parts if part.row is not None and part.column is not None]
+    owners = {part.column if part.row is None else part.row for part in parts}
+    is_chain = all(a != b for a, b in links) and len(set(links)) == len(links)
+    if not is_chain or not owners.issuperset(range(len(numbers))):
+        return _none(shapes)
+    return Layers(list(declared.groups.values()), parts)
+
+
+def _long(segment: Sequence[int | str], groups: Mapping[str, int]) -> list[int | str]:
+    """The factors that are more than 1."""
+    return [part for part in segment if (groups[part] if isinstance(part, str) else part) > 1]
+
+
+def _moved(axis: Sequence[Sequence[int | str]], groups: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The groups that move an axis, and the places of their factors."""
+    return [
+        (part, place) for segment in axis for place, part in enumerate(_long(segment, groups)) if isinstance(part, str)
+    ]
+
+
+def _none(shapes: Sequence[Sequence[int]]) -> Layers:
+    parts: list[Part] = []
+    for shape in shapes:
+        start = parts[-1].start + parts[-1].count if parts else 0
+        parts.append(Part(start, 1, math.prod(shape), 1))
+    return Layers([], parts)
+
+
+def chain(shapes: Sequence[Sequence[int]]) -> Layers:
+    """The hidden layers of what would be a chain of linear layers and convolutions."""
+    weights = [i for i, shape in enumerate(shapes) if len(shape) >= 2]
+    hidden = [w for w, following in zip(weights, weights[1:]) if shapes[following][1] % shapes[w][0] == 0]
+    parts: list[Part] = []
+    for i, shape in enumerate(shapes):
+        start = parts[-1].start + parts[-1].count if parts else 0
+        if i in weights:
+            before = weights[weights.index(i) - 1] if i != weights[0] else None
+            column = hidden.index(before) if before in hidden else None
+            columns = shape[1] if column is None else shapes[hidden[column]][0]
+            row = hidden.index(i) if i in hidden else None
+            parts.append(Part(start, shape[0], columns, math.prod(shape) // shape[0] // columns, row, column))
+        else:
+            is_bias = i - 1 in hidden and list(shape) == [shapes[i - 1][0]]
+            parts.append(Part(start, math.prod(shape), 1, 1, hidden.index(i - 1) if is_bias else None))
+    return Layers([shapes[w][0] for w in hidden], parts)
+
+
+def units(hidden: Layers, chunk: int | None) -> Tokens:
     """A token for each hidden unit: its incoming weights, its bias, and in the last hidden layer its outgoing weights.
 
     The units of a layer are a kind. What belongs to no hidden unit is cut into chunks.
     """
-    starts = [sum(math.prod(shape) for shape in shapes[:i]) for i in range(len(shapes))]
-    weights = [i for i, shape in enumerate(shapes) if len(shape) >= 2]
-    hidden = [w for w, following in zip(weights, weights[1:]) if shapes[following][1] % shapes[w][0] == 0]
     order: list[int] = []
     kinds: list[tuple[int, int]] = []
-    links: list[Link] = []
-    tokens: dict[int, slice] = {}
-    taken: set[int | None] = set()
-    for weight in hidden:
-        count, inputs = shapes[weight][0], math.prod(shapes[weight][1:])
-        bias = weight + 1 if weight + 1 < len(shapes) and list(shapes[weight + 1]) == [count] else None
-        following = weights[weights.index(weight) + 1]
-        taken |= {weight, bias}
-        if following not in hidden:
-            taken.add(following)
-        first = len(order)
+    tokens: list[slice] = []
+    for layer, count in enumerate(hidden.widths):
+        first, token = len(order), sum(tokens for tokens, _ in kinds)
         for unit in range(count):
-            order += range(starts[weight] + unit * inputs, starts[weight] + (unit + 1) * inputs)
-            if bias is not None:
-                order.append(starts[bias] + unit)
-            if following not in hidden:
-                row = math.prod(shapes[following][1:])
-                block = row // count
-                for output in range(shapes[following][0]):
-                    start = starts[following] + output * row + unit * block
-                    order += range(start, start + block)
-        end = sum(tokens for tokens, _ in kinds) + count
+            for part in hidden.parts:
+                if part.row == layer:
+                    size = part.columns * part.block
+                    order += range(part.start + unit * size, part.start + (unit + 1) * size)
+                elif part.row is None and part.column == layer:
+                    for row in range(part.rows):
+                        start = part.start + (row * part.columns + unit) * part.block
+                        order += range(start, start + part.block)
         kinds.append((count, (len(order) - first) // count))
-        tokens[weight] = slice(end - count, end)
-    for inputs, outputs in zip(weights, weights[1:]):
-        if inputs in hidden and outputs in hidden:
-            rows, columns, size = shapes[outputs][0], shapes[inputs][0], math.prod(shapes[outputs])
-            place = slice(starts[outputs], starts[outputs] + size)
-            links.append(Link(tokens[inputs], tokens[outputs], place, (rows, columns, size // rows // columns)))
-    for i, shape in enumerate(shapes):
-        if i not in taken:
-            rest = chunks([shape], chunk)
-            order += [starts[i] + place for place in rest.order]
+        tokens.append(slice(token, token + count))
+    links = [
+        Link(tokens[part.column], tokens[part.row], slice(part.start, part.start + part.count),
+             (part.rows, part.columns, part.block))
+        for part in hidden.parts if part.row is not None and part.column is not None
+    ]  # fmt: skip
+    for part in hidden.parts:
+        if part.row is None and part.column is None:
+            rest = chunks([(part.count,)], chunk)
+            order += [part.start + place for place in rest.order]
             kinds += rest.kinds
     return Tokens(order, kinds, links)

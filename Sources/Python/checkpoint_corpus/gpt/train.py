@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import json
 import math
 import os
 import pathlib
@@ -26,6 +25,7 @@ import torch.distributed as distributed
 from torch.optim.swa_utils import AveragedModel
 
 from .. import Corpus, CorpusError, PairStream
+from ..permutations import Permutations
 from .configuration import PRESETS, Configuration, published
 from .diffusion import Diffusion
 from .files import ModelDirectory, ModelError, configured, new_model
@@ -57,6 +57,8 @@ class Trainer:
         if stored.get("fingerprint", self.stream.fingerprint) != self.stream.fingerprint:
             raise ModelError(f"{corpus} is not what the model was trained on: name the corpus as it was, or begin "
                              "another model")  # fmt: skip
+        # What is automatic is decided here, so that it stays so.
+        description["training"] = description["training"] | {"augmentation": self.stream.augment}
         self._describe(corpus)
         require_memory(description, device)
         torch.manual_seed(training.seed)
@@ -98,7 +100,9 @@ class Trainer:
 
     def _describe(self, path: str) -> None:
         corpus = Corpus(path)
-        manifest = json.loads((pathlib.Path(path) / "corpus.json").read_text())
+        manifest = corpus.manifest
+        # That nothing is declared is something else than not to know, as models from before that do.
+        manifest["architecture"].setdefault("permutations", Permutations().json())
         metric = next(m for m in manifest["metrics"] if m["name"] == self.stream.metric)
         row = corpus.sql(
             f"SELECT min({metric['name']}) AS low, max({metric['name']}) AS high FROM checkpoints "

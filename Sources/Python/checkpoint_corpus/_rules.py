@@ -1,0 +1,490 @@
+"""What operations of PyTorch do to the axes of their tensors, for `_trace`.
+
+A rule gets the operation's arguments by their names and gives the axes of its results. What has no rule fixes all that
+it touches: a symmetry may be missed that way, never made up.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from ._dims import Dim, chain, cut, fix, product, regroup, reshape, unify
+
+Axes = List[Dim]
+#: Axes of each result.
+Results = List[Axes]
+
+
+class Operation:
+    """One operation as it ran: its arguments by name, and its results' shapes."""
+
+    def __init__(self, name: str, arguments: Dict[str, Any], axes: Callable[[Any], Axes], shapes: List[tuple]) -> None:
+        self.name, self.arguments, self._axes, self.shapes = name, arguments, axes, shapes
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments.get(name)
+
+    def axes(self, *names: str) -> Any:
+        """The axes of tensors, None for those that are not there."""
+        found = [None if self[name] is None else self._axes(self[name]) for name in names]
+        return found[0] if len(found) == 1 else found
+
+    def of(self, tensor: Any) -> Axes:
+        return self._axes(tensor)
+
+    def place(self, name: str, axes: Sequence[Any]) -> int:
+        """An axis that an argument names, counted from the front."""
+        return self[name] % max(1, len(axes))
+
+    def fresh(self, result: int = 0) -> Axes:
+        """Axes of a result of which nothing is known."""
+        return [Dim(size, True) for size in self.shapes[result]]
+
+
+RULES: Dict[str, Callable[[Operation], Optional[Results]]] = {}
+
+
+def rule(*names: str) -> Callable[[Callable[[Operation], Any]], Callable[[Operation], Any]]:
+    def add(function: Callable[[Operation], Any]) -> Callable[[Operation], Any]:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return add
+
+
+def broadcast(tensors: Sequence[Axes], shape: Sequence[int]) -> Axes:
+    """Axes that meet element by element."""
+    result = []
+    for place, size in enumerate(shape):
+        met = [axes[place - len(shape)] for axes in tensors if len(axes) >= len(shape) - place]
+        met = [axis for axis in met if axis.size == size] if size != 1 else []
+        for other in met[1:]:
+            unify(met[0], other)
+        result.append(met[0] if met else Dim(size))
+    return result
+
+
+def pointwise(op: Operation) -> Results:
+    tensors = [op.of(value) for value in _tensors(op.arguments.values())]
+    return [broadcast(tensors, shape) for shape in op.shapes]
+
+
+def _tensors(values: Any) -> List[Any]:
+    found = []
+    for value in values:
+        if hasattr(value, "untyped_storage"):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += _tensors(value)
+    return found
+
+
+def _fix(axes: Sequence[Dim]) -> None:
+    for axis in axes:
+        fix(axis)
+
+
+def _unify(a: Sequence[Dim], b: Sequence[Dim]) -> None:
+    for one, other in zip(a, b):
+        unify(one, other)
+
+
+# As they are
+
+
+@rule("clone", "detach", "alias", "_to_copy", "lift_fresh", "lift_fresh_copy", "positive", "contiguous", "zero",
+      "fill", "dropout", "alpha_dropout", "feature_dropout")  # fmt: skip
+def _same(op: Operation) -> Results:
+    return [op.of(_tensors(op.arguments.values())[0])]
+
+
+@rule("copy")
+def _copy(op: Operation) -> Results:
+    to, source = op.axes("self", "src")
+    return [broadcast([to, source], [axis.size for axis in to])]
+
+
+@rule("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty", "zeros",
+      "ones", "full", "empty", "scalar_tensor")  # fmt: skip
+def _uniform(op: Operation) -> Results:
+    return [[Dim(size) for size in shape] for shape in op.shapes]
+
+
+# Axes that move, merge and part
+
+
+@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "squeeze", "unsqueeze",
+      "_reshape_copy", "view_copy")  # fmt: skip
+def _view(op: Operation) -> Results:
+    return [reshape(op.axes("self"), op.shapes[0])]
+
+
+@rule("permute")
+def _permute(op: Operation) -> Results:
+    axes = op.axes("self")
+    return [[axes[place] for place in op["dims"]]]
+
+
+@rule("transpose", "t")
+def _transpose(op: Operation) -> Results:
+    axes = list(op.axes("self"))
+    a, b = (op.place("dim0", axes), op.place("dim1", axes)) if op["dim0"] is not None else (0, 1)
+    if len(axes) > 1:
+        axes[a], axes[b] = axes[b], axes[a]
+    return [axes]
+
+
+@rule("expand")
+def _expand(op: Operation) -> Results:
+    axes, shape = op.axes("self"), op.shapes[0]
+    axes = [None] * (len(shape) - len(axes)) + list(axes)
+    return [[axis if axis and axis.size == size else Dim(size) for axis, size in zip(axes, shape)]]
+
+
+@rule("repeat")
+def _repeat(op: Operation) -> Results:
+    repeats, axes = op["repeats"], op.axes("self")
+    axes = [Dim(1)] * (len(repeats) - len(axes)) + list(axes)
+    return [[product([Dim(count, True), axis]) for count, axis in zip(repeats, axes)]]
+
+
+@rule("cat")
+def _cat(op: Operation) -> Results:
+    parts = [axes for axes in map(op.of, op["tensors"]) if len(axes) == len(op.shapes[0])]
+    place = (op["dim"] or 0) % len(op.shapes[0])
+    for other in parts[1:]:
+        _unify(parts[0][:place], other[:place])
+        _unify(parts[0][place + 1 :], other[place + 1 :])
+    return [[*parts[0][:place], chain(axes[place] for axes in parts), *parts[0][place + 1 :]]]
+
+
+@rule("stack")
+def _stack(op: Operation) -> Results:
+    parts = list(map(op.of, op["tensors"]))
+    place = (op["dim"] or 0) % len(op.shapes[0])
+    for other in parts[1:]:
+        _unify(parts[0], other)
+    return [[*parts[0][:place], Dim(len(parts), True), *parts[0][place:]]]
+
+
+@rule("slice")
+def _slice(op: Operation) -> Results:
+    axes = list(op.axes("self"))
+    place = (op["dim"] or 0) % len(axes)
+    size = axes[place].size
+    if (op["step"] or 1) != 1:
+        fix(axes[place])
+        return [op.fresh()[place : place + 1] if len(axes) == 1 else [*axes[:place], op.fresh()[place], *axes[place + 1 :]]]
+    start = min(max(0, (op["start"] or 0) + (size if (op["start"] or 0) < 0 else 0)), size)
+    length = op.shapes[0][place]
+    axes[place] = cut(axes[place], [start, length, size - start - length])[1]
+    return [axes]
+
+
+@rule("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk", "unsafe_chunk")
+def _split(op: Operation) -> Results:
+    axes = op.axes("self")
+    place = (op["dim"] or 0) % len(axes)
+    parts = cut(axes[place], [shape[place] for shape in op.shapes])
+    return [[*axes[:place], part, *axes[place + 1 :]] for part in parts]
+
+
+@rule("select", "unbind", "index_select")
+def _select(op: Operation) -> Results:
+    axes = list(op.axes("self"))
+    place = (op["dim"] or 0) % len(axes)
+    fix(axes[place])
+    kept = [Dim(op.shapes[0][place], True)] if op.name == "index_select" else []
+    return [axes[:place] + kept + axes[place + 1 :] for _ in op.shapes]
+
+
+@rule("roll", "flip")
+def _roll(op: Operation) -> Results:
+    axes = op.axes("self")
+    for place in op["dims"] or range(len(axes)):
+        fix(axes[place])
+    return [axes]
+
+
+@rule("constant_pad_nd")
+def _pad(op: Operation) -> Results:
+    axes, pad = list(op.axes("self")), op["pad"]
+    for i in range(len(pad) // 2):
+        before, after = pad[2 * i : 2 * i + 2]
+        place = len(axes) - 1 - i
+        if before < 0 or after < 0:
+            fix(axes[place])
+            axes[place] = op.fresh()[place]
+        elif before or after:
+            axes[place] = chain([Dim(before, True), axes[place], Dim(after, True)])
+    return [axes]
+
+
+@rule("index")
+def _index(op: Operation) -> Results:
+    axes = op.axes("self")
+    places = [place for place, index in enumerate(op["indices"]) if index is not None]
+    if len(places) != 1:
+        return None
+    index = op["indices"][places[0]]
+    fix(axes[places[0]])
+    _fix(op.of(index))
+    count = len(op.shapes[0]) - len(axes) + 1
+    shape = op.shapes[0][places[0] : places[0] + count]
+    return [[*axes[: places[0]], *(Dim(size, True) for size in shape), *axes[places[0] + 1 :]]]
+
+
+@rule("embedding")
+def _embedding(op: Operation) -> Results:
+    weight, indices = op.axes("weight", "indices")
+    fix(weight[0])
+    return [[*indices, *weight[1:]]]
+
+
+@rule("pixel_shuffle")
+def _pixel_shuffle(op: Operation) -> Results:
+    axes, result = op.axes("self"), op.fresh()
+    _fix(axes[-2:])
+    square = op["upscale_factor"] ** 2
+    made = regroup([axes[-3]], [axes[-3].size // square, square])
+    if made is None:
+        return None
+    fix(made[1])
+    return [[*axes[:-3], made[0], *result[-2:]]]
+
+
+@rule("pixel_unshuffle")
+def _pixel_unshuffle(op: Operation) -> Results:
+    axes, result = op.axes("self"), op.fresh()
+    _fix(axes[-2:])
+    return [[*axes[:-3], product([axes[-3], Dim(op["downscale_factor"] ** 2, True)]), *result[-2:]]]
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def _channel_shuffle(op: Operation) -> Results:
+    axes = list(op.axes("self"))
+    made = regroup([axes[1]], [op["groups"], axes[1].size // op["groups"]])
+    if made is None:
+        return None
+    axes[1] = product(reversed(made))
+    return [axes]
+
+
+@rule("glu")
+def _glu(op: Operation) -> Results:
+    axes = list(op.axes("self"))
+    place = op.place("dim", axes)
+    half = axes[place].size // 2
+    first, second = cut(axes[place], [half, half])
+    unify(first, second)
+    axes[place] = first
+    return [axes]
+
+
+# Sums over axes
+
+
+@rule("sum", "mean", "amax", "amin", "prod", "var", "std", "logsumexp", "linalg_vector_norm", "norm", "any", "all",
+      "nansum", "var_mean", "std_mean", "max", "min", "nanmean")  # fmt: skip
+def _reduce(op: Operation) -> Optional[Results]:
+    axes = op.axes("self")
+    dims = op["dim"]
+    if op.name in ("max", "min"):
+        if op["other"] is not None:
+            return pointwise(op)
+        if dims is not None:
+            # It also tells where.
+            fix(axes[dims])
+    if dims is None or dims == []:
+        dims = range(len(axes))
+    dims = {dim % max(1, len(axes)) for dim in ([dims] if isinstance(dims, int) else dims)}
+    rest = [Dim(1) if place in dims else axis for place, axis in enumerate(axes)]
+    if len(op.shapes[0]) != len(axes):
+        rest = [axis for place, axis in enumerate(rest) if place not in dims]
+    return [rest for _ in op.shapes]
+
+
+@rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax")
+def _softmax(op: Operation) -> Results:
+    return [op.axes("self")]
+
+
+@rule("cumsum", "cumprod", "logcumsumexp", "sort", "topk", "argsort", "cummax", "cummin")
+def _cumulative(op: Operation) -> Results:
+    axes = op.axes("self")
+    place = (op["dim"] if op["dim"] is not None else -1) % max(1, len(axes))
+    fix(axes[place])
+    return [[Dim(shape[i], True) if i == place else axis for i, axis in enumerate(axes)] for shape in op.shapes]
+
+
+# Products
+
+
+@rule("mm", "bmm", "dot", "vdot", "mv", "matmul")
+def _mm(op: Operation) -> Optional[Results]:
+    a = op.axes("self")
+    b = op.axes(next(name for name in ("mat2", "vec", "tensor", "other") if op[name] is not None))
+    if len(a) > 3 or len(a) == 3 and len(b) != 3:
+        return None
+    if len(a) == 3:
+        unify(a[0], b[0])
+    unify(a[-1], b[max(0, len(b) - 2)])
+    return [a[:-1] + (b[-1:] if len(b) > 1 else [])]
+
+
+@rule("addmm", "addmv", "baddbmm", "_addmm_activation")
+def _addmm(op: Operation) -> Results:
+    added = op.axes("self")
+    a = op.axes("mat1" if op["mat1"] is not None else "mat" if op["mat"] is not None else "batch1")
+    b = op.axes("mat2" if op["mat2"] is not None else "vec" if op["vec"] is not None else "batch2")
+    if len(a) == 3:
+        unify(a[0], b[0])
+    unify(a[-1], b[max(0, len(b) - 2)])
+    return [broadcast([a[:-1] + (b[-1:] if len(b) > 1 else []), added], op.shapes[0])]
+
+
+@rule("linear")
+def _linear(op: Operation) -> Results:
+    data, weight, bias = op.axes("input", "weight", "bias")
+    unify(data[-1], weight[1])
+    if bias:
+        unify(weight[0], bias[0])
+    return [[*data[:-1], weight[0]]]
+
+
+@rule("_trilinear")
+def _trilinear(op: Operation) -> Results:
+    tensors = []
+    for name, places in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+        axes = list(op.axes(name))
+        for place in sorted(op[places]):
+            axes.insert(place, Dim(1))
+        tensors.append(axes)
+    whole = broadcast(tensors, [max(axis.size for axis in met) for met in zip(*tensors)])
+    return [[axis for place, axis in enumerate(whole) if place not in op["sumdim"]]]
+
+
+@rule("convolution", "_convolution", "conv1d", "conv2d", "conv3d")
+def _convolution(op: Operation) -> Optional[Results]:
+    data, weight, bias = op.axes("input", "weight", "bias")
+    groups, result = op["groups"] or 1, op.fresh()
+    if len(data) != len(weight) or isinstance(op["padding"], str):
+        return None
+    _fix(data[2:])
+    _fix(weight[2:])
+    if op["transposed"]:
+        inner, outer = weight[0], weight[1] if groups == 1 else None
+        if groups > 1:
+            parts = regroup([inner], [groups, inner.size // groups])
+            if parts is None:
+                return None
+            outer = product([parts[0], weight[1]])
+        unify(data[1], inner)
+    elif groups == 1:
+        unify(data[1], weight[1])
+        outer = weight[0]
+    else:
+        inputs = regroup([data[1]], [groups, data[1].size // groups])
+        outputs = regroup([weight[0]], [groups, weight[0].size // groups])
+        if inputs is None or outputs is None:
+            return None
+        unify(inputs[0], outputs[0])
+        unify(inputs[1], weight[1])
+        outer = weight[0]
+    if bias:
+        unify(outer, bias[0])
+    return [[data[0], outer, *result[2:]]]
+
+
+# Attention
+
+
+@rule("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
+      "_scaled_dot_product_efficient_attention", "_scaled_dot_product_attention_math",
+      "scaled_dot_product_attention")  # fmt: skip
+def _attention(op: Operation) -> Optional[Results]:
+    query, key, value = op.axes("query", "key", "value")
+    mask = op["attn_mask"] if op["attn_mask"] is not None else op["attn_bias"]
+    if not len(query) == len(key) == len(value):
+        return None
+    for other in (key, value):
+        _unify(query[:-2], other[:-2])
+    unify(query[-1], key[-1])
+    unify(key[-2], value[-2])
+    if op["is_causal"]:
+        _fix([query[-2], key[-2]])
+    if mask is not None:
+        weights = [*query[:-1], key[-2]]
+        broadcast([weights, op.of(mask)], [axis.size for axis in weights])
+    return [[*query[:-1], value[-1]], *(op.fresh(i) for i in range(1, len(op.shapes)))]
+
+
+# Normalisation
+
+
+@rule("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "cudnn_batch_norm",
+      "batch_norm", "_batch_norm_no_update", "_native_batch_norm_legit_functional", "miopen_batch_norm")  # fmt: skip
+def _batch_norm(op: Operation) -> Results:
+    data = op.axes("input")
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        if op[name] is not None:
+            unify(data[1], op.axes(name)[0])
+    return [data, *(op.fresh(i) for i in range(1, len(op.shapes)))]
+
+
+@rule("native_layer_norm", "layer_norm", "rms_norm", "_fused_rms_norm")
+def _layer_norm(op: Operation) -> Results:
+    data = op.axes("input")
+    count = len(op["normalized_shape"])
+    for name in ("weight", "bias"):
+        if op[name] is not None:
+            _unify(data[-count:], op.axes(name))
+    return [data, *(op.fresh(i) for i in range(1, len(op.shapes)))]
+
+
+@rule("native_group_norm", "group_norm")
+def _group_norm(op: Operation) -> Optional[Results]:
+    data = op.axes("input")
+    groups = op["group"] or op["num_groups"]
+    if regroup([data[1]], [groups, data[1].size // groups]) is None:
+        return None
+    for name in ("weight", "bias"):
+        if op[name] is not None:
+            unify(data[1], op.axes(name)[0])
+    return [data, *(op.fresh(i) for i in range(1, len(op.shapes)))]
+
+
+@rule("_weight_norm_interface", "_weight_norm")
+def _weight_norm(op: Operation) -> Results:
+    v, g = op.axes("v", "g")
+    result = broadcast([v, g], [axis.size for axis in v])
+    return [result, *([g] if len(op.shapes) > 1 else [])]
+
+
+# Of pictures: the last axes are fixed, those before stay
+
+
+def _spatial(count: int) -> Callable[[Operation], Results]:
+    def result(op: Operation) -> Results:
+        axes = op.of(_tensors(op.arguments.values())[0])
+        _fix(axes[-count:])
+        return [[*axes[:-count], *op.fresh(i)[-count:]] for i in range(len(op.shapes))]
+
+    return result
+
+
+for _count in (1, 2, 3):
+    for _name in ("avg_pool{}d", "_adaptive_avg_pool{}d", "adaptive_avg_pool{}d", "adaptive_max_pool{}d",
+                  "max_pool{}d_with_indices", "max_pool{}d", "reflection_pad{}d", "replication_pad{}d",
+                  "_upsample_nearest_exact{}d", "upsample_nearest{}d"):  # fmt: skip
+        RULES[_name.format(_count)] = _spatial(_count)
+for _name in ("upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"):
+    RULES[_name] = _spatial(2)
+RULES["upsample_linear1d"], RULES["upsample_trilinear3d"] = _spatial(1), _spatial(3)
+
+
+@rule("_prelu_kernel", "where", "masked_fill", "rrelu", "lerp", "addcmul", "addcdiv", "erf", "gelu", "elu", "celu",
+      "selu", "hardtanh", "softplus", "logit", "threshold", "native_dropout_backward")  # fmt: skip
+def _elementwise(op: Operation) -> Results:
+    return pointwise(op)
