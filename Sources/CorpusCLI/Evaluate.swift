@@ -31,8 +31,9 @@ struct Evaluate: ParsableCommand {
   @Option(help: "How often networks are fed back in.")
   var recursions = 5
 
-  @Option(help: "The best prompt, instead of the published one.")
-  var best: Float?
+  @Option(
+    help: "The best prompt: a number, or published (default: what the best tenth of the corpus reaches).")
+  var best: BestPrompt?
 
   @OptionGroup var sampling: SamplingFlags
 
@@ -48,7 +49,6 @@ struct Evaluate: ParsableCommand {
     if networks < 1 { throw ValidationError("--networks must be at least 1") }
     if prompts < 2 { throw ValidationError("--prompts must be at least 2") }
     if recursions < 1 { throw ValidationError("--recursions must be at least 1") }
-    if let best, !best.isFinite { throw ValidationError("--best must be a finite number") }
   }
 
   func run() throws {
@@ -60,7 +60,11 @@ struct Evaluate: ParsableCommand {
     var examination = Examination(model, judge: judge, options: sampling.options, workers: sampling.threads)
     examination.prompts = prompts
     examination.recursions = recursions
-    if let best { examination.bestPrompt = best }
+    switch best {
+    case .number(let value): examination.bestPrompt = value
+    case .published: examination.bestPrompt = Examination.publishedPrompt(model.description)
+    case nil: break
+    }
     let evaluation = try examination.run(
       [
         ("training runs", reader.initialStarts(networks, split: "train")),
@@ -73,6 +77,22 @@ struct Evaluate: ParsableCommand {
     try Files.write(CanonicalJSON.data(evaluation, pretty: true), to: path)
     Self.show(evaluation)
     if !quiet { Console.note("written to \(path)") }
+  }
+
+  /// What is prompted for at most.
+  enum BestPrompt: ExpressibleByArgument {
+    case number(Float)
+    case published
+
+    init?(argument: String) {
+      if argument == "published" {
+        self = .published
+      } else if let value = Float(argument), value.isFinite {
+        self = .number(value)
+      } else {
+        return nil
+      }
+    }
   }
 
   private static func show(_ evaluation: ModelEvaluation) {

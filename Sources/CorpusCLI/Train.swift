@@ -1,5 +1,7 @@
 public import ArgumentParser
 import Corpus
+import Datasets
+import Evaluation
 import Foundation
 public import GenerativeModel
 import PairStream
@@ -12,6 +14,9 @@ struct Train: ParsableCommand {
       metrics of both; `corpus prompt` then asks it for a metric. Presets: small, for a CPU, and the published models \
       cartpole, mnist and cifar10, for very many of them. --config names a JSON file instead, \
       {"model": {…}, "training": {…}}; --print-config shows the one that would be used.
+
+      Prompts are evaluated on the real task twenty times on the way, from held-out runs and from random networks: the \
+      model keeps the weights that met them best, and training ends early where they are met less and less well.
 
       It is stored every minute, and when it is interrupted; --resume goes on, and ends at the same bits as if it had \
       never stopped.
@@ -49,6 +54,17 @@ struct Train: ParsableCommand {
   @Option(help: "Hidden units: none, permute or canonical, instead of the configuration's.")
   var augment: String?
 
+  @Option(help: "Targets: none, metric, quantile or log, instead of the configuration's.")
+  var balance: String?
+
+  @Option(help: "Updates between evaluations of prompts, 0 for none, instead of the configuration's.")
+  var evaluateEvery: Int?
+
+  @Option(help: "Evaluations without a better alignment after which it ends, instead of the configuration's.")
+  var patience: Int?
+
+  @OptionGroup var datasets: DatasetOptions
+
   @Option(help: "Threads (default: one a core).")
   var workers: Int?
 
@@ -73,6 +89,7 @@ struct Train: ParsableCommand {
     if out == nil && !printConfig { throw ValidationError("--out must name the model's directory") }
     let sets =
       metric != nil || condition != nil || config != nil || augment != nil || minutes != nil || steps != nil
+      || balance != nil || evaluateEvery != nil || patience != nil
     if resume && sets {
       throw ValidationError("--resume goes on as the training began: leave out what sets it")
     }
@@ -112,16 +129,49 @@ struct Train: ParsableCommand {
     let start = trainer.step
     var job = TrainingJob(trainer)
     job.saveInterval = saveSeconds
+    job.evaluate = try prompts(description, corpus, workers: workers)?.evaluating(until: work.cancellation)
+    var evaluated = description.evaluations?.count ?? 0
     try job.run(cancellation: work.cancellation) { trainer in
-      work.display.update(trainer.step, of: description.training.steps, unit: "updates") {
+      let evaluations = trainer.description.evaluations ?? []
+      work.display.update(
+        trainer.step, of: description.training.steps, unit: "updates", force: evaluations.count > evaluated
+      ) {
         let pairs = Double((trainer.step - start) * description.training.batch) / work.display.elapsed
         return ["loss \(Format.short(trainer.smoothedLoss))", "\(Format.count(Int(pairs))) pairs/s"]
+          + (evaluations.last.map { [Self.line(of: $0)] } ?? [])
       }
+      evaluated = evaluations.count
     }
     work.end()
-    let last = trainer.description.history.last
-    let heldOut = last?.heldOutLoss.map { ", held out \(Format.short($0))" } ?? ""
-    note("loss \(Format.short(trainer.smoothedLoss))\(heldOut); the model is in \(directory.path)")
+    conclude(trainer.description, loss: trainer.smoothedLoss, directory)
+  }
+
+  /// The prompts that it is tried with on the way; nil where none are wanted, or nobody can measure them here.
+  private func prompts(
+    _ description: ModelDescription, _ corpus: CorpusDirectory, workers: Int
+  ) throws(CorpusError) -> TrainingPrompts? {
+    guard description.training.evaluateEvery != 0 else { return nil }
+    do throws(CorpusError) {
+      return try TrainingPrompts(description, on: corpus, datasets: datasets.directory, workers: workers)
+    } catch  where [.cannotReplay, .missingDataset].contains(error.code) {
+      note("prompts are not evaluated on the way, and the last weights are kept: \(error.message)")
+      return nil
+    }
+  }
+
+  private static func line(of evaluation: TrainingEvaluation) -> String {
+    evaluation.groups.map { group in
+      "\(group.starts): alignment \(String(format: "%.2f", group.alignment)), "
+        + "\(Format.short(Double(group.oneStep))) for \(Format.short(Double(evaluation.bestPrompt)))"
+    }.joined(separator: "; ")
+  }
+
+  private func conclude(_ description: ModelDescription, loss: Double, _ directory: ModelDirectory) {
+    let heldOut = description.history.last?.heldOutLoss.map { ", held out \(Format.short($0))" } ?? ""
+    note("loss \(Format.short(loss))\(heldOut); the model is in \(directory.path)")
+    guard let best = description.bestEvaluation else { return }
+    let stalled = description.hasStalled ? "; alignment had not risen since, so training ended" : ""
+    note("its weights are those of update \(Format.count(best.step)): \(Self.line(of: best))\(stalled)")
   }
 
   private func settings(_ corpus: CorpusDirectory) throws -> GPTConfiguration {
@@ -139,6 +189,9 @@ struct Train: ParsableCommand {
       settings.training.augmentation = PairStreamOptions.Augmentation.none.rawValue
     }
     if let augment { settings.training.augmentation = augment }
+    if let balance { settings.training.balance = balance }
+    if let evaluateEvery { settings.training.evaluateEvery = evaluateEvery }
+    if let patience { settings.training.patience = patience }
     try settings.validate()
     return settings
   }

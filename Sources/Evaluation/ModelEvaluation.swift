@@ -11,18 +11,19 @@ public struct ModelEvaluation: Codable, Sendable {
     /// `training runs` and `held-out runs`, each at its initial checkpoint, or `random`, seeds that no corpus has.
     public var starts: String
     /// (networks).
-    public var startMetrics: [Float]
+    @Nullable public var startMetrics: [Float]
     /// (networks, prompts): evenly spaced from a network's own metric to the best prompt.
     public var prompted: [[Float]]
-    public var observed: [[Float]]
-    /// The mean over networks of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2.
-    public var alignment: Double
+    @Nullable public var observed: [[Float]]
+    /// The mean over networks of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2; NaN, which JSON
+    /// has as null, where a network has no finite metric.
+    @Nullable public var alignment: Double
     /// Of the networks prompted for the best.
     public var oneStep: Quartiles
     /// The iterations after which the corpus's own runs are as good on average as the median of those; nil if never.
     public var iterations: Double?
     /// Medians for the best prompt, of networks fed back in again and again: after 1, 2, … steps.
-    public var recursive: [Float]
+    @Nullable public var recursive: [Float]
 
     enum CodingKeys: String, CodingKey {
       case starts, prompted, observed, alignment, iterations, recursive
@@ -32,11 +33,16 @@ public struct ModelEvaluation: Codable, Sendable {
   }
 
   public struct Quartiles: Codable, Sendable {
-    public var worst, lower, median, upper, best: Float
+    @Nullable public var worst: Float
+    @Nullable public var lower: Float
+    @Nullable public var median: Float
+    @Nullable public var upper: Float
+    @Nullable public var best: Float
 
-    /// - Parameter goal: which end is the best.
+    /// - Parameter goal: which end is the best. What is no number is the worst.
     init(_ values: [Float], goal: Metric.Goal) {
-      let sorted = values.sorted { goal == .maximize ? $0 < $1 : $0 > $1 }
+      let finite = values.filter { !$0.isNaN }.sorted { goal == .maximize ? $0 < $1 : $0 > $1 }
+      let sorted = values.filter(\.isNaN) + finite
       func at(_ part: Double) -> Float {
         sorted.isEmpty ? .nan : sorted[Int((part * Double(sorted.count - 1)).rounded())]
       }
@@ -81,7 +87,7 @@ public struct Examination: Sendable {
     self.judge = judge
     self.options = options
     self.workers = workers
-    bestPrompt = Self.publishedPrompt(model.description)
+    bestPrompt = model.description.bestPrompt
   }
 
   /// The best prompt of the published evaluation; of other tasks, the best value that the corpus holds.
@@ -119,7 +125,8 @@ public struct Examination: Sendable {
     }
     let description = model.description
     return ModelEvaluation(
-      task: description.task, metric: judge.metric, bestPrompt: bestPrompt, step: description.step,
+      task: description.task, metric: judge.metric, bestPrompt: bestPrompt,
+      step: description.bestEvaluation?.step ?? description.step,
       sampler: options.sampler.rawValue, samplingSteps: options.steps, groups: results)
   }
 

@@ -16,6 +16,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   public var metric: Metric
   /// The lowest and the highest value of it that the corpus holds.
   public var metricRange: [Float]
+  /// The value of it that the best tenth of the corpus's checkpoints reaches; nil in files from before there was one.
+  public var bestTenth: Float?
   /// What the parameters of networks are multiplied by.
   public var scale: Float
   public var corpus: Source
@@ -24,6 +26,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   /// The updates done.
   public var step: Int
   public var history: [HistoryEntry]
+  /// How well prompts were met while it was trained; nil in files from before that was measured.
+  public var evaluations: [TrainingEvaluation]?
 
   /// The corpus that it learns from.
   public struct Source: Hashable, Sendable, Codable {
@@ -60,7 +64,9 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
   enum CodingKeys: String, CodingKey {
     case format, version, task, architecture, recipe, metric, scale, corpus, model, training, step, history
+    case evaluations
     case metricRange = "metric_range"
+    case bestTenth = "best_tenth"
   }
 
   /// Reads the text of a `model.json`.
@@ -83,7 +89,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     let description: ModelDescription
     do {
       description = try CanonicalJSON.decode(
-        ModelDescription.self, from: CanonicalJSON.data(head.namingTokens, pretty: false))
+        ModelDescription.self, from: CanonicalJSON.data(try GPTConfiguration.completed(head), pretty: false))
     } catch {
       throw CorpusError(
         .malformedModel, "\(path) is damaged", remedy: "restore it from a copy, or train the model again",
@@ -99,15 +105,22 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   }
 }
 
-extension JSONValue {
-  /// With the member `tokens` of `model`, which descriptions from before there was a choice lack.
-  fileprivate var namingTokens: JSONValue {
-    guard case .object(var whole) = self, case .object(var model)? = whole["model"], model["tokens"] == nil
-    else {
-      return self
+extension ModelDescription {
+  /// The evaluation with the best alignment, the first of equals: that of the weights in `model.safetensors`.
+  public var bestEvaluation: TrainingEvaluation? {
+    evaluations?.reduce(nil) { best, next in
+      next.alignment > best?.alignment ?? -.infinity ? next : best
     }
-    model["tokens"] = .string(ModelConfiguration.TokenKind.chunks.rawValue)
-    whole["model"] = .object(model)
-    return .object(whole)
+  }
+
+  /// Whether so many evaluations as the configuration's patience have brought nothing better.
+  public var hasStalled: Bool {
+    guard let patience = training.patience, let best = bestEvaluation else { return false }
+    return (evaluations ?? []).count { $0.step > best.step } >= patience
+  }
+
+  /// What a model is prompted for at most where nobody says otherwise: what the best tenth of its corpus reaches.
+  public var bestPrompt: Float {
+    bestTenth ?? (metric.goal == .maximize ? metricRange[1] : metricRange[0])
   }
 }

@@ -3,7 +3,8 @@ import Foundation
 import VectorKernels
 
 /// Where a model lives: `model.json` says what it is, `model.safetensors` holds the averaged weights that samples are
-/// drawn with, and `training.safetensors` all that training needs to go on.
+/// drawn with, those of the best alignment so far where that is measured, and `training.safetensors` all that training
+/// needs to go on.
 public struct ModelDirectory: Sendable {
   public let path: String
 
@@ -37,6 +38,9 @@ public struct ModelDirectory: Sendable {
   }
 
   /// Stores a model and its training, so that a crash leaves either this state or the one before to go on from.
+  ///
+  /// The averaged weights become the model's unless an evaluation has found others better, which ``writeWeights(_:_:layout:)``
+  /// has stored then.
   func write(
     _ description: ModelDescription, _ state: TrainingWeights, smoothing: LossAverage, layout: WeightLayout
   ) throws(CorpusError) {
@@ -51,11 +55,18 @@ public struct ModelDirectory: Sendable {
         "loss_average": try CanonicalJSON.string(smoothing),
       ], to: trainingPath)
     // What follows can be made of it again.
+    if description.bestEvaluation == nil { try writeWeights(description, state, layout: layout) }
+    try Files.write(CanonicalJSON.data(description, pretty: true), to: descriptionPath)
+  }
+
+  /// Stores the averaged weights as those that samples are drawn with.
+  func writeWeights(
+    _ description: ModelDescription, _ state: TrainingWeights, layout: WeightLayout
+  ) throws(CorpusError) {
     try TensorFile.write(
       layout.tensors(in: state.average.base),
       metadata: ["format": "checkpoint-corpus model", "step": "\(description.step)"],
       to: weightsPath)
-    try Files.write(CanonicalJSON.data(description, pretty: true), to: descriptionPath)
   }
 
   /// Reads what ``write(_:_:smoothing:layout:)`` has stored.

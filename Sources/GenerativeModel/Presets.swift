@@ -80,13 +80,8 @@ extension GPTConfiguration {
         .invalidRecipe, "\(path) is no JSON",
         remedy: "compare it with what `corpus train --print-config` prints")
     }
-    let defaults = try CanonicalJSON.value(
-      GPTConfiguration(
-        model: ModelConfiguration(width: 1, layers: 1, heads: 1),
-        training: TrainingConfiguration(batch: 1, learningRate: 1, warmup: 0, steps: 0)))
-    let required = ["width", "layers", "heads", "batch", "learning_rate", "warmup", "steps"]
     do {
-      let whole = value.completed(by: defaults, except: required)
+      let whole = try Self.completed(value)
       self = try CanonicalJSON.decode(GPTConfiguration.self, from: CanonicalJSON.data(whole, pretty: false))
     } catch {
       throw CorpusError(
@@ -94,13 +89,27 @@ extension GPTConfiguration {
         remedy: "compare it with what `corpus train --print-config` prints", cause: "\(error)")
     }
     let known = Set(try CanonicalJSON.value(self).leaves.keys).union([
-      "model.chunk", "training.gradient_clip", "training.checkpoints_per_run",
+      "model.chunk", "training.gradient_clip", "training.checkpoints_per_run", "training.initial_starts",
+      "training.evaluate_every", "training.patience",
     ])
     if let unknown = value.leaves.keys.filter({ !known.contains($0) }).min() {
       throw CorpusError(
         .invalidRecipe, "\(path) has the unknown member \(unknown)",
         remedy: "compare it with what `corpus train --print-config` prints")
     }
+  }
+}
+
+extension GPTConfiguration {
+  /// A configuration, or a description that has its members, with those that it may lack: files from before there were
+  /// such choices do.
+  static func completed(_ value: JSONValue) throws(CorpusError) -> JSONValue {
+    let defaults = try CanonicalJSON.value(
+      GPTConfiguration(
+        model: ModelConfiguration(width: 1, layers: 1, heads: 1),
+        training: TrainingConfiguration(batch: 1, learningRate: 1, warmup: 0, steps: 0)))
+    let required = ["width", "layers", "heads", "batch", "learning_rate", "warmup", "steps"]
+    return value.completed(by: defaults, except: required)
   }
 }
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// How the model sees numbers: [sin(f x), cos(f x), x] with frequencies f from 1 to 2^14.
+/// How the model sees numbers: [sin(f x), cos(f x), x] with frequencies f from 1 to 2^octaves.
 struct ScalarEmbedding: Sendable {
   private let frequencies: [Float]
   private let stepScale: Float
@@ -10,7 +10,9 @@ struct ScalarEmbedding: Sendable {
 
   init(_ configuration: ModelConfiguration) {
     let count = configuration.frequencies
-    let frequencies = (0..<count).map { Float(exp2(14 * Double($0) / Double(max(1, count - 1)))) }
+    let frequencies = (0..<count).map {
+      Float(exp2(configuration.octaves * Double($0) / Double(max(1, count - 1))))
+    }
     self.frequencies = frequencies
     stepScale = configuration.stepScale
     metricScale = configuration.metricScale

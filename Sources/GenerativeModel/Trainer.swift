@@ -16,7 +16,14 @@ public final class Trainer {
   /// Whether there are held-out runs to measure a loss on.
   public let hasHeldOut: Bool
   public var step: Int { description.step }
-  public var isComplete: Bool { description.step >= description.training.steps }
+  /// Whether all updates are made, or alignment has fallen for as long as the configuration is patient.
+  public var isComplete: Bool { description.step >= description.training.steps || description.hasStalled }
+  /// Whether the configuration wants prompts evaluated at this update, and they were not.
+  public var isEvaluationDue: Bool {
+    guard let interval = description.training.evaluationInterval, step > 0 else { return false }
+    guard step.isMultiple(of: interval) || step >= description.training.steps else { return false }
+    return description.evaluations?.last?.step != step
+  }
   /// The weights of the model.
   public var parameterCount: Int { shape.weights.parameterCount }
 
@@ -48,7 +55,8 @@ public final class Trainer {
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
       metric: stream.metric,
-      metricRange: try Self.range(of: stream.metric, corpus), scale: stream.scale,
+      metricRange: try Self.range(of: stream.metric, corpus),
+      bestTenth: try Self.bestTenth(of: stream.metric, corpus), scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch),
@@ -132,7 +140,23 @@ public final class Trainer {
   /// Notes how training goes.
   public func record() {
     description.history.append(
-      ModelDescription.HistoryEntry(step: step, loss: smoothedLoss, heldOutLoss: heldOutLoss()))
+      ModelDescription.HistoryEntry(
+        step: step, loss: smoothedLoss, heldOutLoss: heldOutLoss().flatMap { $0.isFinite ? $0 : nil }))
+  }
+
+  /// The model as samples would be drawn with it now.
+  public func sampler() throws(CorpusError) -> Sampler {
+    try Sampler(description, shape, weights: state.average.base)
+  }
+
+  /// Notes how well prompts are met now, and stores the weights as the model's if they never were met better.
+  public func record(_ evaluation: TrainingEvaluation) throws(CorpusError) {
+    description.evaluations =
+      (description.evaluations ?? []).filter { $0.step < evaluation.step } + [evaluation]
+    if description.bestEvaluation == evaluation {
+      try Files.createDirectory(directory.path)
+      try directory.writeWeights(description, state, layout: shape.weights)
+    }
   }
 
   /// Stores the model as it is.
@@ -193,6 +217,10 @@ extension Trainer {
     options.seed = training.seed
     options.condition = training.condition(condition)
     options.augmentation = PairStreamOptions.Augmentation(rawValue: training.augmentation) ?? .none
+    options.balance = PairStreamOptions.Balance(rawValue: training.balance) ?? .none
+    options.initialStarts = training.initialStarts
+    options.directions = PairStreamOptions.Directions(rawValue: training.directions) ?? .forward
+    options.unchanged = training.unchanged
     options.workers = 1
     options.prefetch = 2
     return options
@@ -229,13 +257,18 @@ extension Trainer {
       """
       SELECT min(\(metric.name)), max(\(metric.name)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
       """)
-    return (rows.first ?? []).map {
-      switch $0 {
-      case .real(let value): Float(value)
-      case .integer(let value): Float(value)
-      default: 0
-      }
-    }
+    return (rows.first ?? []).map { $0.float ?? 0 }
+  }
+
+  /// The value of a metric that the best tenth of those checkpoints reaches.
+  private static func bestTenth(of metric: Metric, _ corpus: CorpusDirectory) throws(CorpusError) -> Float? {
+    let rows = try IndexReader(opening: corpus).rows(
+      """
+      SELECT \(metric.name) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok' AND \(metric.name) IS NOT NULL
+      ORDER BY \(metric.name) \(metric.goal == .maximize ? "DESC" : "ASC")
+      LIMIT 1 OFFSET (SELECT count(\(metric.name)) / 10 FROM checkpoints JOIN runs USING (run) WHERE status = 'ok')
+      """)
+    return rows.first?.first?.float
   }
 
   /// The bytes that a training takes, but for the corpus.

@@ -14,6 +14,15 @@ public enum SQLValue: Hashable, Sendable {
   public var text: String? {
     if case .text(let text) = self { text } else { nil }
   }
+
+  /// A number as metrics are stored, nil for anything else.
+  public var float: Float? {
+    switch self {
+    case .real(let value): Float(value)
+    case .integer(let value): Float(value)
+    default: nil
+    }
+  }
 }
 
 /// The read-only index of a corpus. A query may be interrupted from any thread.

@@ -20,6 +20,8 @@ class ModelConfiguration:
     #: The most parameters of a chunk; None for one a tensor.
     chunk: int | None = None
     frequencies: int = 128
+    #: A scalar is embedded by frequencies from 1 to 2^octaves.
+    octaves: float = 14
     #: What the diffusion step and the metrics are multiplied by before they are embedded.
     step_scale: float = 1.0
     metric_scale: float = 1.0
@@ -45,8 +47,20 @@ class TrainingConfiguration:
     weight_decay: float = 0.1
     gradient_clip: float | None = None
     average_decay: float = 0.9999
+    #: How targets are drawn: "none" as published, "metric", "quantile" or "log".
+    balance: str = "none"
+    #: The share of pairs that start at a run's first checkpoint; None for starts as the spacing has them.
+    initial_starts: float | None = None
+    #: Whether targets come after their starts alone ("forward"), or before them, too ("both").
+    directions: str = "forward"
+    #: The share of pairs whose target is the start itself or next to it.
+    unchanged: float = 0.0
     #: "automatic" for "permute" where the corpus declares permutation groups, else "none".
     augmentation: str = "automatic"
+    #: Updates from one evaluation of prompts to the next; None for a twentieth of all, 0 for none.
+    evaluate_every: int | None = None
+    #: Evaluations without a better alignment after which training ends; None to go on to the last update.
+    patience: int | None = None
     #: About so many checkpoints of each run are learned from, evenly spaced; None for all.
     checkpoints_per_run: int | None = None
     seed: int = 0

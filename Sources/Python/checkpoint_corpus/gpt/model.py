@@ -14,12 +14,12 @@ from .tokens import Layers, chain, chunks, units
 
 
 class ScalarEmbedding(nn.Module):
-    """[sin(f x), cos(f x), x] with frequencies f from 1 to 2^14: (...) -> (..., 2 frequencies + 1)."""
+    """[sin(f x), cos(f x), x] with frequencies f from 1 to 2^octaves: (...) -> (..., 2 frequencies + 1)."""
 
-    def __init__(self, frequencies: int) -> None:
+    def __init__(self, frequencies: int, octaves: float) -> None:
         super().__init__()
         # Made in float64, so that they are the same everywhere; x f may be millions, and its sine needs every bit.
-        values = 2.0 ** (14 * torch.arange(frequencies, dtype=torch.float64) / max(1, frequencies - 1))
+        values = 2.0 ** (octaves * torch.arange(frequencies, dtype=torch.float64) / max(1, frequencies - 1))
         self.register_buffer("frequencies", values.float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class GPT(nn.Module):
         width = configuration.width
         scalar = 2 * configuration.frequencies + 1
         lengths = [length for _, length in self.tokens.kinds]
-        self.scalars = ScalarEmbedding(configuration.frequencies)
+        self.scalars = ScalarEmbedding(configuration.frequencies, configuration.octaves)
         self.encoders = nn.ModuleList(nn.Linear(length, width, bias=False) for length in 2 * lengths + 4 * [scalar])
         self.encoder_norm = nn.LayerNorm(width)
         if configuration.tokens == "units":

@@ -1,0 +1,63 @@
+public import Corpus
+public import Datasets
+public import GenerativeModel
+
+/// What a model is prompted for while it is trained: values from the start's own to what the best tenth of the corpus
+/// reaches, from the first checkpoints of held-out runs and from random networks.
+///
+/// Few starts, and always the same noise: it tells better weights from worse in seconds. `corpus evaluate` takes more,
+/// and other random networks, on which no weights have been chosen.
+public struct TrainingPrompts: Sendable {
+  private let judge: Judge
+  private let groups: [(name: String, starts: [Start])]
+  private let workers: Int
+  private let bestPrompt: Float
+
+  /// Starts of each kind.
+  private static let networks = 16
+  private static let prompts = 10
+  private static let samplingSteps = 10
+  /// Of the random starts; those of `corpus evaluate` have small ones.
+  private static let seed: UInt64 = 1 << 29
+
+  /// - Parameter datasets: where the images are, for tasks that need some.
+  /// - Throws: `cannotReplay` for a task, or a metric, that this program cannot measure; what is wrong with the data.
+  public init(
+    _ description: ModelDescription, on corpus: CorpusDirectory, datasets: DatasetsDirectory, workers: Int
+  ) throws(CorpusError) {
+    judge = try Judge(of: description, datasets: datasets, workers: workers)
+    let heldOut = try StartReader(corpus, for: description).initialStarts(Self.networks, split: "test")
+    groups = [
+      ("held-out runs", heldOut), ("random", try judge.randomStarts(Self.networks, seed: Self.seed)),
+    ].filter { !$0.1.isEmpty }
+    self.workers = workers
+    bestPrompt = description.bestPrompt
+  }
+
+  /// The same as a function, for ``TrainingJob/evaluate``.
+  public func evaluating(
+    until cancellation: Cancellation
+  ) -> (Sampler) throws(CorpusError) -> TrainingEvaluation {
+    { (model) throws(CorpusError) in try evaluate(model, cancellation: cancellation) }
+  }
+
+  /// Draws a network for every prompt, and measures it on the task.
+  ///
+  /// - Throws: `interrupted`.
+  public func evaluate(_ model: Sampler, cancellation: Cancellation) throws(CorpusError) -> TrainingEvaluation
+  {
+    var examination = Examination(
+      model, judge: judge,
+      options: SamplingOptions(steps: min(Self.samplingSteps, model.description.model.diffusionSteps)),
+      workers: workers)
+    examination.prompts = Self.prompts
+    examination.recursions = 1
+    examination.bestPrompt = bestPrompt
+    let evaluation = try examination.run(groups, reader: nil, cancellation: cancellation)
+    return TrainingEvaluation(
+      step: model.description.step, bestPrompt: bestPrompt,
+      groups: evaluation.groups.map {
+        TrainingEvaluation.Group(starts: $0.starts, alignment: $0.alignment, oneStep: $0.oneStep.median)
+      })
+  }
+}
