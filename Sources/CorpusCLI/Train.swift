@@ -4,6 +4,7 @@ import Datasets
 import Evaluation
 import Foundation
 public import GenerativeModel
+import MetricIndex
 import PairStream
 
 struct Train: ParsableCommand {
@@ -176,12 +177,15 @@ struct Train: ParsableCommand {
 
   private func settings(_ corpus: CorpusDirectory) throws -> GPTConfiguration {
     var settings: GPTConfiguration
+    let runs = RunFilter(
+      split: "train", statuses: [.ok], conditions: [condition].compactMap { $0 })
     if let config {
       settings = try GPTConfiguration(contentsOf: config)
     } else {
       settings = preset.configuration(
         metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
-        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task))
+        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task),
+        runs: IndexReader(opening: corpus).runTable(runs).rows.count)
     }
     if let steps { settings.training.steps = steps }
     // Presets are made for networks whose units may be permuted.
