@@ -185,7 +185,7 @@ struct Train: ParsableCommand {
       settings = preset.configuration(
         metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
         itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task),
-        runs: IndexReader(opening: corpus).runTable(runs).rows.count)
+        runs: try IndexReader(opening: corpus).runTable(runs).rows.count)
     }
     if let steps { settings.training.steps = steps }
     // Presets are made for networks whose units may be permuted.
