@@ -117,20 +117,21 @@ struct Train: ParsableCommand {
       note("needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture))) of memory")
       trainer = try Trainer(
         settings, on: corpus, metric: metric, condition: condition, into: directory, workers: workers)
-      if let minutes { try trainer.plan(seconds: 60 * minutes) }
     }
+    let work = LongWork("train", quiet: quiet)
+    defer { work.end() }
+    var job = TrainingJob(trainer)
+    job.saveInterval = saveSeconds
+    job.evaluate = try prompts(trainer.description, corpus, workers: workers)?
+      .evaluating(until: work.cancellation)
+    if let minutes { try job.plan(seconds: 60 * minutes) }
     let description = trainer.description
     note(
       "G.pt of \(Format.count(trainer.parameterCount)) weights, width \(description.model.width), "
         + "\(description.model.layers) layers, on \(Format.count(description.corpus.runs, "run")) for "
         + "\(description.metric.name), \(Format.count(description.training.steps)) updates of "
         + "\(Format.count(description.training.batch, "pair"))")
-    let work = LongWork("train", quiet: quiet)
-    defer { work.end() }
     let start = trainer.step
-    var job = TrainingJob(trainer)
-    job.saveInterval = saveSeconds
-    job.evaluate = try prompts(description, corpus, workers: workers)?.evaluating(until: work.cancellation)
     var evaluated = description.evaluations?.count ?? 0
     try job.run(cancellation: work.cancellation) { trainer in
       let evaluations = trainer.description.evaluations ?? []

@@ -13,6 +13,14 @@ public struct TrainingJob {
 
   public init(_ trainer: Trainer) { self.trainer = trainer }
 
+  /// Plans as many updates as fit into so much time beside the evaluations, which get at most half of it.
+  public func plan(seconds: Double) throws(CorpusError) {
+    let start = ContinuousClock.now
+    if let evaluate { _ = try evaluate(trainer.sampler()) }
+    let evaluations = 20 * ((ContinuousClock.now - start) / .seconds(1))
+    try trainer.plan(seconds: max(seconds / 2, seconds - evaluations))
+  }
+
   /// Trains to the end.
   ///
   /// - Parameter progress: called after each update and each evaluation.
