@@ -113,7 +113,8 @@ struct Train: ParsableCommand {
           remedy: "go on with it by --resume, or choose another --out")
       }
       let settings = try settings(corpus)
-      note("needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture.decided))) of memory")
+      note(
+        "needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture.decided))) of memory")
       trainer = try Trainer(
         settings, on: corpus, metric: metric, condition: condition, into: directory, workers: workers)
       if let minutes { try trainer.plan(seconds: 60 * minutes) }
