@@ -52,7 +52,7 @@ struct Train: ParsableCommand {
   @Option(help: "So many updates, instead of the configuration's.")
   var steps: Int?
 
-  @Option(help: "Hidden units: none, permute or canonical, instead of the configuration's.")
+  @Option(help: "Hidden units: none, permute, canonical or automatic, instead of the configuration's.")
   var augment: String?
 
   @Option(help: "Targets: none, metric, quantile or log, instead of the configuration's.")
@@ -114,7 +114,8 @@ struct Train: ParsableCommand {
           remedy: "go on with it by --resume, or choose another --out")
       }
       let settings = try settings(corpus)
-      note("needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture))) of memory")
+      note(
+        "needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture.decided))) of memory")
       trainer = try Trainer(
         settings, on: corpus, metric: metric, condition: condition, into: directory, workers: workers)
     }

@@ -277,7 +277,7 @@ extension Trainer {
   public static func bytes(
     _ configuration: GPTConfiguration, _ architecture: Architecture
   ) throws(CorpusError) -> Int {
-    let shape = try TransformerShape(configuration.model, architecture.decided)
+    let shape = try TransformerShape(configuration.model, architecture)
     return bytes(shape, batch: configuration.training.batch)
   }
 

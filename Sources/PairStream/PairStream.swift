@@ -156,7 +156,8 @@ public final class PairStream: Sendable {
         "\(directory.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
           + "architecture \(directory.manifest.architecture.name) may be permuted together, and augmentation "
           + "\(wanted.rawValue) could change what the networks compute",
-        remedy: "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+        remedy:
+          "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
           + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
     }
     return wanted

@@ -274,6 +274,10 @@ static void streaming(const char *path, const char *missing) {
 
   const cc_stream_options good = plain();
   cc_stream_defaults(&options);
+  EXPECT(options.augmentation == CC_AUGMENT_AUTOMATIC && cc_stream_open(path, &options, &second) == CC_OK);
+  EXPECT(cc_stream_describe(second, &facts) == CC_OK && facts.augmentation == CC_AUGMENT_NONE);
+  cc_stream_close(second);
+  options.augmentation = CC_AUGMENT_PERMUTE;
   EXPECT(cc_stream_open(path, &options, &second) == CC_INVALID_ARGUMENT && strstr(cc_error_message(), "tiny"));
   EXPECT(cc_stream_open(path, &good, NULL) == CC_INVALID_ARGUMENT);
   EXPECT(cc_stream_open(NULL, &good, &second) == CC_INVALID_ARGUMENT);

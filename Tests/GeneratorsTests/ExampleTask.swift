@@ -21,7 +21,13 @@ struct PointsGenerator: Generator {
     tensors: [
       .init("hidden.weight", [8, 2]), .init("hidden.bias", [8]), .init("output.weight", [8]),
       .init("output.bias", [1]),
-    ])
+    ],
+    // Which of them move together when hidden units are put into another order: training pairs are permuted so.
+    permutations: PermutationGroups(
+      groups: [.init("hidden", 8)],
+      tensors: [
+        "hidden.weight": [["hidden"], [2]], "hidden.bias": [["hidden"]], "output.weight": [["hidden"]],
+      ]))
   let metrics = [Metric.trainLoss, .trainError]
   let recipe: JSONValue
   private let settings: Recipe

@@ -41,9 +41,9 @@ from ._library import version as _version
 from .corpus import Corpus, Run, index
 from .errors import CorpusError
 from .evaluation import evaluate
-from .permutations import Permutations
+from .permutations import Permutations, PermutationWarning
 from .stream import PairStream
-from .writer import PermutationWarning, RunWriter, Writer
+from .writer import RunWriter, Writer
 
 __all__ = [
     "Corpus", "CorpusError", "PairStream", "PermutationWarning", "Permutations", "Run", "RunWriter", "Writer",

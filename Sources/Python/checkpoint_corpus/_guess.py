@@ -95,6 +95,8 @@ def _of_layer(layer: torch.nn.Module) -> Iterator[_Shape]:
 
     if isinstance(layer, nn.Linear):
         yield from vectors(layer.in_features)
+        # Inputs that are taken in halves.
+        yield real(2, 2 * layer.in_features)
         side = round(layer.in_features**0.5)
         if side**2 == layer.in_features:
             yield real(2, 1, side, side)

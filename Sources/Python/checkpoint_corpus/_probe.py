@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import warnings
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from ._dims import Dim, written
 from ._guess import inputs_of
 from ._trace import Trace
-from .permutations import Axis, Permutations
+from .permutations import Axis, Permutations, PermutationWarning
 
 #: Two outputs are the same within this part of their scale; the check computes in float64.
 _TOLERANCE = 1e-9
@@ -86,8 +87,15 @@ class Probe:
                 self._restore()
         proposed = _named(trace)
         # Of what a forward pass does not use, nobody knows with what it moves.
-        unused = [max(tensor.shape, default=0) for name, tensor in self.state.items() if name not in trace.used]
-        return proposed.without([name for name, units in proposed.groups.items() if units <= max(unused, default=0)])
+        unused = {name: max(t.shape, default=0) for name, t in self.state.items() if name not in trace.used}
+        doubtful = [name for name, units in proposed.groups.items() if units <= max(unused.values(), default=0)]
+        if doubtful:
+            warnings.warn(
+                f"{type(self.module).__name__} does not use {', '.join(list(unused)[:3])} where it is called, and they "
+                f"may belong to the same units as {', '.join(doubtful[:3])}, which will not be permuted: pass "
+                "permutations=, what moves in each axis", PermutationWarning, stacklevel=5,
+            )  # fmt: skip
+        return proposed.without(doubtful)
 
     def failing(self, permutations: Permutations) -> List[str]:
         """The groups that change what the module computes, or of which that cannot be told."""

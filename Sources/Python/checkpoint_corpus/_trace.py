@@ -12,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from . import _layer_rules  # noqa: F401  (its rules go into RULES)
 from ._dims import Dim, fix, unify, written
 from ._rules import RULES, Axes, Operation, pointwise
 

@@ -15,6 +15,10 @@ Factor = Union[int, str]
 Axis = List[List[Factor]]
 
 
+class PermutationWarning(UserWarning):
+    """Permutation groups are left out, as something cannot be told of a module."""
+
+
 @dataclasses.dataclass
 class Permutations:
     """Permutation groups of an architecture, as corpus.json has them.

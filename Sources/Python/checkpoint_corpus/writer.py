@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _library as library
 from .errors import CorpusError
-from .permutations import Permutations
+from .permutations import Permutations, PermutationWarning
 from .vectors import architecture_of, vector_of
 
 #: Metrics whose direction goes without saying.
@@ -236,10 +236,6 @@ class RunWriter:
             metrics.ctypes.data, parameters.ctypes.data,
         )  # fmt: skip
         self._vectors.clear()
-
-
-class PermutationWarning(UserWarning):
-    """No permutation groups are stored, as nothing can be told of a module."""
 
 
 def _permutations(
