@@ -7,8 +7,8 @@ extension MetricBalance {
   private static let sampledCheckpoints = 1 << 17
   /// Runs that are kept as witnesses for a cell, at most.
   private static let witnessesPerCell = 64
-  /// The part of a given range that may be without checkpoints at one place: a sixteenth.
-  private static let gap: Float = 1 / 16
+  /// The part of a given range that may be without checkpoints: at its ends, and between two others.
+  private static let gaps: (atEnd: Float, within: Float) = (1 / 16, 1 / 8)
 
   /// What the index says of a selection's metric.
   private struct Survey {
@@ -134,7 +134,7 @@ extension MetricBalance {
     _ range: ClosedRange<Float>, _ survey: Survey, _ metric: String, _ place: String
   ) throws(CorpusError) {
     let (low, high) = (range.lowerBound, range.upperBound)
-    let allowed = (high - low) * gap
+    let allowed = (high - low) * gaps.atEnd
     for (from, to) in [(low, survey.lowest), (survey.highest, high)] where to - from > allowed {
       throw empty(from, to, metric, place)
     }
@@ -143,7 +143,7 @@ extension MetricBalance {
   private static func requireNoGap(
     _ cells: MetricCells, covered: [Int], _ metric: String, _ place: String
   ) throws(CorpusError) {
-    let allowed = Int(gap * Float(MetricCells.count))
+    let allowed = Int(gaps.within * Float(MetricCells.count))
     for (cell, next) in zip(covered, covered.dropFirst()) where next - cell - 1 > allowed {
       throw empty(cells.upper[cell], cells.lower[next], metric, place)
     }
