@@ -90,7 +90,8 @@ public func cc_stream_describe(_ stream: OpaquePointer?, _ facts: UnsafeMutableP
     facts.pointee = cc_stream_facts(
       parameter_count: Int64(stream.parameterCount), runs: Int64(stream.runCount),
       items_per_epoch: Int64(stream.itemsPerEpoch), batches_per_epoch: Int64(stream.batchesPerEpoch),
-      scale: stream.scale, augmentation: augmentation(of: stream), metric: handle.metric.start, fingerprint: handle.fingerprint.start)
+      scale: stream.scale, augmentation: augmentation(of: stream), metric: handle.metric.start,
+      fingerprint: handle.fingerprint.start)
   }
 }
 

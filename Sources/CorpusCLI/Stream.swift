@@ -132,7 +132,9 @@ struct PairOptions: ParsableArguments {
   var split: PairStreamOptions.Split?
 
   @Option(
-    help: "What is done to hidden units: none, permute or canonical (default: permute where the corpus says how).")
+    help:
+      "What is done to hidden units: none, permute or canonical (default: permute where the corpus says how)."
+  )
   var augment: PairStreamOptions.Augmentation?
 
   @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")

@@ -69,7 +69,9 @@ package struct HiddenLayers: Sendable {
   /// Whether each parameter belongs to one unit, or is the one weight between two: all parts are plain, none leads from a
   /// layer to itself, no two lead from and to the same layers, and each layer has parameters of its own.
   package var isChain: Bool {
-    let links = parts.compactMap { part in part.rowLayer.flatMap { row in part.columnLayer.map { [row, $0] } } }
+    let links = parts.compactMap { part in
+      part.rowLayer.flatMap { row in part.columnLayer.map { [row, $0] } }
+    }
     return parts.allSatisfy(\.isPlain) && links.allSatisfy { $0[0] != $0[1] }
       && Set(links).count == links.count
       && Set(parts.compactMap { $0.rowLayer ?? $0.columnLayer }).count == widths.count
@@ -121,7 +123,8 @@ extension HiddenLayers.Index {
 extension HiddenLayers.Part {
   /// - Parameter axes: what moves in each.
   fileprivate init(
-    _ shape: [Int], _ axes: [HiddenLayers.Level], _ start: Int, _ compositions: inout HiddenLayers.Compositions
+    _ shape: [Int], _ axes: [HiddenLayers.Level], _ start: Int,
+    _ compositions: inout HiddenLayers.Compositions
   ) {
     self.start = start
     self.axes = axes

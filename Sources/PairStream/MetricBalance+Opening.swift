@@ -25,7 +25,7 @@ extension MetricBalance {
   ///   - filter: which lets the selected checkpoints through.
   /// - Throws: `invalidArgument` for a range that the selection does not cover, a metric with fewer than two values, and
   ///   logarithms of what is not positive.
-  init(
+  convenience init(
     _ options: PairStreamOptions, _ selection: RunSelection, _ table: RunTable, metric: String,
     filter: RunFilter,
     index: IndexReader
@@ -50,22 +50,27 @@ extension MetricBalance {
         "balance log goes over positive values, and \(metric) begins at \(range.lowerBound) in \(place)",
         remedy: "give a range that begins above 0, or choose balance metric or quantile")
     }
-    switch options.balance {
-    case .log: cells = MetricCells(logarithmically: range)
-    case .quantile:
-      // The range's ends stand in where the sample has none in it.
-      let values = survey.sample.flatMap(\.values).sorted()
-      cells = MetricCells(quantiles: values.isEmpty ? [survey.lowest, survey.highest] : values, of: range)
-    case .metric, .none: cells = MetricCells(evenly: range)
-    }
-    witnesses = try Self.witnesses(cells, survey, selection, table, metric, filter, index)
-    covered = witnesses.indices.filter { [witnesses] in !witnesses[$0].isEmpty }
+    let cells = Self.cells(options.balance, range, survey)
+    let witnesses = try Self.witnesses(cells, survey, selection, table, metric, filter, index)
+    let covered = witnesses.indices.filter { !witnesses[$0].isEmpty }
     if options.balanceRange != nil, options.balance != .quantile {
       try Self.requireNoGap(cells, covered: covered, metric, place)
     }
-    self.selection = selection
-    coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
-    skipsDamage = options.onDamage == .skip
+    self.init(
+      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip)
+  }
+
+  private static func cells(
+    _ balance: PairStreamOptions.Balance, _ range: ClosedRange<Float>, _ survey: Survey
+  ) -> MetricCells {
+    switch balance {
+    case .log: return MetricCells(logarithmically: range)
+    case .quantile:
+      // The range's ends stand in where the sample has none in it.
+      let values = survey.sample.flatMap(\.values).sorted()
+      return MetricCells(quantiles: values.isEmpty ? [survey.lowest, survey.highest] : values, of: range)
+    case .metric, .none: return MetricCells(evenly: range)
+    }
   }
 
   private static func survey(

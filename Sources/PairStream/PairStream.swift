@@ -53,6 +53,8 @@ public final class PairStream: Sendable {
   public let batchesPerEpoch: Int
   /// Names the sequence of items: of two streams with the same fingerprint, each can go on where the other stopped.
   public let fingerprint: String
+  /// What is drawn otherwise than in the published sampling, in words; empty where nothing is.
+  public let drawing: String
   private let producer: BatchProducer
 
   /// Opens a stream at the beginning of epoch 0.
@@ -93,6 +95,7 @@ public final class PairStream: Sendable {
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
     scale = try Self.scale(sources, options, parameterCount)
+    drawing = Self.drawing(sources, shares: shares, options).joined(separator: " ")
     fingerprint = try Self.fingerprint(sources, shares: shares, options)
     let context = StreamContext(
       options: options, sampler: sampler,
@@ -156,7 +159,8 @@ public final class PairStream: Sendable {
         "\(directory.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
           + "architecture \(directory.manifest.architecture.name) may be permuted together, and augmentation "
           + "\(wanted.rawValue) could change what the networks compute",
-        remedy: "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+        remedy:
+          "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
           + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
     }
     return wanted

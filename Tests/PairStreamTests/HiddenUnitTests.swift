@@ -139,7 +139,8 @@ import PairStream
     #expect(flattened.widths == [6])
     #expect(flattened.parts.map(\.block) == [25, 1, 16, 1, 1])
     #expect(flattened.parts.map(\.rowLayer) == [0, 0, nil, nil, nil])
-    #expect(HiddenLayers.ofModel(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
+    #expect(
+      HiddenLayers.ofModel(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
     let mismatched = [Architecture.Tensor("a", [5, 3]), .init("b", [2, 7])]
     #expect(HiddenLayers.ofModel(Architecture(name: "odd", tensors: mismatched)).widths == [])
     // They are the ones that built-in networks declare.

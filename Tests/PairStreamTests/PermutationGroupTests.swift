@@ -100,17 +100,18 @@ import PairStream
     }
   }
 
-  @Test(arguments: [
-    (["fc": [["a"]]], "axis"), (["nothing": [["a"], [4]]], "nothing"),
-    (["chain.weight": [["a"], [5]]], "axis 1 of chain.weight has the length 4"),
-    (["chain.weight": [["b"], [4]]], "axis 0 of chain.weight has the length 6"),
-    (["chain.weight": [["c"], [4]]], "moved by c"), (["chain.weight": [["a"]]], "1 axes of chain.weight"),
-    (["chain.weight": [["a", 2], [4]]], "axis 0 of chain.weight has the length 6"),
-    (["chain.weight": [["a", 0], [4]]], "axis 0 of chain.weight"),
-    (["chain.weight": [["a", -1], [4]]], "axis 0 of chain.weight"),
-    (["chain.weight": [["a"], [4_611_686_018_427_387_904, 4]]], "axis 1 of chain.weight"),
-    (["chain.weight": [["a"], [4]]], "b moves nothing"),
-  ] as [([String: [PermutationGroups.Axis]], String)])
+  @Test(
+    arguments: [
+      (["fc": [["a"]]], "axis"), (["nothing": [["a"], [4]]], "nothing"),
+      (["chain.weight": [["a"], [5]]], "axis 1 of chain.weight has the length 4"),
+      (["chain.weight": [["b"], [4]]], "axis 0 of chain.weight has the length 6"),
+      (["chain.weight": [["c"], [4]]], "moved by c"), (["chain.weight": [["a"]]], "1 axes of chain.weight"),
+      (["chain.weight": [["a", 2], [4]]], "axis 0 of chain.weight has the length 6"),
+      (["chain.weight": [["a", 0], [4]]], "axis 0 of chain.weight"),
+      (["chain.weight": [["a", -1], [4]]], "axis 0 of chain.weight"),
+      (["chain.weight": [["a"], [4_611_686_018_427_387_904, 4]]], "axis 1 of chain.weight"),
+      (["chain.weight": [["a"], [4]]], "b moves nothing"),
+    ] as [([String: [PermutationGroups.Axis]], String)])
   func `groups that contradict the shapes are refused`(
     axes: [String: [PermutationGroups.Axis]], message: String
   ) throws {

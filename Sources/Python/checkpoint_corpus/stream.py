@@ -11,23 +11,14 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Un
 
 import numpy as np
 
-from . import _drawing as drawing
-from . import _library as library
-from ._batches import Batch, Options, Source, defaults
+from . import _arguments as arguments
+from ._batches import Batch, Source
 from ._place import Place, SharedPlace
 from .corpus import Corpus, Path
 from .errors import CorpusError
 
 if TYPE_CHECKING:
     import torch
-
-_SPLITS = ("train", "test", "all")
-_STATUSES = ("ok", "nonfinite", "out_of_range")
-_ITEMS = ("pairs", "checkpoints")
-_ORDERS = ("random", "sequential")
-_AUGMENTATIONS = ("none", "permute", "canonical", "automatic")
-_DAMAGE = ("stop", "skip")
-
 
 class PairStream:
     """Batches of prompt pairs: two checkpoints of a run, as a rule the start before the target, with their metrics.
@@ -43,10 +34,10 @@ class PairStream:
     that the library has decoded into, which they keep: nothing is copied. Tensors share it too, or are in pinned
     memory where CUDA is there. They may be written to.
 
-    Pairs as they come are nearly all of well-trained networks. What a model learns from them, depends on which are drawn:
+    Pairs as they come are nearly all of well-trained networks. What a model learns depends on which are drawn:
 
-        >>> PairStream("corpora/mnist", "test_loss", balance="metric", balance_range=(0.3, 2.3), starts=0.5, unchanged=0.1)
-        >>> PairStream([("corpora/mnist", 0.7), ("corpora/mnist-short", 0.3)], "test_loss", run_weights="1 + (run > 500)")
+        >>> PairStream("corpora/mnist", "test_loss", balance="metric", balance_range=(0.3, 2.3), starts=0.5)
+        >>> PairStream([("corpora/mnist", 0.7), ("corpora/short", 0.3)], "test_loss", unchanged=0.1)
 
     Which pair comes when depends on the corpus, the selection and the seed alone, not on the number of workers,
     processes or GPUs. Under torchrun every process makes the same PairStream, and gets its part of each global batch.
@@ -64,9 +55,9 @@ class PairStream:
     opens itself again where it stands.
 
     Args:
-        corpus: a corpus, or its directory; or several of one architecture that are mixed, with their shares of the items:
-            [("corpora/a", 0.7), ("corpora/b", 0.3)]. A mixture's batches have an array more, `source`, int32 (B,): which
-            of them each item comes from. Its scale is common.
+        corpus: a corpus, or its directory; or several of one architecture that are mixed, with their shares of the
+            items: [("corpora/a", 0.7), ("corpora/b", 0.3)]. A mixture's batches have an array more, `source`, int32
+            (B,): which of them each item comes from. Its scale is common.
         metric: the metric of starts and targets; None for the last one of the corpus.
         batch_size: B, the items in a batch of this process.
         seed: of everything that is drawn, from 0 to 2^64 - 1.
@@ -94,18 +85,19 @@ class PairStream:
             "skip" puts another run in its place, and counts it in `statistics`.
         item: "pairs"; or "checkpoints", for other kinds of learning from weights.
         balance: how the metrics of targets (of single checkpoints: theirs) are spread: "none", as they come; "metric",
-            evenly over its range; "quantile", evenly over its quantiles among the selected checkpoints; "log", evenly over
-            its logarithm.
+            evenly over its range; "quantile", evenly over its quantiles among the selected checkpoints; "log", evenly
+            over its logarithm.
         balance_range: of which part of the metric's range; None for all that the selected runs have.
-        starts: "any"; "initial", the first checkpoint of the run that may occur; or the share of pairs that start there.
-        directions: "forward", the start before the target (only where a balance draws the first checkpoint, it is its own
+        starts: "any"; "initial", the first checkpoint of the run that may occur; or the share of pairs that start
+            there.
+        directions: "forward", the start before the target (where a balance draws the first checkpoint, it is its own
             start); or "both", either may come first.
         unchanged: the share of pairs whose target is the start itself, or the checkpoint before or after it.
         run_weights: an expression in SQL on the columns of runs, or on aggregates over a run's checkpoints, such as
             "max(train_return) > 400", in proportion to which runs are visited.
-        stages: what changes with the epoch, as pairs of a first epoch and a dict of the arguments above, from balance on,
-            or of where, a condition besides the stream's own: [(10, dict(starts=0.5)), (20, dict(balance="metric"))]. An
-            epoch obeys the last stage that has begun.
+        stages: what changes with the epoch, as pairs of a first epoch and a dict of the arguments above, from balance
+            on, or of where, a condition besides the stream's own: [(9, dict(starts=1)), (20, dict(where="run < 9"))].
+            An epoch obeys the last stage that has begun; what it does not say is as without it.
         as_torch: whether batches are tensors; None for tensors where torch was imported before.
 
     Raises:
@@ -150,7 +142,7 @@ class PairStream:
         as_torch: Optional[bool] = None,
     ) -> None:
         #: The directories of the corpora, and their shares.
-        self.shares = drawing.shares_of(corpus)
+        self.shares = arguments.shares_of(corpus)
         self.batch_size = batch_size
         self.seed = seed
         #: This process's place among those that share each global batch.
@@ -169,7 +161,8 @@ class PairStream:
         self._place: Place = (0, 0)
         self._lock = threading.RLock()
         self._is_closed = False
-        self._source: Optional[Source] = Source(drawing.source_arguments(self.shares), _options(**self._arguments))
+        options = arguments.options_of(**self._arguments)
+        self._source: Optional[Source] = Source(arguments.shares_in_c(self.shares), options)
         #: The name of the metric of starts and targets.
         self.metric: str = self._source.metric
         #: P, the length of a parameter vector.
@@ -177,7 +170,7 @@ class PairStream:
         #: What parameters are multiplied by: divide by it before you use them as a network's.
         self.scale: float = self._source.scale
         #: What is done to hidden units: "none", "permute" or "canonical".
-        self.augment: str = _AUGMENTATIONS[self._source.augmentation]
+        self.augment: str = arguments.AUGMENTATIONS[self._source.augmentation]
         #: The number of runs that it draws from.
         self.runs: int = self._source.runs
         #: The items of an epoch, of all processes together, with those that do not fill a last batch.
@@ -339,7 +332,8 @@ class PairStream:
         if fingerprint != self.fingerprint:
             raise CorpusError(
                 "different_corpus", f"the state is that of another stream than this one of {self.path}",
-                "open it with the corpus, split, where, statuses, order, augment, item, items_per_epoch and draws of then",
+                "open it with the corpus, split, where, statuses, order, augment, item, items_per_epoch of then, and "
+                "all that says how pairs are drawn",
             )  # fmt: skip
         size = self.batch_size * self.world_size
         if item % size:
@@ -387,11 +381,11 @@ class PairStream:
             self._source = None
             source.close()
         if self._source is None:
-            options = _options(**self._arguments)
+            options = arguments.options_of(**self._arguments)
             options.share, options.shares = share
             if options.workers == 0:
                 options.workers = max(1, len(os.sched_getaffinity(0)) // share[1])
-            self._source = Source(drawing.source_arguments(self.shares), options)
+            self._source = Source(arguments.shares_in_c(self.shares), options)
         self._source.seek(*place)
         return self._source
 
@@ -466,49 +460,3 @@ def _variable(name: str, default: int) -> int:
         raise CorpusError(
             "invalid_argument", f"the variable {name} is {text!r}", "make it a number, or pass rank and world_size"
         ) from None
-
-
-def _options(
-    *, metric: Optional[str], batch_size: int, seed: int, split: str, where: Optional[str], statuses: Sequence[str],
-    order: str, augment: str, scale: Optional[float], workers: Optional[int], prefetch: int, cache: Optional[str],
-    cache_bytes: Optional[int], rank: int, world_size: int, items_per_epoch: Optional[int], on_damage: str, item: str,
-    as_torch: bool, **how: Any,
-) -> Options:  # fmt: skip
-    """The arguments of a PairStream as C has them."""
-    options = defaults()
-    options.metric, options.where = drawing.text("metric", metric), drawing.text("where", where)
-    options.batch_size = _whole("batch_size", batch_size, -(2**63), 2**63)
-    options.seed = _whole("seed", seed, 0, 2**64)
-    options.split = drawing.choice("split", split, _SPLITS)
-    options.statuses = sum({1 << drawing.choice("status", status, _STATUSES) for status in statuses})
-    options.item = drawing.choice("item", item, _ITEMS)
-    options.order = drawing.choice("order", order, _ORDERS)
-    options.augmentation = drawing.choice("augment", augment, _AUGMENTATIONS)
-    if options.augmentation == 3:
-        options.augmentation = -1
-    options.on_damage = drawing.choice("on_damage", on_damage, _DAMAGE)
-    if scale is not None:
-        if float(np.float32(scale)) == 0:
-            raise CorpusError("invalid_argument", "the scale is 0", "make it a finite number other than 0")
-        options.scale = scale
-    # In C 0 stands for the default, which here has to be asked for by None.
-    for name, value, limit in (("workers", workers, 2**31), ("items_per_epoch", items_per_epoch, 2**63)):
-        if value is not None:
-            setattr(options, name, _whole(name, value, 1, limit))
-    options.prefetch = _whole("prefetch", prefetch, -(2**31), 2**31)
-    options.rank = _whole("rank", rank, -(2**31), 2**31)
-    options.world_size = _whole("world_size", world_size, -(2**31), 2**31)
-    if cache is not None or cache_bytes is not None:
-        options.cache = 1 if cache is None or cache == "memory" else 2
-        options.cache_path = library.path_bytes(cache) if options.cache == 2 else None
-        if cache_bytes is not None:
-            options.cache_bytes = _whole("cache_bytes", cache_bytes, 0, 2**63)
-    drawing.apply(options, how)
-    return options
-
-
-def _whole(name: str, value: Any, least: int, limit: int) -> int:
-    if not isinstance(value, (int, np.integer)) or not least <= value < limit:
-        remedy = f"make it a whole number, at least {max(least, 0)}"
-        raise CorpusError("invalid_argument", f"{name} is {value!r}", remedy)
-    return int(value)
