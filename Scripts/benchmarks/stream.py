@@ -2,22 +2,17 @@
 
 The loader is written as one usually writes it, and works as the published one does: an LMDB directory a run, two reads
 a pair, a random permutation of the hidden units in numpy, PyTorch's DataLoader and its default collation. Both sides
-read the same runs, warm, pinned to one core, turn by turn.
+read the same runs, warm, pinned to one core, turn by turn. So do our own draws, evenly over checkpoints and over the
+metric, which is what --no-peer measures alone.
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-
-import lmdb
-import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from common import CORPUS, PLACE, corpus
 
@@ -26,74 +21,6 @@ TASKS = {
     "cifar10": dict(metric="test_loss", batch=550, key="avg_test_loss"),
     "cartpole": dict(metric="train_return", batch=8192, key="train_ret"),
 }
-
-
-class Pairs(Dataset):
-    """Pairs of checkpoints out of the released layout."""
-
-    def __init__(self, folder, tensors, metric, scale, items):
-        self.scale, self.items, self.tensors = scale, items, tensors
-        self.environments, self.keys, self.metrics = [], [], []
-        for run in sorted(os.listdir(folder)):
-            path = os.path.join(folder, run)
-            environment = lmdb.open(path, readonly=True, lock=False, readahead=False, meminit=False)
-            with open(os.path.join(path, "runs.json")) as file:
-                checkpoints = json.load(file)["checkpoints"]
-            self.environments.append(environment)
-            self.keys.append([key.encode() for key in checkpoints])
-            self.metrics.append([values[metric] for values in checkpoints.values()])
-
-    def __len__(self):
-        return self.items
-
-    def parameters(self, run, step):
-        with self.environments[run].begin() as transaction:
-            return np.frombuffer(transaction.get(self.keys[run][step]), np.float32)
-
-    def permute(self, vectors):
-        """The same random order of the units of every hidden layer for all vectors."""
-        columns, results = None, [[] for _ in vectors]
-        start, weights = 0, [shape for _, shape in self.tensors if len(shape) > 1]
-        rows, seen = None, 0
-        for _, shape in self.tensors:
-            count = int(np.prod(shape))
-            if len(shape) > 1:
-                seen += 1
-                columns, rows = rows, np.random.permutation(shape[0]) if seen < len(weights) else None
-            for result, vector in zip(results, vectors):
-                tensor = vector[start : start + count].reshape(shape)
-                if seen and rows is not None:
-                    tensor = tensor[rows]
-                if len(shape) > 1 and columns is not None:
-                    tensor = tensor[:, columns]
-                result.append(tensor.reshape(-1))
-            start += count
-        return [np.concatenate(result) for result in results]
-
-    def __getitem__(self, index):
-        run = index % len(self.keys)
-        count = len(self.keys[run])
-        spacing = np.random.randint(1, count)
-        start = np.random.randint(0, count - spacing)
-        vectors = self.permute([self.parameters(run, start), self.parameters(run, start + spacing)])
-        return {
-            "start": torch.from_numpy(vectors[0]) * self.scale,
-            "target": torch.from_numpy(vectors[1]) * self.scale,
-            "start_metric": self.metrics[run][start],
-            "target_metric": self.metrics[run][start + spacing],
-        }
-
-
-def peer_rate(folder, path, task, seconds):
-    manifest = json.loads((path / "corpus.json").read_text())
-    tensors = [(tensor["name"], tensor["shape"]) for tensor in manifest["architecture"]["tensors"]]
-    pairs = Pairs(folder, tensors, TASKS[task]["key"], 2.0, 10_000_000)
-    loader = iter(DataLoader(pairs, batch_size=TASKS[task]["batch"], shuffle=False))
-    next(loader)
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        count += len(next(loader)["start"])
-    return count / (time.perf_counter() - began)
 
 
 def our_rate(path, task, seconds, *options):
@@ -133,28 +60,43 @@ def main():
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--no-peer", action="store_true", help="only ours, with and without balance")
     parser.add_argument("--datasets", help="real data instead of synthetic")
     arguments = parser.parse_args()
     prepared = {task: prepare(task, arguments) for task in arguments.tasks or TASKS}
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
-    torch.set_num_threads(1)
     for task, (path, raw, released) in prepared.items():
-        rates = {"peer": [], "delta": [], "raw": [], "cached": []}
-        for _ in range(arguments.rounds):
+        rates = {"peer": []}
+        for turn in range(arguments.rounds):
             for folder in (path, raw, released):
                 touch(folder)
-            rates["peer"].append(peer_rate(released, path, task, arguments.seconds))
-            rates["delta"].append(our_rate(path, task, arguments.seconds))
-            rates["raw"].append(our_rate(raw, task, arguments.seconds))
-            rates["cached"].append(our_rate(path, task, arguments.seconds, "--cache", "memory"))
-        medians = {name: statistics.median(values) for name, values in rates.items()}
-        print(
-            f"stream {task}: peer {medians['peer']:,.0f} pairs/s; "
-            + "; ".join(
-                f"{name} {medians[name]:,.0f} ("
-                f"{statistics.median(a / b for a, b in zip(rates[name], rates['peer'])):.1f} times)"
-                for name in ("delta", "raw", "cached"))
-            + f" (one core, medians of {arguments.rounds})", flush=True)
+            if not arguments.no_peer:
+                from stream_peer import peer_rate
+
+                facts = TASKS[task]
+                rates["peer"].append(peer_rate(released, path, facts["key"], facts["batch"], arguments.seconds))
+            for name, folder, options in (("delta", path, []), ("raw", raw, []), ("cached", path, ["--cache", "memory"])):
+                # Who begins takes turns, too.
+                for balance in sorted(("none", "metric"), reverse=turn % 2 == 0):
+                    rate = our_rate(folder, task, arguments.seconds, "--balance", balance, *options)
+                    rates.setdefault((name, balance), []).append(rate)
+        report(task, rates, arguments.rounds)
+
+
+def report(task, rates, rounds):
+    """Prints medians of rates, and of ratios of what was measured one after the other."""
+
+    def ratio(ours, others):
+        return statistics.median(a / b for a, b in zip(rates[ours], rates[others]))
+
+    peer = f"peer {statistics.median(rates['peer']):,.0f} pairs/s; " if rates["peer"] else ""
+    parts = []
+    for name in ("delta", "raw", "cached"):
+        times = f"{ratio((name, 'none'), 'peer'):.1f} times, " if peer else ""
+        parts.append(
+            f"{name} {statistics.median(rates[name, 'none']):,.0f} ({times}balanced "
+            f"{100 * ratio((name, 'metric'), (name, 'none')):.0f} % of that)")
+    print(f"stream {task}: {peer}{'; '.join(parts)} (pairs/s of one core, medians of {rounds})", flush=True)
 
 
 if __name__ == "__main__":

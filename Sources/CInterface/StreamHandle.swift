@@ -8,8 +8,8 @@ final class StreamHandle: Handle {
   let metric: CText
   let fingerprint: CText
 
-  init(path: String, options: PairStreamOptions) throws(CorpusError) {
-    stream = try PairStream(CorpusDirectory(opening: path), options: options)
+  init(_ shares: [PairStream.Share], options: PairStreamOptions) throws(CorpusError) {
+    stream = try PairStream(mixing: shares, options: options)
     metric = CText(stream.metric.name)
     fingerprint = CText(stream.fingerprint)
   }
@@ -42,83 +42,6 @@ extension cc_batch {
   }
 }
 
-extension cc_stream_options {
-  private static let knownStatuses: [(Int, RunStatus)] = [
-    (CC_STATUS_OK, .ok), (CC_STATUS_NONFINITE, .nonfinite), (CC_STATUS_OUT_OF_RANGE, .outOfRange),
-  ]
-
-  /// The same in Swift; what numbers cannot be, the stream itself refuses.
-  fileprivate func copied() throws(CorpusError) -> PairStreamOptions {
-    var options = PairStreamOptions()
-    options.metric = metric.map { String(cString: $0) }
-    options.condition = `where`.map { String(cString: $0) }
-    options.batchSize = Int(batch_size)
-    options.seed = seed
-    options.split = try choice(
-      split, "split", [(CC_SPLIT_TRAIN, .train), (CC_SPLIT_TEST, .test), (CC_SPLIT_ALL, .all)])
-    let known = Self.knownStatuses.reduce(0 as UInt32) { $0 | 1 << UInt32($1.0) }
-    guard statuses & ~known == 0 else { throw .invalidArgument("there are no statuses \(statuses)") }
-    options.statuses = Set(Self.knownStatuses.filter { statuses & 1 << UInt32($0.0) != 0 }.map(\.1))
-    options.item = try choice(
-      item, "item", [(CC_ITEM_PAIRS, .pairs), (CC_ITEM_CHECKPOINTS, .checkpoints)])
-    options.order = try choice(
-      order, "order", [(CC_ORDER_RANDOM, .random), (CC_ORDER_SEQUENTIAL, .sequential)])
-    options.augmentation = try choice(
-      augmentation, "augmentation",
-      [
-        (CC_AUGMENT_NONE, .none), (CC_AUGMENT_PERMUTE, .permute), (CC_AUGMENT_CANONICAL, .canonical),
-        (CC_AUGMENT_AUTOMATIC, .automatic),
-      ])
-    options.onDamage = try choice(
-      on_damage, "treatment of damage", [(CC_DAMAGE_STOP, .stop), (CC_DAMAGE_SKIP, .skip)])
-    options.scale = scale == 0 ? .corpus : .factor(scale)
-    options.workers = workers == 0 ? nil : Int(workers)
-    options.prefetch = Int(prefetch)
-    options.cache = try cached()
-    options.rank = Int(rank)
-    options.worldSize = Int(world_size)
-    options.share = Int(share)
-    options.shares = Int(shares)
-    options.itemsPerEpoch = items_per_epoch == 0 ? nil : Int(items_per_epoch)
-    return options
-  }
-
-  private func cached() throws(CorpusError) -> PairStreamOptions.Cache {
-    if Int(cache) == CC_CACHE_NONE { return .none }
-    guard cache_bytes >= 0 else {
-      throw .invalidArgument("the cache has \(cache_bytes) bytes", remedy: "give it at least 0")
-    }
-    switch Int(cache) {
-    case CC_CACHE_MEMORY: return .memory(bytes: Int(cache_bytes))
-    case CC_CACHE_DISK: return .disk(path: try string(cache_path, "cache's path"), bytes: Int(cache_bytes))
-    default: throw .invalidArgument("there is no cache \(cache)")
-    }
-  }
-
-  private func choice<Value>(_ number: Int32, _ what: String, _ values: [(Int, Value)]) throws(CorpusError)
-    -> Value
-  {
-    guard let found = values.first(where: { $0.0 == Int(number) }) else {
-      throw .invalidArgument("there is no \(what) \(number)")
-    }
-    return found.1
-  }
-}
-
-@c @implementation
-public func cc_stream_defaults(_ options: UnsafeMutablePointer<cc_stream_options>?) {
-  let defaults = PairStreamOptions()
-  var result = cc_stream_options()
-  result.batch_size = Int64(defaults.batchSize)
-  result.statuses = 1 << UInt32(CC_STATUS_OK)
-  result.augmentation = Int32(CC_AUGMENT_AUTOMATIC)
-  result.prefetch = Int32(defaults.prefetch)
-  result.cache_bytes = 4_096_000_000
-  result.world_size = 1
-  result.shares = 1
-  options?.pointee = result
-}
-
 @c @implementation
 public func cc_stream_open(
   _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<cc_stream_options>?,
@@ -127,7 +50,24 @@ public func cc_stream_open(
   guardedOnFiles { () throws(CorpusError) in
     let stream = try present(stream, "stream")
     let settings = try options?.pointee.copied() ?? PairStreamOptions()
-    stream.pointee = try StreamHandle(path: string(path, "path"), options: settings).passed()
+    let corpus = try CorpusDirectory(opening: string(path, "path"))
+    stream.pointee = try StreamHandle([(corpus, 1)], options: settings).passed()
+  }
+}
+
+@c @implementation
+public func cc_stream_open_mixture(
+  _ shares: UnsafePointer<cc_stream_share>?, _ count: Int, _ options: UnsafePointer<cc_stream_options>?,
+  _ stream: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  guardedOnFiles { () throws(CorpusError) in
+    let stream = try present(stream, "stream")
+    let settings = try options?.pointee.copied() ?? PairStreamOptions()
+    var mixed: [PairStream.Share] = []
+    for share in UnsafeBufferPointer(start: count == 0 ? nil : try present(shares, "shares"), count: count) {
+      mixed.append((try CorpusDirectory(opening: string(share.path, "path")), share.share))
+    }
+    stream.pointee = try StreamHandle(mixed, options: settings).passed()
   }
 }
 
@@ -201,6 +141,12 @@ public func cc_stream_next(_ stream: OpaquePointer?, _ batch: UnsafeMutablePoint
     let batch = try present(batch, "batch")
     batch.pointee = cc_batch(try stream.next())
   }
+}
+
+@c @implementation
+public func cc_batch_sources(_ batch: UnsafePointer<cc_batch>?) -> UnsafePointer<Int32>? {
+  guard let owner = batch?.pointee.owner else { return nil }
+  return Optional(OpaquePointer(owner)).object(BatchHandle.self)?.batch.source.baseAddress
 }
 
 @c @implementation

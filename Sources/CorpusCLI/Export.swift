@@ -20,6 +20,7 @@ struct Export: ParsableCommand {
         corpus export corpora/mnist --format npz --where "run < 10 AND step = 199" --out last.npz
         corpus export corpora/mnist --format lmdb --runs '0..<100' --out released
         corpus export corpora/mnist --format hdf5 --pairs 100000 --split train --metric test_loss --out pairs.h5
+        corpus export corpora/mnist --format npz --pairs 9000 --metric test_loss --balance metric --out even.npz
       """)
 
   enum FileFormat: String, ExpressibleByArgument, CaseIterable {
@@ -63,7 +64,8 @@ struct Export: ParsableCommand {
         throw ValidationError("--pairs goes with --where, not with --runs or --limit")
       }
     } else if pairOptions.isGiven {
-      throw ValidationError("--metric, --split, --seed, --augment and --scale go with --pairs")
+      throw ValidationError(
+        "--metric, --split, --seed, --augment, --scale and what says how pairs are drawn go with --pairs")
     }
     if out.isEmpty { throw ValidationError("--out must not be empty") }
   }
@@ -106,7 +108,7 @@ struct Export: ParsableCommand {
     options.condition = condition
     options.batchSize = min(1024, count)
     if includeBad { options.statuses = Set(RunStatus.allCases) }
-    let stream = try PairStream(corpus.open(), options: options)
+    let stream = try PairStream(mixing: pairOptions.drawing.shares(corpus), options: options)
     let work = LongWork("export", quiet: quiet)
     defer { work.end() }
     try PairExport(stream).write(count, format, to: out, cancellation: work.cancellation) { done in

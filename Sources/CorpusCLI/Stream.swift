@@ -12,6 +12,8 @@ struct Stream: ParsableCommand {
         corpus stream corpora/cartpole --count 5
         corpus stream corpora/cartpole --measure --workers 1
         corpus stream corpora/cartpole --measure --cache memory --where "run < 1000"
+        corpus stream corpora/mnist --metric test_loss --balance metric --balance-range 0.3:2.3 --starts 0.5
+        corpus stream corpora/mnist --mix corpora/mnist-short=2 --stage "10; where=iteration > 100"
       """)
 
   @OptionGroup var corpus: CorpusArgument
@@ -33,10 +35,10 @@ struct Stream: ParsableCommand {
   }
 
   func run() throws {
-    let directory = try corpus.open()
     var settings = try options.settings()
     if !measure { settings.batchSize = min(settings.batchSize, count) }
-    let stream = try PairStream(directory, options: settings, isMeasuring: measure)
+    let shares = try options.pairs.drawing.shares(corpus)
+    let stream = try PairStream(mixing: shares, options: settings, isMeasuring: measure)
     let signals = Console.onInterrupt { stream.cancel() }
     defer { withExtendedLifetime(signals) {} }
     if measure { try measure(stream) } else { try show(stream) }
@@ -49,18 +51,23 @@ struct Stream: ParsableCommand {
         + Format.short(Double(stream.scale)))
     let metric = stream.metric.name
     var printer = RowPrinter(format: .table)
-    printer.begin(columns: [
-      "epoch", "item", "run", "start_step", "target_step", "start_\(metric)", "target_\(metric)",
-    ])
+    let isMixture = stream.directories.count > 1
+    printer.begin(
+      columns: ["epoch", "item"] + (isMixture ? ["corpus"] : []) + [
+        "run", "start_step", "target_step", "start_\(metric)", "target_\(metric)",
+      ])
     var left = count
     while left > 0 {
       let batch = try stream.next()
       for i in 0..<min(left, batch.count) {
-        printer.add([
-          .integer(Int64(batch.epoch)), .integer(Int64(batch.firstItem + i)), .integer(batch.run[i]),
-          .integer(Int64(batch.startStep[i])), .integer(Int64(batch.targetStep[i])),
-          .real(Double(batch.startMetric[i])), .real(Double(batch.targetMetric[i])),
-        ])
+        let place: [SQLValue] = [.integer(Int64(batch.epoch)), .integer(Int64(batch.firstItem + i))]
+        let origin: [SQLValue] = isMixture ? [.text(stream.directories[Int(batch.source[i])].path)] : []
+        printer.add(
+          place + origin + [
+            .integer(batch.run[i]),
+            .integer(Int64(batch.startStep[i])), .integer(Int64(batch.targetStep[i])),
+            .real(Double(batch.startMetric[i])), .real(Double(batch.targetMetric[i])),
+          ])
       }
       left -= batch.count
     }
@@ -133,7 +140,11 @@ struct PairOptions: ParsableArguments {
   @Option(help: "What parameters are multiplied by (default: 0.538 / their standard deviation).")
   var scale: Float?
 
-  var isGiven: Bool { metric != nil || seed != nil || split != nil || augment != nil || scale != nil }
+  @OptionGroup var drawing: DrawingOptions
+
+  var isGiven: Bool {
+    metric != nil || seed != nil || split != nil || augment != nil || scale != nil || drawing.isGiven
+  }
 
   func settings() throws -> PairStreamOptions {
     var options = PairStreamOptions()
@@ -142,6 +153,7 @@ struct PairOptions: ParsableArguments {
     options.split = split ?? .train
     options.augmentation = augment ?? .automatic
     if let scale { options.scale = .factor(scale) }
+    drawing.apply(to: &options)
     return options
   }
 }

@@ -22,7 +22,10 @@ public struct PairExport: Sendable {
     let place = try ExportPlace(path)
     let vectors = ["start", "target"].map { ArrayColumn($0, .float32, rowShape: [stream.parameterCount]) }
     let metrics = ["start_metric", "target_metric"].map { ArrayColumn($0, .float32) }
-    let numbers = ["run", "start_step", "target_step"].map { ArrayColumn($0, .int64) }
+    let isMixture = stream.directories.count > 1
+    let numbers = (["run", "start_step", "target_step"] + (isMixture ? ["source"] : [])).map {
+      ArrayColumn($0, .int64)
+    }
     let layout = try ArrayLayout(columns: vectors + metrics + numbers, rows: count, metadata: metadata())
     let table = try ArrayTable(format, layout, to: place)
     var written = 0
@@ -37,6 +40,7 @@ public struct PairExport: Sendable {
       try table.append(Array(batch.run.prefix(rows)), to: "run")
       try table.append(batch.startStep.prefix(rows).map(Int64.init), to: "start_step")
       try table.append(batch.targetStep.prefix(rows).map(Int64.init), to: "target_step")
+      if isMixture { try table.append(batch.source.prefix(rows).map(Int64.init), to: "source") }
       written += rows
       progress(written)
     }
@@ -48,6 +52,9 @@ public struct PairExport: Sendable {
       "metric": stream.metric.name, "seed": "\(stream.options.seed)", "scale": "\(stream.scale)",
       "augmentation": stream.options.augmentation.rawValue,
     ]
-    return own.merging(try stream.directory.manifest.exportMetadata(kind: "pairs")) { $1 }
+    let drawing = stream.drawing.isEmpty ? [:] : ["drawing": stream.drawing]
+    return own.merging(drawing) { $1 }.merging(try stream.directory.manifest.exportMetadata(kind: "pairs")) {
+      $1
+    }
   }
 }

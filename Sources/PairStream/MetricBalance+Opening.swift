@@ -7,8 +7,8 @@ extension MetricBalance {
   private static let sampledCheckpoints = 1 << 17
   /// Runs that are kept as witnesses for a cell, at most.
   private static let witnessesPerCell = 64
-  /// The part of a given range that may be without checkpoints at one place: a sixteenth.
-  private static let gap: Float = 1 / 16
+  /// The part of a given range that may be without checkpoints: at its ends, and between two others.
+  private static let gaps: (atEnd: Float, within: Float) = (1 / 16, 1 / 8)
 
   /// What the index says of a selection's metric.
   private struct Survey {
@@ -25,7 +25,7 @@ extension MetricBalance {
   ///   - filter: which lets the selected checkpoints through.
   /// - Throws: `invalidArgument` for a range that the selection does not cover, a metric with fewer than two values, and
   ///   logarithms of what is not positive.
-  init(
+  convenience init(
     _ options: PairStreamOptions, _ selection: RunSelection, _ table: RunTable, metric: String,
     filter: RunFilter,
     index: IndexReader
@@ -50,22 +50,27 @@ extension MetricBalance {
         "balance log goes over positive values, and \(metric) begins at \(range.lowerBound) in \(place)",
         remedy: "give a range that begins above 0, or choose balance metric or quantile")
     }
-    switch options.balance {
-    case .log: cells = MetricCells(logarithmically: range)
-    case .quantile:
-      // The range's ends stand in where the sample has none in it.
-      let values = survey.sample.flatMap(\.values).sorted()
-      cells = MetricCells(quantiles: values.isEmpty ? [survey.lowest, survey.highest] : values, of: range)
-    case .metric, .none: cells = MetricCells(evenly: range)
-    }
-    witnesses = try Self.witnesses(cells, survey, selection, table, metric, filter, index)
-    covered = witnesses.indices.filter { [witnesses] in !witnesses[$0].isEmpty }
+    let cells = Self.cells(options.balance, range, survey)
+    let witnesses = try Self.witnesses(cells, survey, selection, table, metric, filter, index)
+    let covered = witnesses.indices.filter { !witnesses[$0].isEmpty }
     if options.balanceRange != nil, options.balance != .quantile {
       try Self.requireNoGap(cells, covered: covered, metric, place)
     }
-    self.selection = selection
-    coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
-    skipsDamage = options.onDamage == .skip
+    self.init(
+      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip)
+  }
+
+  private static func cells(
+    _ balance: PairStreamOptions.Balance, _ range: ClosedRange<Float>, _ survey: Survey
+  ) -> MetricCells {
+    switch balance {
+    case .log: return MetricCells(logarithmically: range)
+    case .quantile:
+      // The range's ends stand in where the sample has none in it.
+      let values = survey.sample.flatMap(\.values).sorted()
+      return MetricCells(quantiles: values.isEmpty ? [survey.lowest, survey.highest] : values, of: range)
+    case .metric, .none: return MetricCells(evenly: range)
+    }
   }
 
   private static func survey(
@@ -134,7 +139,7 @@ extension MetricBalance {
     _ range: ClosedRange<Float>, _ survey: Survey, _ metric: String, _ place: String
   ) throws(CorpusError) {
     let (low, high) = (range.lowerBound, range.upperBound)
-    let allowed = (high - low) * gap
+    let allowed = (high - low) * gaps.atEnd
     for (from, to) in [(low, survey.lowest), (survey.highest, high)] where to - from > allowed {
       throw empty(from, to, metric, place)
     }
@@ -143,7 +148,7 @@ extension MetricBalance {
   private static func requireNoGap(
     _ cells: MetricCells, covered: [Int], _ metric: String, _ place: String
   ) throws(CorpusError) {
-    let allowed = Int(gap * Float(MetricCells.count))
+    let allowed = Int(gaps.within * Float(MetricCells.count))
     for (cell, next) in zip(covered, covered.dropFirst()) where next - cell - 1 > allowed {
       throw empty(cells.upper[cell], cells.lower[next], metric, place)
     }

@@ -5,7 +5,7 @@ import ShardStore
 ///
 /// A cell is drawn among those in which the corpus has checkpoints at all; then a run that has some: the one whose turn
 /// it is, or else one of its neighbours; then one of its checkpoints in the cell.
-struct MetricBalance: Sendable {
+final class MetricBalance: Sendable {
   let cells: MetricCells
   /// The cells that are drawn from, equally often.
   let covered: [Int]
@@ -15,6 +15,17 @@ struct MetricBalance: Sendable {
   let coverage: RunCoverage
   /// Whether runs that cannot be read are passed over.
   let skipsDamage: Bool
+
+  init(
+    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool
+  ) {
+    self.cells = cells
+    self.covered = covered
+    self.witnesses = witnesses
+    self.selection = selection
+    self.skipsDamage = skipsDamage
+    coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
+  }
 
   /// How many groups of runs are asked for one with a checkpoint in a cell.
   private static let groups = 16

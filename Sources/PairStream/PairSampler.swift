@@ -54,7 +54,7 @@ struct PairSampler: Sendable {
 }
 
 /// How pairs of a corpus are drawn in some successive epochs.
-struct DrawingStage: Sendable {
+final class DrawingStage: Sendable {
   let firstEpoch: Int
   let selection: RunSelection
   let balance: MetricBalance?

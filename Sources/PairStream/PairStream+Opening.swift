@@ -103,6 +103,14 @@ extension PairStream {
     return Float(deviation / variance.squareRoot())
   }
 
+  /// What differs from the published sampling.
+  static func drawing(_ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions) -> [String] {
+    let mixed = sources.count == 1 ? [] : ["shares \(shares.map(\.share))"]
+    let metric =
+      options.isBalanced ? ["metric \(sources[0].directory.manifest.metrics[sources[0].metric].name)"] : []
+    return mixed + metric + options.drawingNames
+  }
+
   static func fingerprint(
     _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions
   ) throws(CorpusError) -> String {
@@ -116,15 +124,7 @@ extension PairStream {
       "\(options.itemsPerEpoch ?? 0)",
     ]
     // What is as published leaves no trace, so that streams of before can go on.
-    let mixed = sources.count == 1 ? [] : ["shares \(shares.map(\.share))"]
-    let metric =
-      options.isBalanced ? ["metric \(sources[0].directory.manifest.metrics[sources[0].metric].name)"] : []
-    hash.update(Array((parts + mixed + metric + options.drawingNames).joined(separator: " ").utf8))
-    let architecture = sources[0].directory.manifest.architecture
-    // Those of the built-in networks were the same before they were declared.
-    if options.augmentation != .none, !architecture.isKnown {
-      hash.update(Array(try CanonicalJSON.string(architecture.permutations).utf8))
-    }
+    hash.update(Array((parts + drawing(sources, shares: shares, options)).joined(separator: " ").utf8))
     return ContentHash(bytes: hash.finish()).description
   }
 }

@@ -53,6 +53,8 @@ public final class PairStream: Sendable {
   public let batchesPerEpoch: Int
   /// Names the sequence of items: of two streams with the same fingerprint, each can go on where the other stopped.
   public let fingerprint: String
+  /// What is drawn otherwise than in the published sampling, in words; empty where nothing is.
+  public let drawing: String
   private let producer: BatchProducer
 
   /// Opens a stream at the beginning of epoch 0.
@@ -93,6 +95,7 @@ public final class PairStream: Sendable {
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
     scale = try Self.scale(sources, options, parameterCount)
+    drawing = Self.drawing(sources, shares: shares, options).joined(separator: " ")
     fingerprint = try Self.fingerprint(sources, shares: shares, options)
     let context = StreamContext(
       options: options, sampler: sampler,

@@ -12,6 +12,8 @@ final class RunFinder {
   /// By their places in the table.
   private var shards: [MappedShard?]
   private var scratch: [Float] = []
+  /// What was found last, by the low bits of the run's place: a draw asks for the same run several times.
+  private var recent: [(run: Int, found: Found)?] = [nil, nil, nil, nil]
 
   init(_ table: RunTable, pool: ShardPool) {
     self.table = table
@@ -21,6 +23,13 @@ final class RunFinder {
 
   /// - Parameter run: its place in the table.
   func find(_ run: Int) throws(CorpusError) -> Found {
+    if let last = recent[run & 3], last.run == run { return last.found }
+    let found = try search(run)
+    recent[run & 3] = (run, found)
+    return found
+  }
+
+  private func search(_ run: Int) throws(CorpusError) -> Found {
     let row = table.rows[run]
     let number = Int(row.shard)
     if number < shards.count, let shard = shards[number], let place = shard.place(of: row.run) {

@@ -3,7 +3,7 @@ import MetricIndex
 
 /// The runs of a table that pairs are drawn from, those of their checkpoints that may occur, and how often each run is
 /// visited.
-struct RunSelection: Sendable {
+final class RunSelection: Sendable {
   /// Places in the table, in the order in which an epoch reads them: that of the runs, or of the stretches.
   let runs: [Int32]
   /// Steps that may occur, of all places of the table one after the other; nil if all may.

@@ -51,6 +51,93 @@ import PairStream
     #expect(error?.code == .invalidArgument && "\(error, default: "none")".contains("tiny"))
   }
 
+  @Test func `draws that cannot be are refused with a name and a remedy`() throws {
+    // Nothing between -4000 and -1000 but what is below.
+    let fixture = try StreamFixture(runs: 0..<10) { run, step in run < 5 ? -Float(step) : -4_000 - Float(step)
+    }
+    defer { fixture.keep() }
+    func expect(_ code: CorpusError.Code, _ words: String, _ change: (inout PairStreamOptions) -> Void) {
+      let error = failure { _ = try fixture.stream(change) }
+      let text = "\(error, default: "none")"
+      #expect(error?.code == code && text.contains(words))
+    }
+    expect(.invalidArgument, "no balance") { $0.balanceRange = 0...1 }
+    expect(.invalidArgument, "from 1.0 to 1.0") { ($0.balance, $0.balanceRange) = (.metric, 1...1) }
+    expect(.invalidArgument, "begins at") { $0.balance = .log }
+    expect(.invalidArgument, "the range begins at -3.0") { ($0.balance, $0.balanceRange) = (.log, -3...1) }
+    // Which part is empty.
+    expect(.invalidArgument, "between 0.0 and 10.0") { ($0.balance, $0.balanceRange) = (.metric, -20...10) }
+    expect(.invalidArgument, "between 0.0 and 10.0") { ($0.balance, $0.balanceRange) = (.quantile, -20...10) }
+    expect(.invalidArgument, "between -5000.0 and -4022.0") {
+      ($0.balance, $0.balanceRange) = (.metric, -5_000...0)
+    }
+    expect(.invalidArgument, "does not cover") { ($0.balance, $0.balanceRange) = (.metric, -4_022...0) }
+    expect(.invalidArgument, "no values from 5.0 to 6.0") { ($0.balance, $0.balanceRange) = (.metric, 5...6) }
+    expect(.invalidArgument, "only one value") { ($0.balance, $0.condition) = (.metric, "train_return = -7") }
+    expect(.invalidArgument, "share of initial starts is 1.5") { $0.initialStarts = 1.5 }
+    expect(.invalidArgument, "share of unchanged pairs is nan") { $0.unchanged = .nan }
+    expect(.invalidArgument, "single checkpoints") { ($0.item, $0.directions) = (.checkpoints, .both) }
+    expect(.invalidArgument, "weight of run 0") { $0.runWeights = "run - 1" }
+    expect(.invalidArgument, "is NULL") { $0.runWeights = "nullif(run, 3)" }
+    expect(.invalidArgument, "is inf") { $0.runWeights = "9e999" }
+    expect(.invalidArgument, "the text 'train'") { $0.runWeights = "split" }
+    expect(.invalidArgument, "weights of all 8") { $0.runWeights = "0 * run" }
+    expect(.invalidSQL, "no such column") { $0.runWeights = "colour" }
+    expect(.invalidSQL, "differ among the checkpoints") { $0.runWeights = "train_return" }
+    expect(.invalidSQL, "") { $0.runWeights = "1) FROM runs; DELETE FROM runs; --" }
+    expect(.invalidArgument, "follows one") { $0.stages = [.init(firstEpoch: 2), .init(firstEpoch: 2)] }
+    expect(.invalidArgument, "begins at epoch -1") { $0.stages = [.init(firstEpoch: -1)] }
+    for change in [
+      { $0.condition = "run > 100" }, { ($0.balance, $0.balanceRange) = (.metric, 0...1e9) },
+      { $0.unchanged = 2 },
+      { $0.runWeights = "run - 1" },
+    ] as [(inout PairStreamOptions.Stage) -> Void] {
+      var stage = PairStreamOptions.Stage(firstEpoch: 3)
+      change(&stage)
+      #expect(failure { _ = try fixture.stream { $0.stages = [stage] } } != nil)
+    }
+    // What is left out of the range, and of cells within it, does no harm.
+    #expect(
+      failure { _ = try fixture.stream { ($0.balance, $0.balanceRange) = (.metric, -20...0.5) } } == nil)
+    #expect(failure { _ = try fixture.stream { $0.balance = .metric } } == nil)
+  }
+
+  @Test func `corpora that do not fit are not mixed`() throws {
+    let one = try StreamFixture()
+    let wide = try StreamFixture(name: "another")
+    let elsewhere = try StreamFixture(metrics: [.testLoss, .trainLoss])
+    defer { for fixture in [one, wide, elsewhere] { fixture.keep() } }
+    func expect(_ words: [String], _ shares: [PairStream.Share], scale: PairStreamOptions.Scale = .factor(1))
+    {
+      let error = failure {
+        _ = try PairStream(mixing: shares, options: StreamFixture.plain { $0.scale = scale })
+      }
+      let text = "\(error, default: "none")"
+      #expect(error?.code == .invalidArgument && words.allSatisfy { text.contains($0) })
+    }
+    expect([one.corpus.path, wide.corpus.path, "another"], [(one.corpus, 1), (wide.corpus, 1)])
+    expect(
+      [one.corpus.path, elsewhere.corpus.path, "train_return"], [(one.corpus, 1), (elsewhere.corpus, 1)])
+    expect(["share", "is 0.0"], [(one.corpus, 1), (one.corpus, 0)])
+    expect(["share", "nan"], [(one.corpus, .nan)])
+    expect(["too small", one.corpus.path], [(one.corpus, 1), (one.corpus, 1e-9)])
+    expect(["0 corpora"], [])
+  }
+
+  @Test func `damage is skipped in balanced draws and mixtures, too`() throws {
+    let fixture = try StreamFixture()
+    let other = try StreamFixture(runs: 100..<110)
+    defer {
+      fixture.keep()
+      other.keep()
+    }
+    try damage(fixture, run: 3)
+    let options = StreamFixture.plain { ($0.balance, $0.onDamage, $0.itemsPerEpoch) = (.metric, .skip, 400) }
+    let stream = try PairStream(mixing: [(fixture.corpus, 1), (other.corpus, 1)], options: options)
+    let pairs = try stream.restOfEpoch()
+    #expect(pairs.count == 400 && pairs.allSatisfy { $0.run != 3 } && stream.statistics.replaced > 5)
+  }
+
   @Test func `there is no place outside an epoch`() throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }

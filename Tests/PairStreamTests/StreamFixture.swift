@@ -20,16 +20,19 @@ struct StreamFixture {
 
   let folder = TemporaryDirectory()
   let corpus: CorpusDirectory
+  /// The last metric, of run and step; nil for one that tells both.
+  private let curve: ((Int64, Int) -> Float)?
 
   init(
     runs: Range<Int64> = 0..<10, checkpoints: Int = 23, codec: Codec = .delta, isSealed: Bool = true,
-    permutations: PermutationGroups? = Self.architecture.permutations
+    permutations: PermutationGroups? = Self.architecture.permutations, name: String = Self.architecture.name,
+    metrics: [Metric] = [.testLoss, .trainReturn], curve: ((Int64, Int) -> Float)? = nil
   ) throws {
+    self.curve = curve
     let manifest = Manifest(
       task: "made-up",
       architecture: Architecture(
-        name: Self.architecture.name, tensors: Self.architecture.tensors, permutations: permutations),
-      metrics: [.testLoss, .trainReturn],
+        name: name, tensors: Self.architecture.tensors, permutations: permutations), metrics: metrics,
       recipe: .object(["runs": .number(1)]), generatorVersion: 1,
       split: SplitRule(testFraction: 0.2, testLimit: 2),
       codec: codec)
@@ -48,7 +51,13 @@ struct StreamFixture {
       manifest: corpus.manifest, codec: corpus.manifest.codec, checkpoints: checkpoints)
     var encoder = try RunEncoder(header: header)
     for run in runs {
-      _ = try writer.store(run, with: &encoder) { () throws(CorpusError) in Self.run(run, checkpoints) }
+      _ = try writer.store(run, with: &encoder) { () throws(CorpusError) in
+        let made = Self.run(run, checkpoints)
+        guard let curve else { return made }
+        return Run(
+          seed: run, iterations: made.iterations,
+          metrics: [made.metrics[0], (0..<checkpoints).map { curve(run, $0) }], parameters: made.parameters)
+      }
     }
   }
 

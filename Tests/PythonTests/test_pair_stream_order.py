@@ -1,10 +1,15 @@
 """Schemas/pair-stream.md, followed word for word: the same pairs as `corpus stream` shows."""
 
+import math
 import os
 import pathlib
+import sqlite3
 import subprocess
 
+import numpy as np
 import pytest
+
+from checkpoint_corpus import PairStream
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = os.environ.get("CORPUS", ROOT / ".build" / "bin" / "corpus")
@@ -87,3 +92,163 @@ def test_the_document_draws_the_same_pairs(made, seed, order):
     text = corpus("stream", made, "--count", 300, "--seed", seed, "--split", "all", "--order", order)
     rows = [line.split() for line in text.splitlines()[2:]]
     assert [[int(row[2]), int(row[3]), int(row[4])] for row in rows] == expected
+
+
+# Draws by other rules
+
+
+def hits(random, share):
+    return share > 0 and random.word() < round(2**32 * share)
+
+
+def knots_of(balance, sample, low, high):
+    f32 = np.float32
+    if balance == "quantile":
+        ordered = sorted(sample)
+        return [f32(low)] + [f32(ordered[j * len(ordered) // 64]) for j in range(1, 64)] + [f32(high)]
+    if balance == "log":
+        knots = {0: float(low), 64: float(high)}
+        for step in (32, 16, 8, 4, 2, 1):
+            for j in range(step, 64, 2 * step):
+                knots[j] = math.sqrt(knots[j - step] * knots[j + step])
+        return [f32(knots[j]) for j in range(65)]
+    return [f32(low + (high - low) * j / 64) for j in range(64)] + [f32(high)]
+
+
+def is_in(cell, value, knots):
+    if knots[cell] == knots[cell + 1]:
+        return value == knots[cell]
+    return knots[cell] <= value < knots[cell + 1] or cell == 63 and value == knots[64]
+
+
+class Draws:
+    """Less than 65 runs, so one group; all of one stretch of one window."""
+
+    def __init__(self, metrics, balance="none", starts=0, both=False, unchanged=0, low=None, high=None):
+        self.metrics, self.starts, self.both, self.unchanged = metrics, starts, both, unchanged
+        self.cells = None
+        if balance != "none":
+            low = min(map(min, metrics)) if low is None else np.float32(low)
+            high = max(map(max, metrics)) if high is None else np.float32(high)
+            sample = [value for values in metrics for value in values if low <= value <= high]
+            knots = knots_of(balance, sample, float(low), float(high))
+            inside = [[[s for s in range(CHECKPOINTS) if is_in(cell, values[s], knots)] for values in metrics]
+                      for cell in range(64)]  # fmt: skip
+            self.cells = [runs for runs in inside if any(runs)]
+
+    def target(self, run, random):
+        if self.cells is None:
+            return run, random.integer(CHECKPOINTS)
+        cell = self.cells[random.integer(len(self.cells))]
+        if not cell[run]:
+            having = [other for other in range(len(cell)) if cell[other]]
+            run = having[random.integer(len(having))]
+        return run, cell[run][random.integer(len(cell[run]))]
+
+    def pair(self, run, random):
+        unchanged, initial = hits(random, self.unchanged), hits(random, self.starts)
+        if unchanged:
+            run, start = (run, 0) if initial else self.target(run, random)
+            near = [step for step in (start - 1, start, start + 1) if 0 <= step < CHECKPOINTS]
+            return [run, start, near[random.integer(len(near))]]
+        if self.cells is not None:
+            run, target = self.target(run, random)
+            if initial:
+                return [run, 0, target]
+            if not self.both:
+                return [run, random.integer(target) if target else 0, target]
+            start = random.integer(CHECKPOINTS - 1)
+            return [run, start + (start >= target), target]
+        if initial:
+            return [run, 0, 1 + random.integer(CHECKPOINTS - 1)]
+        spacing = 1 + random.integer(CHECKPOINTS - 1)
+        start = random.integer(CHECKPOINTS - spacing)
+        pair = [start, start + spacing]
+        return [run] + (pair[::-1] if self.both and random.integer(2) else pair)
+
+
+@pytest.fixture(scope="module")
+def metrics(made):
+    rows = sqlite3.connect(made / "index.sqlite").execute("SELECT train_return FROM checkpoints ORDER BY run, step")
+    values = [np.float32(value) for (value,) in rows]
+    return [values[run * CHECKPOINTS : (run + 1) * CHECKPOINTS] for run in range(RUNS)]
+
+
+def shown(made, count, seed, order, *flags):
+    text = corpus("stream", made, "--count", count, "--seed", seed, "--split", "all", "--order", order, *flags)
+    return [[int(row[2]), int(row[3]), int(row[4])] for row in map(str.split, text.splitlines()[2:])]
+
+
+@pytest.mark.parametrize("order", ["random", "sequential"])
+@pytest.mark.parametrize(
+    "how, flags",
+    [
+        (dict(balance="metric"), ["--balance", "metric"]),
+        (dict(balance="log", starts=0.3), ["--balance", "log", "--starts", 0.3]),
+        (dict(balance="quantile", both=True), ["--balance", "quantile", "--directions", "both"]),
+        (dict(balance="metric", low=15, high=25), ["--balance", "metric", "--balance-range", "15:25"]),
+        (dict(balance="metric", starts=1, unchanged=0.5), ["--balance", "metric", "--starts", "initial", "--unchanged", 0.5]),
+        (dict(starts=0.25, both=True, unchanged=0.1), ["--starts", 0.25, "--directions", "both", "--unchanged", 0.1]),
+    ],
+)
+def test_the_document_draws_by_other_rules(made, metrics, order, how, flags):
+    visits, seed, draws = 806_400 // RUNS, 11, Draws(metrics, **how)
+    window = permutation(visits * RUNS, Random(seed, 2 if order == "random" else 3, 0, 0))
+    expected = [draws.pair(window(place) % RUNS, Random(seed, 0, 0, place)) for place in range(300)]
+    assert shown(made, 300, seed, order, *flags) == expected
+
+
+@pytest.mark.parametrize("order", ["random", "sequential"])
+def test_the_document_weighs_runs(made, order):
+    seed, weights = 3, [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    places = 806_400 // (RUNS - 1) * (RUNS - 1)
+    offset = Random(seed, 2, 0, 2**16).word() / 2**32
+    window = permutation(places, Random(seed, 2 if order == "random" else 3, 0, 0))
+
+    def run(slot):
+        at, so_far = (slot + offset) * sum(weights) / places, 0
+        for number, weight in enumerate(weights):
+            so_far += weight
+            if so_far > at:
+                return number
+
+    expected = [draw(run(window(place)), seed, place) for place in range(300)]
+    assert shown(made, 300, seed, order, "--run-weights", "run") == expected
+
+
+def test_the_document_changes_by_stages(made, metrics):
+    seed, items = 2, 806_400 // RUNS * RUNS
+    runs, draws = [0, 3, 6], Draws(metrics, starts=1)
+    with PairStream(made, split="all", seed=seed, batch_size=100, as_torch=False, augment="none",
+                    stages=[(1, dict(starts="initial", where="run % 3 = 0"))]) as stream:  # fmt: skip
+        first = next(iter(stream))
+        stream.seek(1, 5)
+        batch = next(iter(stream))
+    assert [draw(run, seed, place) for place, run in enumerate(first["run"].tolist())] == triples(first)
+    order = permutation(-(-items // len(runs)) * len(runs), Random(seed, 2, 1, 0))
+    expected = [draws.pair(runs[order(place) % 3], Random(seed, 0, 1, place)) for place in range(500, 600)]
+    assert triples(batch) == expected
+
+
+def triples(batch):
+    return [list(row) for row in zip(*(batch[name].tolist() for name in ("run", "start_step", "target_step")))]
+
+
+def test_the_document_mixes(made):
+    seed, items, block, parts = 4, 10_000, 4_096, (round(4_096 / 3), 4_096)
+    with PairStream([(made, 1), (made, 2)], split="all", seed=seed, batch_size=500, items_per_epoch=items,
+                    as_torch=False, augment="none") as stream:  # fmt: skip
+        batches = list(stream)
+    bounds = [0, *parts]
+    orders = []
+    for source in range(2):
+        places = -(-items // block) * (bounds[source + 1] - bounds[source])
+        orders.append(permutation(-(-places // RUNS) * RUNS, Random(seed, 2, 0, source)))
+    for place in list(range(0, 500, 7)) + list(range(9_500, 10_000, 7)):
+        number, at = divmod(place, block)
+        slot = permutation(block, Random(seed, 2, 0, 2**31 + number))(at)
+        source = int(slot >= parts[0])
+        own = number * (bounds[source + 1] - bounds[source]) + slot - bounds[source]
+        batch, i = batches[place // 500], place % 500
+        assert batch["source"][i] == source
+        assert triples(batch)[i] == draw(orders[source](own) % RUNS, seed, place)

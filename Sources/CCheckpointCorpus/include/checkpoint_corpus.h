@@ -396,6 +396,38 @@ enum {
   CC_DAMAGE_SKIP = 1
 };
 
+/** How the metrics of targets (of single checkpoints: theirs) are spread. */
+enum {
+  /** As they come: start and spacing are drawn as published. */
+  CC_BALANCE_NONE = 0,
+  /** Evenly over the metric's range. */
+  CC_BALANCE_METRIC = 1,
+  /** Evenly over its quantiles among the selected checkpoints. */
+  CC_BALANCE_QUANTILE = 2,
+  /** Evenly over its logarithm; of positive metrics only. */
+  CC_BALANCE_LOG = 3
+};
+
+/** Whether the start comes before the target, or either may come first. */
+enum { CC_DIRECTIONS_FORWARD = 0, CC_DIRECTIONS_BOTH = 1 };
+
+/** What is drawn otherwise from an epoch on. Set by cc_stream_stage_defaults(), then changed at will. */
+typedef struct cc_stream_stage {
+  int64_t first_epoch;     /* from 0 on; an epoch obeys the last stage that has begun; 0 */
+  const char *where;       /* a SQL condition besides the stream's own; NULL, as set, for none */
+  const char *run_weights; /* as in cc_stream_options, as are those that follow; NULL, as set, for the stream's */
+  float balance_low;       /* 0 and 0, as set, for the stream's */
+  float balance_high;
+  int32_t balance;         /* -1, as set, for the stream's */
+  int32_t directions;      /* -1, as set, for the stream's */
+  double initial_starts;   /* -1, as set, for the stream's */
+  double unchanged;        /* -1, as set, for the stream's */
+  int64_t unused[4];       /* 0 */
+} cc_stream_stage;
+
+/** Sets every member to what is said above. */
+void cc_stream_stage_defaults(cc_stream_stage *stage);
+
 /** What a stream draws, and how. Set by cc_stream_defaults(), then changed at will. */
 typedef struct cc_stream_options {
   const char *metric;      /* of starts and targets; NULL, as set, for the last one of the corpus */
@@ -422,7 +454,18 @@ typedef struct cc_stream_options {
   int32_t shares;          /* share, share + shares, …; 0 and 1 */
   int64_t items_per_epoch; /* about how many items an epoch has: each run is visited equally often, at least once; 0,
                               as set, for the published number, 100,800, or 806,400 for Cartpole */
-  int64_t unused[8];       /* 0 */
+  int32_t balance;         /* CC_BALANCE_NONE */
+  int32_t directions;      /* CC_DIRECTIONS_FORWARD */
+  float balance_low;       /* the range of the metric that targets are drawn from, with a balance; 0 and 0, as set, for */
+  float balance_high;      /* all that the selected runs have */
+  double initial_starts;   /* the share of pairs that start at the run's first checkpoint that may occur; 0, as set, for
+                              no more than come by chance */
+  double unchanged;        /* the share of pairs whose target is the start itself or the checkpoint before or after it; 0 */
+  const char *run_weights; /* a SQL expression on the columns of runs, or on aggregates over a run's checkpoints, in
+                              proportion to which runs are visited; NULL, as set, for all alike */
+  const cc_stream_stage *stages; /* what changes with the epoch, in the order of the first epochs; NULL */
+  int64_t stage_count;     /* 0 */
+  int64_t unused[1];       /* 0 */
 } cc_stream_options;
 
 /** Sets every option to what is said above. */
@@ -434,6 +477,20 @@ void cc_stream_defaults(cc_stream_options *options);
  * Fails with CC_INVALID_ARGUMENT for what cannot be, such as a metric that the corpus has not; CC_INVALID_SQL for the
  * condition; CC_EMPTY_SELECTION if no run is left, or fewer items than a batch has; and as cc_corpus_open(). */
 int cc_stream_open(const char *path, const cc_stream_options *options, cc_stream **stream);
+
+/** A corpus of a mixture. */
+typedef struct cc_stream_share {
+  const char *path; /* its directory */
+  double share;     /* its proportion of the items, in relation to those of the others; above 0 */
+} cc_stream_share;
+
+/** Opens a stream of several corpora of one architecture, which share each epoch's items in given proportions.
+ *
+ * shares: count of them. options: hold for each corpus; the scale is common.
+ * Fails as cc_stream_open(); with CC_INVALID_ARGUMENT also for corpora of different architectures, one without the
+ * metric, and, where no scale is given, corpora whose own differ by more than a factor of 2. */
+int cc_stream_open_mixture(const cc_stream_share *shares, size_t count, const cc_stream_options *options,
+                           cc_stream **stream);
 
 /** Ends the threads. Batches stay valid until they are released. */
 void cc_stream_close(cc_stream *stream);
@@ -492,6 +549,10 @@ typedef struct cc_batch {
  * Fails with CC_INTERRUPTED after cc_stream_cancel(); CC_DAMAGED_SHARD, naming the shard, for a checkpoint that cannot
  * be decoded, unless the options say to skip it: again at each call, until cc_stream_seek() leads past it. */
 int cc_stream_next(cc_stream *stream, cc_batch *batch);
+
+/** Which corpus of a mixture each item comes from, as its place among the shares: (B), in the batch's memory; NULL for a
+ * batch of zeros. */
+const int32_t *cc_batch_sources(const cc_batch *batch);
 
 /** Gives the memory of a batch back, for later ones, and sets all of it to 0; NULL and a batch of zeros may be given.
  * In a child of the process that took the batch it does nothing. */

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_char_p, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from typing import Sequence
 
 import numpy as np
 
 from . import _library as library
+
+
+class Stage(ctypes.Structure):
+    """cc_stream_stage."""
+
+    _fields_ = [
+        ("first_epoch", c_int64), ("where", c_char_p), ("run_weights", c_char_p), ("balance_low", c_float),
+        ("balance_high", c_float), ("balance", c_int32), ("directions", c_int32), ("initial_starts", c_double),
+        ("unchanged", c_double), ("unused", c_int64 * 4),
+    ]  # fmt: skip
 
 
 class Options(ctypes.Structure):
@@ -18,8 +29,17 @@ class Options(ctypes.Structure):
         ("statuses", c_uint32), ("item", c_int32), ("order", c_int32), ("augmentation", c_int32),
         ("on_damage", c_int32), ("scale", c_float), ("workers", c_int32), ("prefetch", c_int32), ("cache", c_int32),
         ("cache_path", c_char_p), ("cache_bytes", c_int64), ("rank", c_int32), ("world_size", c_int32),
-        ("share", c_int32), ("shares", c_int32), ("items_per_epoch", c_int64), ("unused", c_int64 * 8),
+        ("share", c_int32), ("shares", c_int32), ("items_per_epoch", c_int64), ("balance", c_int32),
+        ("directions", c_int32), ("balance_low", c_float), ("balance_high", c_float), ("initial_starts", c_double),
+        ("unchanged", c_double), ("run_weights", c_char_p), ("stages", POINTER(Stage)), ("stage_count", c_int64),
+        ("unused", c_int64 * 1),
     ]  # fmt: skip
+
+
+class Share(ctypes.Structure):
+    """cc_stream_share."""
+
+    _fields_ = [("path", c_char_p), ("share", c_double)]
 
 
 class Facts(ctypes.Structure):
@@ -52,11 +72,17 @@ class Batch(ctypes.Structure):
     def __del__(self) -> None:
         self._release(ctypes.byref(self))
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    @property
+    def source(self) -> int:
+        return library.function("batch_sources")(ctypes.byref(self))
+
+    def arrays(self, is_mixture: bool = False) -> dict[str, np.ndarray]:
         """Its arrays by their names; of single checkpoints, only the starts are there."""
         names = ["start", "target", "start_metric", "target_metric", "run", "start_step", "target_step"]
         if not self.target:
             names = [name for name in names if not name.startswith("target")]
+        if is_mixture:
+            names.append("source")
         return {name: np.asarray(_View(self, name)) for name in names}
 
 
@@ -67,7 +93,7 @@ class _View:
         self._batch = batch
         wide = name in ("start", "target")
         shape = (batch.count, batch.parameter_count) if wide else (batch.count,)
-        kind = "<i8" if name == "run" else "<i4" if name.endswith("step") else "<f4"
+        kind = "<i8" if name == "run" else "<i4" if name.endswith("step") or name == "source" else "<f4"
         place = (getattr(batch, name), False)
         self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": place}
 
@@ -75,8 +101,11 @@ class _View:
 class Source:
     """An open stream of the library."""
 
-    def __init__(self, path: bytes, options: Options) -> None:
-        self._handle = library.Handle("stream_close", "stream_open", path, ctypes.byref(options))
+    def __init__(self, shares: Sequence[tuple[bytes, float]], options: Options) -> None:
+        mixed = (Share * len(shares))(*shares)
+        self._handle = library.Handle(
+            "stream_close", "stream_open_mixture", ctypes.byref(mixed), len(shares), ctypes.byref(options)
+        )
         facts = Facts()
         library.call("stream_describe", self._handle.pointer, ctypes.byref(facts))
         self.process = self._handle.process
@@ -109,6 +138,12 @@ class Source:
         counts = Counts()
         library.call("stream_statistics", self._handle.pointer, ctypes.byref(counts))
         return {"items": counts.items, "cached": counts.cached, "replaced": counts.replaced}
+
+
+def stage_defaults() -> Stage:
+    stage = Stage()
+    library.function("stream_stage_defaults")(ctypes.byref(stage))
+    return stage
 
 
 def defaults() -> Options:

@@ -94,6 +94,8 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "evaluator_cancel": (None, [c_void_p]),
     "stream_defaults": (None, [c_void_p]),
     "stream_open": (c_int, [c_char_p, c_void_p, POINTER(c_void_p)]),
+    "stream_stage_defaults": (None, [c_void_p]),
+    "stream_open_mixture": (c_int, [c_void_p, c_size_t, c_void_p, POINTER(c_void_p)]),
     "stream_close": (None, [c_void_p]),
     "stream_describe": (c_int, [c_void_p, c_void_p]),
     "stream_statistics": (c_int, [c_void_p, c_void_p]),
@@ -101,6 +103,7 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "stream_seek": (c_int, [c_void_p, c_int64, c_int64]),
     "stream_next": (c_int, [c_void_p, c_void_p]),
     "stream_cancel": (None, [c_void_p]),
+    "batch_sources": (c_void_p, [c_void_p]),
     "batch_release": (None, [c_void_p]),
 }
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Un
 
 import numpy as np
 
-from . import _library as library
-from ._batches import Options, Source, defaults
+from . import _arguments as arguments
+from ._batches import Batch, Source
 from ._place import Place, SharedPlace
 from .corpus import Corpus, Path
 from .errors import CorpusError
@@ -20,16 +20,8 @@ from .errors import CorpusError
 if TYPE_CHECKING:
     import torch
 
-_SPLITS = ("train", "test", "all")
-_STATUSES = ("ok", "nonfinite", "out_of_range")
-_ITEMS = ("pairs", "checkpoints")
-_ORDERS = ("random", "sequential")
-_AUGMENTATIONS = ("none", "permute", "canonical", "automatic")
-_DAMAGE = ("stop", "skip")
-
-
 class PairStream:
-    """Batches of prompt pairs: two checkpoints of a run, the start before the target, with their metrics.
+    """Batches of prompt pairs: two checkpoints of a run, as a rule the start before the target, with their metrics.
 
         >>> stream = PairStream("corpora/mnist", "test_error", batch_size=256)
         >>> for epoch in range(100):
@@ -41,6 +33,11 @@ class PairStream:
     (B,), which say where they come from. Of single checkpoints there are no targets. Arrays are views into the memory
     that the library has decoded into, which they keep: nothing is copied. Tensors share it too, or are in pinned
     memory where CUDA is there. They may be written to.
+
+    Pairs as they come are nearly all of well-trained networks. What a model learns depends on which are drawn:
+
+        >>> PairStream("corpora/mnist", "test_loss", balance="metric", balance_range=(0.3, 2.3), starts=0.5)
+        >>> PairStream([("corpora/mnist", 0.7), ("corpora/short", 0.3)], "test_loss", unchanged=0.1)
 
     Which pair comes when depends on the corpus, the selection and the seed alone, not on the number of workers,
     processes or GPUs. Under torchrun every process makes the same PairStream, and gets its part of each global batch.
@@ -58,7 +55,9 @@ class PairStream:
     opens itself again where it stands.
 
     Args:
-        corpus: a corpus, or its directory.
+        corpus: a corpus, or its directory; or several of one architecture that are mixed, with their shares of the
+            items: [("corpora/a", 0.7), ("corpora/b", 0.3)]. A mixture's batches have an array more, `source`, int32
+            (B,): which of them each item comes from. Its scale is common.
         metric: the metric of starts and targets; None for the last one of the corpus.
         batch_size: B, the items in a batch of this process.
         seed: of everything that is drawn, from 0 to 2^64 - 1.
@@ -85,6 +84,20 @@ class PairStream:
         on_damage: what happens when a checkpoint cannot be decoded: "stop" raises the error, which names the file;
             "skip" puts another run in its place, and counts it in `statistics`.
         item: "pairs"; or "checkpoints", for other kinds of learning from weights.
+        balance: how the metrics of targets (of single checkpoints: theirs) are spread: "none", as they come; "metric",
+            evenly over its range; "quantile", evenly over its quantiles among the selected checkpoints; "log", evenly
+            over its logarithm.
+        balance_range: of which part of the metric's range; None for all that the selected runs have.
+        starts: "any"; "initial", the first checkpoint of the run that may occur; or the share of pairs that start
+            there.
+        directions: "forward", the start before the target (where a balance draws the first checkpoint, it is its own
+            start); or "both", either may come first.
+        unchanged: the share of pairs whose target is the start itself, or the checkpoint before or after it.
+        run_weights: an expression in SQL on the columns of runs, or on aggregates over a run's checkpoints, such as
+            "max(train_return) > 400", in proportion to which runs are visited.
+        stages: what changes with the epoch, as pairs of a first epoch and a dict of the arguments above, from balance
+            on, or of where, a condition besides the stream's own: [(9, dict(starts=1)), (20, dict(where="run < 9"))].
+            An epoch obeys the last stage that has begun; what it does not say is as without it.
         as_torch: whether batches are tensors; None for tensors where torch was imported before.
 
     Raises:
@@ -99,7 +112,7 @@ class PairStream:
 
     def __init__(
         self,
-        corpus: Union[Corpus, Path],
+        corpus: Union[Corpus, Path, Sequence[tuple[Union[Corpus, Path], float]]],
         metric: Optional[str] = None,
         batch_size: int = 1024,
         *,
@@ -119,9 +132,17 @@ class PairStream:
         items_per_epoch: Optional[int] = None,
         on_damage: str = "stop",
         item: str = "pairs",
+        balance: str = "none",
+        balance_range: Optional[tuple[float, float]] = None,
+        starts: Union[str, float] = "any",
+        directions: str = "forward",
+        unchanged: float = 0,
+        run_weights: Optional[str] = None,
+        stages: Sequence[tuple[int, Mapping[str, Any]]] = (),
         as_torch: Optional[bool] = None,
     ) -> None:
-        self.path = corpus.path if isinstance(corpus, Corpus) else os.fspath(corpus)
+        #: The directories of the corpora, and their shares.
+        self.shares = arguments.shares_of(corpus)
         self.batch_size = batch_size
         self.seed = seed
         #: This process's place among those that share each global batch.
@@ -133,13 +154,15 @@ class PairStream:
             order=order, augment=augment, scale=scale, workers=workers, prefetch=prefetch,
             cache=cache if cache is None or cache == "memory" else os.path.abspath(cache), cache_bytes=cache_bytes,
             rank=self.rank, world_size=self.world_size, items_per_epoch=items_per_epoch, on_damage=on_damage,
-            item=item, as_torch=self._as_torch,
+            item=item, balance=balance, balance_range=balance_range, starts=starts, directions=directions,
+            unchanged=unchanged, run_weights=run_weights, stages=tuple(stages), as_torch=self._as_torch,
         )  # fmt: skip
         self._shared = SharedPlace()
         self._place: Place = (0, 0)
         self._lock = threading.RLock()
         self._is_closed = False
-        self._source: Optional[Source] = Source(library.path_bytes(self.path), _options(**self._arguments))
+        options = arguments.options_of(**self._arguments)
+        self._source: Optional[Source] = Source(arguments.shares_in_c(self.shares), options)
         #: The name of the metric of starts and targets.
         self.metric: str = self._source.metric
         #: P, the length of a parameter vector.
@@ -147,7 +170,7 @@ class PairStream:
         #: What parameters are multiplied by: divide by it before you use them as a network's.
         self.scale: float = self._source.scale
         #: What is done to hidden units: "none", "permute" or "canonical".
-        self.augment: str = _AUGMENTATIONS[self._source.augmentation]
+        self.augment: str = arguments.AUGMENTATIONS[self._source.augmentation]
         #: The number of runs that it draws from.
         self.runs: int = self._source.runs
         #: The items of an epoch, of all processes together, with those that do not fill a last batch.
@@ -155,6 +178,11 @@ class PairStream:
         #: Names the sequence of items: of streams with the same one, each can go on where another has stopped.
         self.fingerprint: str = self._source.fingerprint
         self._batches: int = self._source.batches_per_epoch
+
+    @property
+    def path(self) -> str:
+        """The corpus's directory; of a mixture, all of them."""
+        return " + ".join(path for path, _ in self.shares)
 
     def close(self) -> None:
         """Ends its threads; it cannot be used any more. Batches that were taken stay valid."""
@@ -180,7 +208,8 @@ class PairStream:
         self._require_open()
         opened = ("_source", "_lock", "_shared")
         state = {name: value for name, value in self.__dict__.items() if name not in opened}
-        return state | {"path": os.path.abspath(self.path), "_place": self.position}
+        shares = tuple((os.path.abspath(path), share) for path, share in self.shares)
+        return state | {"shares": shares, "_place": self.position}
 
     def __repr__(self) -> str:
         if self._is_closed:
@@ -217,7 +246,10 @@ class PairStream:
                     source.close()
                 raise
             self._stand(self._after(batch.epoch, batch.first_item))
-        return self._converted(batch.arrays())
+        return self._converted(self._arrays(batch))
+
+    def _arrays(self, batch: Batch) -> dict[str, np.ndarray]:
+        return batch.arrays(is_mixture=len(self.shares) > 1)
 
     def _after(self, epoch: int, first_item: int) -> Place:
         number = first_item // (self.batch_size * self.world_size) + 1
@@ -300,7 +332,8 @@ class PairStream:
         if fingerprint != self.fingerprint:
             raise CorpusError(
                 "different_corpus", f"the state is that of another stream than this one of {self.path}",
-                "open it with the corpus, split, where, statuses, order, augment, item and items_per_epoch of then",
+                "open it with the corpus, split, where, statuses, order, augment, item, items_per_epoch of then, and "
+                "all that says how pairs are drawn",
             )  # fmt: skip
         size = self.batch_size * self.world_size
         if item % size:
@@ -335,7 +368,7 @@ class PairStream:
             with self._own():
                 source = self._opened((epoch, first // worker.num_workers), share)
             for _ in range(first, self._batches, worker.num_workers):
-                yield self._converted(source.next().arrays())
+                yield self._converted(self._arrays(source.next()))
         self._shared.finish(iteration, worker.id, worker.num_workers)
 
     # The library's stream
@@ -348,11 +381,11 @@ class PairStream:
             self._source = None
             source.close()
         if self._source is None:
-            options = _options(**self._arguments)
+            options = arguments.options_of(**self._arguments)
             options.share, options.shares = share
             if options.workers == 0:
                 options.workers = max(1, len(os.sched_getaffinity(0)) // share[1])
-            self._source = Source(library.path_bytes(self.path), options)
+            self._source = Source(arguments.shares_in_c(self.shares), options)
         self._source.seek(*place)
         return self._source
 
@@ -427,62 +460,3 @@ def _variable(name: str, default: int) -> int:
         raise CorpusError(
             "invalid_argument", f"the variable {name} is {text!r}", "make it a number, or pass rank and world_size"
         ) from None
-
-
-def _options(
-    *, metric: Optional[str], batch_size: int, seed: int, split: str, where: Optional[str], statuses: Sequence[str],
-    order: str, augment: str, scale: Optional[float], workers: Optional[int], prefetch: int, cache: Optional[str],
-    cache_bytes: Optional[int], rank: int, world_size: int, items_per_epoch: Optional[int], on_damage: str, item: str,
-    as_torch: bool,
-) -> Options:  # fmt: skip
-    """The arguments of a PairStream as C has them."""
-    options = defaults()
-    options.metric, options.where = _text("metric", metric), _text("where", where)
-    options.batch_size = _whole("batch_size", batch_size, -(2**63), 2**63)
-    options.seed = _whole("seed", seed, 0, 2**64)
-    options.split = _choice("split", split, _SPLITS)
-    options.statuses = sum({1 << _choice("status", status, _STATUSES) for status in statuses})
-    options.item = _choice("item", item, _ITEMS)
-    options.order = _choice("order", order, _ORDERS)
-    options.augmentation = _choice("augment", augment, _AUGMENTATIONS)
-    if options.augmentation == 3:
-        options.augmentation = -1
-    options.on_damage = _choice("on_damage", on_damage, _DAMAGE)
-    if scale is not None:
-        if float(np.float32(scale)) == 0:
-            raise CorpusError("invalid_argument", "the scale is 0", "make it a finite number other than 0")
-        options.scale = scale
-    # In C 0 stands for the default, which here has to be asked for by None.
-    for name, value, limit in (("workers", workers, 2**31), ("items_per_epoch", items_per_epoch, 2**63)):
-        if value is not None:
-            setattr(options, name, _whole(name, value, 1, limit))
-    options.prefetch = _whole("prefetch", prefetch, -(2**31), 2**31)
-    options.rank = _whole("rank", rank, -(2**31), 2**31)
-    options.world_size = _whole("world_size", world_size, -(2**31), 2**31)
-    if cache is not None or cache_bytes is not None:
-        options.cache = 1 if cache is None or cache == "memory" else 2
-        options.cache_path = library.path_bytes(cache) if options.cache == 2 else None
-        if cache_bytes is not None:
-            options.cache_bytes = _whole("cache_bytes", cache_bytes, 0, 2**63)
-    return options
-
-
-def _text(name: str, value: Optional[str]) -> Optional[bytes]:
-    if value is None:
-        return None
-    if not isinstance(value, str) or "\0" in value:
-        raise CorpusError("invalid_argument", f"{name} is {value!r}", "make it a text, without a zero character")
-    return value.encode()
-
-
-def _whole(name: str, value: Any, least: int, limit: int) -> int:
-    if not isinstance(value, (int, np.integer)) or not least <= value < limit:
-        remedy = f"make it a whole number, at least {max(least, 0)}"
-        raise CorpusError("invalid_argument", f"{name} is {value!r}", remedy)
-    return int(value)
-
-
-def _choice(name: str, value: Any, values: Sequence[str]) -> int:
-    if value not in values:
-        raise CorpusError("invalid_argument", f"{name} is {value!r}", f"make it one of {', '.join(values)}")
-    return values.index(value)
