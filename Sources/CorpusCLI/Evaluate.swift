@@ -10,7 +10,8 @@ struct Evaluate: ParsableCommand {
     abstract: "Measure how well a G.pt's networks reach what they are prompted for.",
     discussion: """
       From the first checkpoints of training runs and of held-out runs, and from random starts of neither, the model is \
-      prompted for values from the start's own to the best one. The table gives the prompt alignment (the mean R^2 of \
+      prompted for values from the start's own to the best one, which is what the best tenth of the corpus reaches unless \
+      --best says another. The table gives the prompt alignment (the mean R^2 of \
       reached against prompted), what the best prompt reaches in one step, after how many iterations the corpus's own \
       runs are as good, and what feeding the networks back in gives. All of it goes to evaluation.json in the model's \
       directory.
@@ -76,6 +77,12 @@ struct Evaluate: ParsableCommand {
     let path = out ?? "\(self.model.path)/evaluation.json"
     try Files.write(CanonicalJSON.data(evaluation, pretty: true), to: path)
     Self.show(evaluation)
+    let published = Examination.publishedPrompt(model.description)
+    if best == nil, published != evaluation.bestPrompt, !quiet {
+      Console.note(
+        "\(evaluation.bestPrompt) is what the best tenth of the corpus reaches; the published evaluation prompts for "
+          + "\(published): --best published")
+    }
     if !quiet { Console.note("written to \(path)") }
   }
 

@@ -18,7 +18,8 @@ import Testing
     let path = fixture.temporary.path + "/config.json"
     try """
     {"model": {"width": 16, "layers": 1, "heads": 2, "frequencies": 8, "diffusion_steps": 50},
-     "training": {"batch": 8, "learning_rate": 0.001, "warmup": 2, "steps": 20, "augmentation": "canonical"\(members)}}
+     "training": {"batch": 8, "learning_rate": 0.001, "warmup": 2, "steps": 20, "augmentation": "canonical",
+                  "evaluate_every": 10\(members)}}
     """.write(toFile: path, atomically: true, encoding: .utf8)
     return path
   }
@@ -37,6 +38,14 @@ import Testing
     let trained = try train()
     #expect(trained.status == 0 && trained.error.contains("20/20 updates"), "\(trained)")
     #expect(trained.error.contains("of memory") && trained.error.contains("held out"))
+    // 8 runs hold one out; both kinds of starts are prompted on the way, by the real evaluator.
+    #expect(trained.error.contains("its weights are those of update"), "\(trained)")
+    #expect(trained.error.contains("held-out runs: alignment") && trained.error.contains("random: alignment"))
+    let description =
+      try JSONSerialization.jsonObject(
+        with: Data(contentsOf: URL(fileURLWithPath: model + "/model.json"))) as? [String: Any]
+    let evaluations = try #require(description?["evaluations"] as? [[String: Any]])
+    #expect(evaluations.compactMap { $0["step"] as? Int } == [10, 20])
 
     let file = fixture.temporary.path + "/networks.safetensors"
     let answer = try prompt(
@@ -105,6 +114,14 @@ import Testing
     refusal(try prompt("--target", "10", "--sampling-steps", "51"), "1 to 50")
     refusal(try Command.run("prompt", fixture.path, "--target", "1"), "holds no model")
     refusal(try Command.run("train", fixture.path, "--out", model, "--resume", "--steps", "3"), "leave out")
+    refusal(
+      try Command.run("train", fixture.path, "--out", model, "--resume", "--patience", "3"), "leave out")
+    refusal(
+      try Command.run("train", fixture.path, "--out", model + "4", "--balance", "evenly"), "balance is evenly"
+    )
+    refusal(
+      try Command.run("train", fixture.path, "--out", model + "4", "--patience", "0"), "patience is 0")
+    refusal(try Command.run("evaluate", model, "--best", "much"), "much")
     refusal(
       try Command.run("train", fixture.path, "--out", model + "2", "--metric", "loss"), "has no metric loss")
     refusal(
