@@ -26,8 +26,6 @@ package struct HiddenLayers: Sendable {
     /// Whether rows are the tensor's first axis, and columns the next one or the leading factor of it: as in a chain of
     /// layers, where what moves is units that a tensor leads to (rows), or comes from (columns).
     package let isPlain: Bool
-    /// The levels of all axes, for those who need each element's place.
-    let axes: [Level]
 
     /// The hidden layer whose units are its rows, if any.
     package var rowLayer: Int? { rowIndex?.layer }
@@ -36,6 +34,8 @@ package struct HiddenLayers: Sendable {
   }
 
   package let parts: [Part]
+  /// What moves in each axis of each part; apart from these, which are copied for every item without counting references.
+  let axes: [[Level]]
   /// The units of each hidden layer.
   package let widths: [Int]
   /// The place of each hidden layer's first unit among those of all.
@@ -54,12 +54,14 @@ package struct HiddenLayers: Sendable {
     firsts = widths.indices.map { widths[..<$0].reduce(0, +) }
     let numbers = Dictionary(uniqueKeysWithValues: groups.groups.enumerated().map { ($1.name, $0) })
     var compositions = Compositions()
+    axes = tensors.map { tensor in
+      groups.tensors[tensor.name]?.map { Level($0, widths, numbers) }
+        ?? tensor.shape.map { Level(fixed: $0) }
+    }
     var parts: [Part] = []
     var start = 0
-    for tensor in tensors {
-      let axes = groups.tensors[tensor.name]?.map { Level($0, widths, numbers) }
-      parts.append(
-        Part(tensor.shape, axes ?? tensor.shape.map { Level(fixed: $0) }, start, &compositions))
+    for (tensor, axes) in zip(tensors, axes) {
+      parts.append(Part(tensor.shape, axes, start, &compositions))
       start += tensor.count
     }
     self.parts = parts
@@ -127,7 +129,6 @@ extension HiddenLayers.Part {
     _ compositions: inout HiddenLayers.Compositions
   ) {
     self.start = start
-    self.axes = axes
     let count = shape.reduce(1, *)
     let moved = axes.indices.filter { axes[$0].isMoved }
     let row = shape.first ?? 1

@@ -11,6 +11,8 @@ package final class UnitOrder {
   /// What the hidden layers compose of it, one index vector after the other.
   private let composed: AlignedBuffer<UInt32>
   private let summands: [[Summand]]
+  /// Whether nothing is composed.
+  private let isPlain: Bool
   private let hidden: HiddenLayers
   /// Random words, as many as units or a few more.
   private let words: AlignedBuffer<UInt32>
@@ -22,6 +24,7 @@ package final class UnitOrder {
     units = AlignedBuffer(count: count)
     words = AlignedBuffer(count: (count + 63) / 64 * 64)
     composed = AlignedBuffer(count: hidden.compositions.reduce(0) { $0 + $1.count })
+    isPlain = hidden.compositions.isEmpty
     summands = hidden.widths.indices.map { Summand.all(of: $0, hidden) }
     kernels = ck_kernels_best().pointee
     reset()
@@ -38,6 +41,7 @@ package final class UnitOrder {
 
   /// Makes the index vectors that are composed of the layers' orders.
   private func compose() {
+    guard !isPlain else { return }
     for composition in hidden.compositions {
       composition.write(composed.base + composition.first) { layer, place in
         Int(units.base[hidden.firsts[layer] + place])
@@ -89,7 +93,7 @@ package final class UnitOrder {
   /// their units alone have the same sums, to the bit, and get the same order. Units of equal sums, which are as good as
   /// never different, keep theirs.
   package func canonicalize(_ parameters: UnsafePointer<Float>) {
-    if !hidden.compositions.isEmpty { reset() }
+    if !isPlain { reset() }
     for (layer, (first, width)) in zip(hidden.firsts, hidden.widths).enumerated() {
       var sums = [Double](repeating: 0, count: width)
       for summand in summands[layer] {
@@ -126,7 +130,7 @@ package final class UnitOrder {
     func order(_ other: Int, _ place: Int) -> Int {
       other < layer ? Int(units.base[hidden.firsts[other] + place]) : place
     }
-    HiddenLayers.Walk(summand.part.axes).forEach(order) { source, places in
+    HiddenLayers.Walk(summand.axes).forEach(order) { source, places in
       let value = parameters[summand.part.start + source]
       var last: Int?
       // An element between two units of the layer belongs to both, and one on the diagonal only once.
@@ -148,6 +152,7 @@ package final class UnitOrder {
 /// A tensor whose numbers go into the sums that order a layer.
 private struct Summand: Sendable {
   let part: HiddenLayers.Part
+  let axes: [HiddenLayers.Level]
   /// Whether its rows are the units, and its columns in order by then.
   let isPlain: Bool
   /// Whether more than these units is out of order by then.
@@ -158,15 +163,15 @@ private struct Summand: Sendable {
     func moves(_ level: HiddenLayers.Level) -> Bool {
       level.stretches.contains { $0.factors.contains { $0.layer == layer } }
     }
-    let moved = hidden.parts.filter { $0.axes.contains(where: moves) }
-    let incoming = moved.filter { moves($0.axes[0]) }
-    let isVectors = incoming.allSatisfy { $0.axes.count == 1 }
-    return (isVectors ? moved : incoming).map { part in
-      let open = part.axes.map { level in
+    let moved = zip(hidden.parts, hidden.axes).filter { $1.contains(where: moves) }
+    let incoming = moved.filter { moves($1[0]) }
+    let isVectors = incoming.allSatisfy { $1.count == 1 }
+    return (isVectors ? moved : incoming).map { part, axes in
+      let open = axes.map { level in
         level.stretches.map { $0.factors.count { ($0.layer ?? -1) >= layer } }.max() ?? 0
       }
       return Summand(
-        part: part,
+        part: part, axes: axes,
         isPlain: part.isPlain && part.rowLayer == layer && (part.columnLayer ?? -1) < layer,
         isSorted: open.reduce(0, +) > 1)
     }
