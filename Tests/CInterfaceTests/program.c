@@ -315,6 +315,65 @@ static void streaming(const char *path, const char *missing) {
   cc_corpus_close(corpus);
 }
 
+/* Draws by other rules than the published one. */
+static void drawing(const char *path, const char *missing) {
+  cc_stream_options options = plain();
+  cc_stream_stage stage;
+  cc_stream_stage_defaults(&stage);
+  EXPECT(stage.balance == -1 && stage.initial_starts == -1 && !stage.where);
+  stage.first_epoch = 1;
+  stage.where = "run = 2";
+  stage.unchanged = 1;
+  options.balance = CC_BALANCE_METRIC;
+  options.balance_low = 2;
+  options.balance_high = 21;
+  options.initial_starts = 1;
+  options.run_weights = "run <> 1";
+  options.stages = &stage;
+  options.stage_count = 1;
+  cc_stream *stream;
+  cc_batch batch;
+  EXPECT(cc_stream_open(path, &options, &stream) == CC_OK);
+  for (int i = 0; i < 20; i++) {
+    EXPECT(cc_stream_next(stream, &batch) == CC_OK);
+    for (int item = 0; item < 8; item++) {
+      EXPECT(batch.run[item] != 1 && batch.start_step[item] == 0 && cc_batch_sources(&batch)[item] == 0);
+      if (i < 10) EXPECT(batch.target_metric[item] >= 2 && batch.target_metric[item] <= 21);
+      else EXPECT(batch.run[item] == 2 && batch.target_step[item] <= 1);
+    }
+    cc_batch_release(&batch);
+  }
+  cc_stream_close(stream);
+  EXPECT(cc_batch_sources(&batch) == NULL && cc_batch_sources(NULL) == NULL);
+
+  const cc_stream_share shares[] = {{path, 3}, {path, 1}};
+  const cc_stream_options good = plain();
+  EXPECT(cc_stream_open_mixture(shares, 2, &good, &stream) == CC_OK);
+  int of_second = 0;
+  for (int i = 0; i < 10; i++) {
+    EXPECT(cc_stream_next(stream, &batch) == CC_OK);
+    for (int item = 0; item < 8; item++) of_second += cc_batch_sources(&batch)[item];
+    cc_batch_release(&batch);
+  }
+  EXPECT(of_second == 20);
+  cc_stream_close(stream);
+  const cc_stream_share none = {path, 0}, nowhere = {missing, 1};
+  EXPECT(cc_stream_open_mixture(&none, 1, &good, &stream) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_stream_open_mixture(&nowhere, 1, &good, &stream) == CC_NOT_A_CORPUS);
+  EXPECT(cc_stream_open_mixture(NULL, 1, &good, &stream) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_stream_open_mixture(NULL, 0, &good, &stream) == CC_INVALID_ARGUMENT);
+  cc_stream *second;
+  REFUSED(CC_INVALID_ARGUMENT, balance = 4);
+  REFUSED(CC_INVALID_ARGUMENT, directions = 2);
+  REFUSED(CC_INVALID_ARGUMENT, balance_high = 1);
+  REFUSED(CC_INVALID_ARGUMENT, balance_low = 1);
+  REFUSED(CC_INVALID_ARGUMENT, initial_starts = 2);
+  REFUSED(CC_INVALID_ARGUMENT, unchanged = NAN);
+  REFUSED(CC_INVALID_ARGUMENT, run_weights = "-1");
+  REFUSED(CC_INVALID_SQL, run_weights = "colour");
+  REFUSED(CC_INVALID_ARGUMENT, stage_count = 1);
+}
+
 static void *interrupted(void *context) {
   usleep(100000);
   cc_rows_interrupt(context);
@@ -475,6 +534,7 @@ int main(int count, char **arguments) {
   else if (strcmp(what, "writing") == 0) writing(missing);
   else if (strcmp(what, "evaluating") == 0) evaluating();
   else if (strcmp(what, "streaming") == 0) streaming(path, missing);
+  else if (strcmp(what, "drawing") == 0) drawing(path, missing);
   else if (strcmp(what, "interrupting") == 0) interrupting(path);
   else if (strcmp(what, "threads") == 0) threads(path);
   else if (strcmp(what, "forking") == 0) forking(path, missing);

@@ -59,7 +59,7 @@ import PairStream
     func expect(_ code: CorpusError.Code, _ words: String, _ change: (inout PairStreamOptions) -> Void) {
       let error = failure { _ = try fixture.stream(change) }
       let text = "\(error, default: "none")"
-      #expect(error?.code == code && text.contains(words))
+      #expect(error?.code == code && text.contains(words), "\(words): \(text)")
     }
     expect(.invalidArgument, "no balance") { $0.balanceRange = 0...1 }
     expect(.invalidArgument, "from 1.0 to 1.0") { ($0.balance, $0.balanceRange) = (.metric, 1...1) }
@@ -73,7 +73,9 @@ import PairStream
     }
     expect(.invalidArgument, "does not cover") { ($0.balance, $0.balanceRange) = (.metric, -4_022...0) }
     expect(.invalidArgument, "no values from 5.0 to 6.0") { ($0.balance, $0.balanceRange) = (.metric, 5...6) }
-    expect(.invalidArgument, "only one value") { ($0.balance, $0.condition) = (.metric, "train_return = -7") }
+    expect(.invalidArgument, "only one value") {
+      ($0.balance, $0.condition, $0.item) = (.metric, "train_return = -7", .checkpoints)
+    }
     expect(.invalidArgument, "share of initial starts is 1.5") { $0.initialStarts = 1.5 }
     expect(.invalidArgument, "share of unchanged pairs is nan") { $0.unchanged = .nan }
     expect(.invalidArgument, "single checkpoints") { ($0.item, $0.directions) = (.checkpoints, .both) }
@@ -84,7 +86,7 @@ import PairStream
     expect(.invalidArgument, "weights of all 8") { $0.runWeights = "0 * run" }
     expect(.invalidSQL, "no such column") { $0.runWeights = "colour" }
     expect(.invalidSQL, "differ among the checkpoints") { $0.runWeights = "train_return" }
-    expect(.invalidSQL, "") { $0.runWeights = "1) FROM runs; DELETE FROM runs; --" }
+    expect(.invalidSQL, "not one statement") { $0.runWeights = "1) FROM runs; DELETE FROM runs; --" }
     expect(.invalidArgument, "follows one") { $0.stages = [.init(firstEpoch: 2), .init(firstEpoch: 2)] }
     expect(.invalidArgument, "begins at epoch -1") { $0.stages = [.init(firstEpoch: -1)] }
     for change in [
