@@ -76,14 +76,15 @@ import Testing
     func arguments(_ name: String, _ more: [String] = []) -> [String] {
       ["train", fixture.path, "--out", fixture.temporary.path + "/" + name] + more
     }
-    let whole = try Command.run(arguments("whole", ["--config", config, "--steps", "4000"]))
+    let whole = try Command.run(
+      arguments("whole", ["--config", config, "--steps", "4000", "--evaluate-every", "2000"]))
     #expect(whole.status == 0, "\(whole)")
     var random = PhiloxGenerator(seed: 4)
     var kills = 0
     while true {
       // Killed before anything was there, it begins anew.
       let begins = !Files.exists(fixture.temporary.path + "/parts/training.safetensors")
-      let more = begins ? ["--config", config, "--steps", "4000"] : ["--resume"]
+      let more = begins ? ["--config", config, "--steps", "4000", "--evaluate-every", "2000"] : ["--resume"]
       let command = Command(arguments("parts", more + ["--save-seconds", "0.02"]))
       try command.start()
       if kills < 6 {
