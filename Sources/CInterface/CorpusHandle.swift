@@ -1,6 +1,7 @@
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex
+import PairStream
 
 /// `cc_corpus`.
 final class CorpusHandle: Handle {
@@ -119,6 +120,20 @@ public func cc_corpus_read_run(
       metrics?.advanced(by: number * values.count).update(from: values, count: values.count)
     }
     parameters?.update(from: vectors, count: vectors.count)
+  }
+}
+
+@c @implementation
+public func cc_corpus_canonicalize(
+  _ corpus: OpaquePointer?, _ count: Int, _ parameters: UnsafeMutablePointer<Float>?
+) -> Int32 {
+  guarded { () throws(CorpusError) in
+    let corpus = try corpus.opened(CorpusHandle.self)
+    if count == 0 { return }
+    guard count > 0 else { throw .invalidArgument("there are too many networks") }
+    let parameters = try present(parameters, "parameters")
+    let canonicalizer = try Canonicalizer(corpus.reader.directory)
+    for number in 0..<count { canonicalizer.apply(to: parameters + number * corpus.parameterCount) }
   }
 }
 

@@ -104,6 +104,18 @@ public func cc_evaluator_run(
 }
 
 @c @implementation
+public func cc_evaluator_initial_network(
+  _ evaluator: OpaquePointer?, _ seed: UInt64, _ parameters: UnsafeMutablePointer<Float>?
+) -> Int32 {
+  guarded { () throws(CorpusError) in
+    let evaluator = try evaluator.opened(EvaluatorHandle.self).evaluator
+    let parameters = try present(parameters, "parameters")
+    let network = evaluator.initialNetwork(seed: seed)
+    parameters.update(from: network, count: network.count)
+  }
+}
+
+@c @implementation
 public func cc_evaluator_cancel(_ evaluator: OpaquePointer?) {
   guard let evaluator = evaluator.object(EvaluatorHandle.self), evaluator.isOwn else { return }
   evaluator.cancel()

@@ -153,17 +153,24 @@ public final class PairStream: Sendable {
     let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
     let isDeclared = groups.map { !$0.isEmpty } ?? false
     if wanted == .automatic { return isDeclared ? .permute : .none }
-    guard wanted == .none || isDeclared else {
-      throw CorpusError(
-        .invalidArgument,
-        "\(directory.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
-          + "architecture \(directory.manifest.architecture.name) may be permuted together, and augmentation "
-          + "\(wanted.rawValue) could change what the networks compute",
-        remedy:
-          "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
-          + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
-    }
+    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory, groups: groups) }
     return wanted
+  }
+
+  /// Why hidden units stay where they are.
+  ///
+  /// - Parameter groups: what is declared, if anything is.
+  static func refusal(
+    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory, groups: PermutationGroups?
+  ) -> CorpusError {
+    CorpusError(
+      .invalidArgument,
+      "\(corpus.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
+        + "architecture \(corpus.manifest.architecture.name) may be permuted together, and augmentation "
+        + "\(wanted.rawValue) could change what the networks compute",
+      remedy:
+        "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+        + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
   }
 
   private static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {

@@ -104,8 +104,11 @@ static void errors(const char *path, const char *missing) {
   EXPECT(cc_corpus_open(path, 0, NULL) == CC_INVALID_ARGUMENT);
   float vector[P];
   EXPECT(cc_corpus_read(NULL, 0, 0, 1, vector) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_corpus_canonicalize(NULL, 1, vector) == CC_INVALID_ARGUMENT);
   cc_corpus_close(NULL);
   corpus = opened(path);
+  EXPECT(cc_corpus_canonicalize(corpus, 0, NULL) == CC_OK);
+  EXPECT(cc_corpus_canonicalize(corpus, 1, vector) == CC_INVALID_ARGUMENT && strstr(cc_error_message(), "tiny"));
   EXPECT(cc_corpus_read(corpus, 99, 0, 1, vector) == CC_UNKNOWN_RUN && strstr(cc_error_message(), "run 99"));
   int64_t bad[][2] = {{-1, 1}, {2, 1}, {K, K + 1}, {0, INT64_MAX}, {INT64_MIN, 0}};
   for (int i = 0; i < 5; i++) EXPECT(cc_corpus_read(corpus, 1, bad[i][0], bad[i][1], vector) == CC_INVALID_ARGUMENT);
@@ -175,6 +178,16 @@ static void evaluating(void) {
   EXPECT(cc_evaluator_run(evaluator, 5, networks, 1, 0, seeded) == CC_OK && memcmp(first, seeded, sizeof first) != 0);
   EXPECT(cc_evaluator_run(evaluator, 0, NULL, 0, 0, NULL) == CC_OK);
   EXPECT(cc_evaluator_run(evaluator, 1, NULL, 0, 0, first) == CC_INVALID_ARGUMENT);
+  /* What a seed gives is always the same, and a policy of a few steps. */
+  const uint64_t foreign = (uint64_t)1 << 62;
+  EXPECT(cc_evaluator_initial_network(evaluator, foreign, networks) == CC_OK);
+  EXPECT(cc_evaluator_initial_network(evaluator, foreign, networks + length) == CC_OK);
+  EXPECT(cc_evaluator_initial_network(evaluator, foreign + 1, networks + 2 * length) == CC_OK);
+  EXPECT(memcmp(networks, networks + length, length * sizeof(float)) == 0);
+  EXPECT(memcmp(networks, networks + 2 * length, length * sizeof(float)) != 0);
+  EXPECT(cc_evaluator_run(evaluator, 3, networks, 0, 1, first) == CC_OK && first[0] == first[1] && first[0] < 100);
+  EXPECT(cc_evaluator_initial_network(evaluator, 0, NULL) == CC_INVALID_ARGUMENT);
+  EXPECT(cc_evaluator_initial_network(NULL, 0, networks) == CC_INVALID_ARGUMENT);
   cc_evaluator_close(evaluator);
   free(networks);
 }

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
 import checkpoint_corpus
-from checkpoint_corpus import Corpus, CorpusError, evaluate, index
+from checkpoint_corpus import Corpus, CorpusError, PairStream, evaluate, index, initial_networks
 
 
 @pytest.fixture
@@ -266,6 +266,39 @@ def test_evaluation_says_what_is_wrong(corpus, tmp_path):
     with pytest.raises(CorpusError) as error:
         evaluate("cartpole", np.zeros(1250), recipe={"environments": 3})
     assert error.value.code == "invalid_recipe"
+
+
+@pytest.mark.parametrize("name", ["cartpole", "digits"])
+def test_initial_networks_are_those_that_runs_begin_with(name, request):
+    with Corpus(request.getfixturevalue(name)) as corpus:
+        networks = initial_networks(corpus, (0, 1))
+        assert networks.dtype == np.float32 and networks.shape == (2, corpus.parameter_count)
+        for run in (0, 1):
+            assert networks[run].tobytes() == corpus.parameters(run, 0).tobytes()
+        foreign = initial_networks(corpus, range(2**62, 2**62 + 3))
+        assert len({network.tobytes() for network in (*networks, *foreign)}) == 5
+        assert initial_networks(corpus, []).shape == (0, corpus.parameter_count)
+    for seeds in ([-1], [2**64], [0.5]):
+        with pytest.raises(CorpusError, match="is no seed"):
+            initial_networks("cartpole", seeds)
+    with pytest.raises(CorpusError, match="chess"):
+        initial_networks("chess", [0])
+
+
+@pytest.mark.parametrize("name", ["cartpole", "digits"])
+def test_canonical_networks_are_those_of_the_stream_in_whatever_order_they_come(name, request):
+    with Corpus(request.getfixturevalue(name)) as corpus:
+        how = dict(batch_size=8, items_per_epoch=64, item="checkpoints", scale=1.0, as_torch=False, seed=3)
+        permuted, canonical = (next(iter(PairStream(corpus, augment=way, **how))) for way in ("permute", "canonical"))
+        ordered = corpus.canonical(permuted["start"])
+        assert ordered.tobytes() == canonical["start"].tobytes() != permuted["start"].tobytes()
+        assert corpus.canonical(ordered[0]).tobytes() == ordered[0].tobytes()
+        assert corpus.canonical(ordered[:0]).shape == (0, corpus.parameter_count)
+        before, after = (evaluate(corpus, vectors) for vectors in (permuted["start"], ordered))
+        for metric in before:
+            assert np.allclose(before[metric], after[metric], rtol=0.02)
+        with pytest.raises(CorpusError, match="no parameter vectors"):
+            corpus.canonical(np.zeros(3))
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,14 @@ int cc_corpus_read(cc_corpus *corpus, int64_t run, int64_t first, int64_t end, f
 int cc_corpus_read_run(cc_corpus *corpus, int64_t run, int64_t checkpoints, int32_t *iterations, float *metrics,
                        float *parameters);
 
+/** Puts the hidden units of networks into the canonical order, which leaves their functions as they are: networks that
+ * differ in the order of their units alone become the same. It is the order of streams with CC_AUGMENT_CANONICAL, and
+ * the one that models are used to which were trained on these.
+ *
+ * count: the number N of networks. parameters: (N, P), not scaled; they are changed in place.
+ * Fails with CC_INVALID_ARGUMENT for a corpus whose architecture declares no permutation groups. */
+int cc_corpus_canonicalize(cc_corpus *corpus, size_t count, float *parameters);
+
 /** Makes a corpus's index agree with its files, or makes it anew from them alone.
  *
  * rebuild: not 0 to make it anew, as is needed for one that is damaged.
@@ -330,6 +338,12 @@ const char *cc_evaluator_metric(cc_evaluator *evaluator, size_t metric);
  * Fails with CC_INTERRUPTED after cc_evaluator_cancel(), CC_RESOURCE if no thread can be started. */
 int cc_evaluator_run(cc_evaluator *evaluator, size_t count, const float *parameters, uint64_t seed, unsigned workers,
                      float *metrics);
+
+/** Makes the network that the run of a seed begins with: random numbers as the task's recipe draws them.
+ *
+ * seed: a run's for its own first checkpoint, to the bit; one of 2^62 or more for a network that no corpus has.
+ * parameters: receives (P). */
+int cc_evaluator_initial_network(cc_evaluator *evaluator, uint64_t seed, float *parameters);
 
 /** Ends the runs of this evaluator that other threads are waiting for, within the time that a network takes. */
 void cc_evaluator_cancel(cc_evaluator *evaluator);

@@ -215,6 +215,25 @@ class Corpus:
         library.call("corpus_read", self._pointer, run, first, end, vectors.ctypes.data)
         return vectors
 
+    def canonical(self, vectors: np.ndarray) -> np.ndarray:
+        """Networks (P,), or several (N, P), with their hidden units in the canonical order.
+
+        Networks that differ in the order of their units alone become the same, and compute what they did. It is the
+        order of PairStream's augment="canonical", and that of starts for a model which was trained on such pairs.
+
+        Raises:
+            CorpusError: "invalid_argument" where the corpus declares no permutation groups.
+        """
+        ordered = np.array(vectors, np.float32, order="C")
+        if ordered.ndim not in (1, 2) or ordered.shape[-1] != self.parameter_count:
+            raise CorpusError(
+                "invalid_argument", f"an array of shape {ordered.shape} holds no parameter vectors of {self.path}",
+                f"pass one of shape (N, {self.parameter_count})",
+            )  # fmt: skip
+        count = ordered.size // self.parameter_count
+        library.call("corpus_canonicalize", self._pointer, count, ordered.ctypes.data)
+        return ordered
+
     def tensors(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """The tensors of a parameter vector (P,) by their names, or of several (…, P); views, not copies."""
         vector = np.asarray(vector)

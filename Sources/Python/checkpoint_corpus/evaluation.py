@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Iterable, Mapping, Optional, Union
 
 import numpy as np
 
@@ -46,13 +46,33 @@ def evaluate(
     Raises:
         CorpusError: "cannot_replay" for a task that is not built in, "missing_dataset", "interrupted", …
     """
-    if isinstance(task, Corpus):
-        recipe = task.recipe if recipe is None else recipe
-        task = task.task
-    recipe_text = None if recipe is None else json.dumps(recipe, sort_keys=True)
-    place = os.path.abspath(datasets) if datasets is not None else os.environ.get("CORPUS_DATASETS")
-    evaluator = _evaluator(task, recipe_text, place, os.getcwd(), os.getpid())
-    return evaluator.run(np.asarray(parameters), seed, workers)
+    return _opened(task, datasets, recipe).run(np.asarray(parameters), seed, workers)
+
+
+def initial_networks(
+    task: Union[str, Corpus],
+    seeds: Iterable[int],
+    *,
+    datasets: Optional[Path] = None,
+    recipe: Optional[Mapping[str, Any]] = None,
+) -> np.ndarray:
+    """Makes the networks that runs of a built-in task begin with.
+
+        >>> initial_networks("mnist", range(2**62, 2**62 + 16)).shape
+        (16, 7960)
+
+    Args:
+        task, datasets, recipe: as in `evaluate`.
+        seeds: N of them, from 0 to 2^64 - 1: that of a run for its own first checkpoint, to the bit; those from 2^62
+            on are no run's, so that nothing has been trained on what they give.
+
+    Returns:
+        float32 (N, P).
+
+    Raises:
+        CorpusError: as `evaluate` does; "invalid_argument" for a seed that is none.
+    """
+    return _opened(task, datasets, recipe).initial_networks(list(seeds))
 
 
 class _Evaluator:
@@ -68,6 +88,14 @@ class _Evaluator:
         self.parameter_count = library.function("evaluator_parameter_count")(pointer)
         count = library.function("evaluator_metric_count")(pointer)
         self.metrics = [library.function("evaluator_metric")(pointer, i).decode() for i in range(count)]
+
+    def initial_networks(self, seeds: list[int]) -> np.ndarray:
+        networks = np.empty((len(seeds), self.parameter_count), np.float32)
+        for network, seed in zip(networks, seeds):
+            if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+                raise CorpusError("invalid_argument", f"{seed!r} is no seed", "pass whole numbers from 0 to 2^64 - 1")
+            library.call("evaluator_initial_network", self._handle.pointer, int(seed), network.ctypes.data)
+        return networks
 
     def run(self, parameters: np.ndarray, seed: int, workers: int) -> dict[str, Any]:
         if parameters.ndim not in (1, 2) or parameters.shape[-1] != self.parameter_count:
@@ -89,6 +117,18 @@ class _Evaluator:
         if parameters.ndim == 1:
             return {name: float(value) for name, value in zip(self.metrics, results[0])}
         return {name: results[:, column].copy() for column, name in enumerate(self.metrics)}
+
+
+def _opened(
+    task: Union[str, Corpus], datasets: Optional[Path], recipe: Optional[Mapping[str, Any]]
+) -> _Evaluator:
+    """The evaluator of a task, kept for the next time."""
+    if isinstance(task, Corpus):
+        recipe = task.recipe if recipe is None else recipe
+        task = task.task
+    recipe_text = None if recipe is None else json.dumps(recipe, sort_keys=True)
+    place = os.path.abspath(datasets) if datasets is not None else os.environ.get("CORPUS_DATASETS")
+    return _evaluator(task, recipe_text, place, os.getcwd(), os.getpid())
 
 
 @functools.lru_cache(maxsize=4)
