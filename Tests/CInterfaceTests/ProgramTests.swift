@@ -47,7 +47,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "reading", "sql", "errors", "writing", "evaluating", "streaming", "drawing", "interrupting", "threads", "forking",
+    "reading", "sql", "errors", "writing", "evaluating", "streaming", "drawing", "interrupting", "threads",
+    "forking",
   ])
   func `a C program succeeds in`(_ what: String) throws {
     let temporary = TemporaryDirectory()
