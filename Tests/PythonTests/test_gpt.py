@@ -15,15 +15,13 @@ from conftest import CORPUS, ROOT, module_or_skip, run_corpus
 
 torch = module_or_skip("torch")
 
-from checkpoint_corpus import Corpus, PairStream, evaluate  # noqa: E402
+from gpt_training import MODEL, TRAINING, python_train, same, start_training, stored_step, weights  # noqa: E402
+
+from checkpoint_corpus import PairStream  # noqa: E402
 from checkpoint_corpus.gpt import GPT, Configuration, Diffusion, ModelConfiguration  # noqa: E402
 from checkpoint_corpus.gpt.configuration import PRESETS, published  # noqa: E402
 from checkpoint_corpus.gpt.files import ModelDirectory, ModelError, read_tensors  # noqa: E402
-from checkpoint_corpus.gpt.held_out import HeldOut  # noqa: E402
-from checkpoint_corpus.gpt.train import Trainer  # noqa: E402
-
-TRAINING = {"batch": 8, "learning_rate": 0.001, "warmup": 2, "steps": 12, "augmentation": "canonical"}
-MODEL = {"width": 16, "layers": 1, "heads": 2, "frequencies": 8, "diffusion_steps": 50}
+from checkpoint_corpus.gpt.trainer import Trainer  # noqa: E402
 
 
 @pytest.fixture
@@ -31,32 +29,6 @@ def config(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"model": MODEL, "training": TRAINING}))
     return path
-
-
-def start_training(*arguments, processes=1):
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, "-m", "checkpoint_corpus.gpt.train", *map(str, arguments), "--device", "cpu"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def python_train(*arguments, processes=1):
-    process = start_training(*arguments, processes=processes)
-    output, error = process.communicate()
-    return subprocess.CompletedProcess(arguments, process.returncode, output, error)
-
-
-def stored_step(path):
-    """The updates of a training that is under way; 0 before it is stored first."""
-    return ModelDirectory(path).stored_description()["step"] if ModelDirectory(path).holds_training else 0
-
-
-def weights(path):
-    return read_tensors(path / "model.safetensors")[0]
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def close(a, b, error):
@@ -203,30 +175,6 @@ def test_published_configurations_are_the_commands(cartpole, digits):
         printed = run_corpus("train", corpus, "--preset", name, "--metric", metric, "--print-config")
         assert configuration == Configuration.parse(json.loads(printed))
     assert len(PRESETS) == 5 and published("cifar10-loss", 5500)[0].training.steps == 150_000
-
-
-def test_held_out_runs_are_prompted_from(cartpole, config, tmp_path):
-    out = tmp_path / "model"
-    result = python_train(cartpole, "--config", config, "--out", out, "--evaluate-every", 6, "--log-every", 3)
-    assert result.returncode == 0, result.stderr
-    rows = list(csv.DictReader((out / "log.csv").open()))
-    assert [row["step"] for row in rows] == ["3", "6", "9", "12"]
-    assert [bool(row["alignment"]) for row in rows] == [False, True, False, True]
-    assert 0 < float(rows[1]["one_step"]) <= 500 and "held-out runs: alignment" in result.stderr
-
-
-def test_a_model_that_knows_the_answer_is_aligned(cartpole, config):
-    trainer = Trainer(json.loads(config.read_text()), str(cartpole), torch.device("cpu"))
-    held_out = HeldOut(Corpus(cartpole), trainer.description, networks=3, prompts=4)
-    assert held_out.prompted.shape == (len(held_out.start), 4)
-    assert torch.equal(held_out.prompted[:, 0], held_out.start_metric) and (held_out.prompted[:, -1] == 500).all()
-    held_out._judge = lambda networks: held_out.prompted.reshape(-1)
-    assert held_out(trainer.model, trainer.diffusion).alignment == 1
-    # A new model gives starts back as they are, and they have the returns that the evaluator gives them.
-    del held_out._judge
-    starts = (held_out.start / trainer.description["scale"]).numpy()
-    returns = evaluate("cartpole", starts, recipe=Corpus(cartpole).recipe)["train_return"]
-    assert abs(held_out(trainer.model, trainer.diffusion).one_step / returns.mean() - 1) < 1e-3
 
 
 def test_killed_trainings_go_on_as_if_nothing_had_happened(cartpole, config, tmp_path):

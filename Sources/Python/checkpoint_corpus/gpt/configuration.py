@@ -65,6 +65,29 @@ class TrainingConfiguration:
     checkpoints_per_run: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least, what in (("evaluate_every", 0, "update"), ("patience", 1, "evaluation")):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value >= least):
+                raise ValueError(f"{name} is {value}: make it at least {least} {what}s, or leave it out")
+        choices = {
+            "balance": ("none", "metric", "quantile", "log"), "directions": ("forward", "both"),
+            "augmentation": ("none", "permute", "canonical", "automatic"),
+        }  # fmt: skip
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)}: make it one of {', '.join(known)}")
+        for name in ("initial_starts", "unchanged"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}: make it from 0 to 1")
+
+    @property
+    def evaluation_interval(self) -> int | None:
+        """Updates from one evaluation of prompts to the next; None where there are none."""
+        every = max(1, self.steps // 20) if self.evaluate_every is None else self.evaluate_every
+        return every or None
+
     def rate(self, step: int) -> float:
         """The learning rate of an update, counted from 0."""
         if step < self.warmup:

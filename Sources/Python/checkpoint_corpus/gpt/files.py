@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from .configuration import Configuration
+from .evaluations import best
 from .model import GPT
 from .tokens import layers
 
@@ -127,7 +128,11 @@ class ModelDirectory:
         self, description: dict[str, Any], model: GPT, optimizer: torch.optim.Optimizer,
         average: Mapping[str, torch.Tensor], smoothing: Mapping[str, float],
     ) -> None:
-        """Stores a model and its training; a crash leaves either this state or the one before to go on from."""
+        """Stores a model and its training; a crash leaves either this state or the one before to go on from.
+
+        The averaged weights become the model's unless an evaluation has found others better, which `save_weights` has
+        stored then.
+        """
         tensors = {}
         zero = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
         for name, p in model.named_parameters():
@@ -142,10 +147,17 @@ class ModelDirectory:
             "loss_average": json.dumps(smoothing),
         }  # fmt: skip
         write_tensors(self.path / "training.safetensors", tensors, texts)
-        texts = {"format": "checkpoint-corpus model", "step": str(description["step"])}
-        write_tensors(self.path / "model.safetensors", average, texts)
+        # What follows can be made of it again.
+        if best(description) is None:
+            self.save_weights(description, average)
         with _whole(self.path / "model.json") as file:
             file.write((json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+
+    def save_weights(self, description: Mapping[str, Any], average: Mapping[str, torch.Tensor]) -> None:
+        """Stores the averaged weights as those that samples are drawn with."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        texts = {"format": "checkpoint-corpus model", "step": str(description["step"])}
+        write_tensors(self.path / "model.safetensors", average, texts)
 
     def resume(
         self, model: GPT, optimizer: torch.optim.Optimizer
@@ -193,6 +205,11 @@ def configured(configuration: Configuration) -> dict[str, Any]:
         name: {key: value for key, value in dataclasses.asdict(part).items() if value is not None}
         for name, part in parts.items()
     }
+
+
+def shortest(value: float) -> float:
+    """A float32 as the shortest number that stands for it, as JSON has it."""
+    return float(str(np.float32(value)))
 
 
 def _require(model: GPT, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
