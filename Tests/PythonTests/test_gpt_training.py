@@ -66,7 +66,8 @@ def run(trainer, corpus, path, scripted, monkeypatch, stop_at=None):
 
     monkeypatch.setattr(train, "TrainingPrompts", prompts)
     options = argparse.Namespace(
-        corpus=corpus, datasets=None, best="tenth", tensorboard=False, wandb=False, log_every=4, save_seconds=1e9)  # fmt: skip
+        corpus=corpus, datasets=None, best="tenth", tensorboard=False, wandb=False, log_every=4, save_seconds=1e9,
+    )  # fmt: skip
     train._Run(trainer, ModelDirectory(path), options)()
 
 
@@ -327,5 +328,6 @@ def test_what_cannot_be_is_refused(cartpole, tmp_path):
 def test_a_log_from_before_keeps_its_columns(tmp_path):
     (tmp_path / "log.csv").write_text("step,loss,pairs_per_second,alignment,one_step\r\n1,0.5,10,,\r\n")
     log = train.Log(tmp_path, False, False)
-    log.evaluated({"step": 2, "best_prompt": 3.0, "groups": [{"starts": "random", "alignment": 0.5, "one_step": 1}]}, 9, 0.4)
+    groups = [{"starts": "random", "alignment": 0.5, "one_step": 1.0}]
+    log.evaluated({"step": 2, "best_prompt": 3.0, "groups": groups}, 9, 0.4)
     assert (tmp_path / "log.csv").read_text().splitlines()[-1] == "2,0.4,,0.5,"

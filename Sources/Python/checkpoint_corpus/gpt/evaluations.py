@@ -13,7 +13,10 @@ Evaluation = Mapping[str, Any]
 
 
 def alignment(evaluation: Evaluation) -> float:
-    """The mean over the groups, which tells better weights from worse. Networks that cannot be measured count as worst."""
+    """The mean over the groups, which tells better weights from worse.
+
+    Networks that cannot be measured count as worst.
+    """
     values = [group["alignment"] for group in evaluation["groups"]]
     return sum((-sys.float_info.max if v is None else v) / len(values) for v in values) if values else -math.inf
 

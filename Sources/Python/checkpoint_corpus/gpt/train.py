@@ -4,9 +4,9 @@
     torchrun --nproc-per-node 8 -m checkpoint_corpus.gpt.train corpora/mnist --preset mnist-loss --out models/mnist --bf16
 
 Presets are the five published trainings; --config names a JSON file instead. What an update does depends on the
-configuration, the corpus and the updates before; pairs, noise and diffusion steps do not depend on the number of processes.
-Prompts are evaluated on the real task twenty times on the way, from held-out runs and from random networks: the model keeps
-the weights that met them best. `corpus prompt` and `corpus evaluate` take what comes out.
+configuration, the corpus and the updates before; pairs, noise and diffusion steps do not depend on the number of
+processes. Prompts are evaluated on the real task twenty times on the way, from held-out runs and from random networks:
+the model keeps the weights that met them best. `corpus prompt` and `corpus evaluate` take what comes out.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ def main() -> None:
     parser.add_argument(
         "--best", type=_best, default="tenth", metavar="PROMPT",
         help="the best prompt of evaluations: a number, published, or tenth, which is what the best tenth of the corpus "
-        "reaches (default); a training that is gone on with keeps that of its evaluations",
+        "reaches (default); what is gone on with keeps that of its evaluations",
     )  # fmt: skip
     parser.add_argument("--datasets", help="the data sets' directory, for tasks whose evaluation needs some")
     parser.add_argument("--tensorboard", action="store_true")

@@ -30,7 +30,10 @@ _GROUP = 64
 
 
 def best_prompt(description: Mapping[str, Any], best: Union[float, str] = "tenth") -> float:
-    """What a model is prompted for at most: what the best "tenth" of its corpus reaches, the "published", or a number."""
+    """What a model is prompted for at most.
+
+    best: "tenth" for what the best tenth of its corpus reaches, "published" for the published one, or a number.
+    """
     if not isinstance(best, str):
         return best
     metric = description["metric"]
@@ -156,7 +159,10 @@ class TrainingPrompts:
 
 
 def alignment(prompted: np.ndarray, observed: np.ndarray) -> float:
-    """The mean over starts of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2; of (N, prompts)."""
+    """The mean over starts of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2.
+
+    prompted, observed: (N, prompts).
+    """
     prompted, observed = prompted.astype(np.float64), observed.astype(np.float64)
     apart = np.square(prompted - observed).sum(1)
     spread = np.square(prompted - prompted.mean(1, keepdims=True)).sum(1)
