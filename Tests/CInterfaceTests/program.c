@@ -334,11 +334,11 @@ static void drawing(const char *path, const char *missing) {
   cc_stream *stream;
   cc_batch batch;
   EXPECT(cc_stream_open(path, &options, &stream) == CC_OK);
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 18; i++) {
     EXPECT(cc_stream_next(stream, &batch) == CC_OK);
     for (int item = 0; item < 8; item++) {
       EXPECT(batch.run[item] != 1 && batch.start_step[item] == 0 && cc_batch_sources(&batch)[item] == 0);
-      if (i < 10) EXPECT(batch.target_metric[item] >= 2 && batch.target_metric[item] <= 21);
+      if (i < 9) EXPECT(batch.target_metric[item] >= 2 && batch.target_metric[item] <= 21);
       else EXPECT(batch.run[item] == 2 && batch.target_step[item] <= 1);
     }
     cc_batch_release(&batch);
