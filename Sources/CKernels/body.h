@@ -48,5 +48,7 @@ const ck_kernels CK_TABLE = {
     .sgd_step = sgd_step,
     .permute = permute,
     .permute_rows_past_caches = permute_rows_past_caches,
+    .count_between = count_between,
+    .find_between = find_between,
     .transformer = &transformer,
 };

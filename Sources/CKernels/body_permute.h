@@ -103,3 +103,19 @@ static void permute_rows_past_caches(float scale, size_t rows, const uint32_t *r
     scaled_copy(scale, length - i, from + i, out + i);
   }
 }
+
+static size_t count_between(float low, float high, size_t count, const float *in) {
+  uint32_t found = 0;
+  for (size_t i = 0; i < count; i++) found += (in[i] >= low) & (in[i] <= high);
+  return found;
+}
+
+static size_t find_between(float low, float high, size_t number, size_t count, const float *in) {
+  enum { part = 32 };
+  size_t i = 0;
+  for (size_t found; i + part < count; i += part, number -= found)
+    if ((found = count_between(low, high, part, in + i)) > number) break;
+  for (; i < count; i++)
+    if (in[i] >= low && in[i] <= high && number-- == 0) return i;
+  return count;
+}

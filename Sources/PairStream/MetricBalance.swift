@@ -1,3 +1,4 @@
+internal import CKernels
 import Corpus
 import ShardStore
 
@@ -5,7 +6,8 @@ import ShardStore
 ///
 /// A cell is drawn among those in which the corpus has checkpoints at all; then a run that has some: the one whose turn
 /// it is, or else one of its neighbours; then one of its checkpoints in the cell.
-final class MetricBalance: Sendable {
+final class MetricBalance: @unchecked Sendable {
+  // Sendable because the table of kernels is a constant of the program.
   let cells: MetricCells
   /// The cells that are drawn from, equally often.
   let covered: [Int]
@@ -15,6 +17,7 @@ final class MetricBalance: Sendable {
   let coverage: RunCoverage
   /// Whether runs that cannot be read are passed over.
   let skipsDamage: Bool
+  private let kernels = ck_kernels_best().pointee
 
   init(
     _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool
@@ -118,12 +121,9 @@ final class MetricBalance: Sendable {
 
   /// How many of a run's checkpoints that may occur lie in a cell.
   private func count(_ run: Int, in cell: Int, _ finder: RunFinder) throws(CorpusError) -> Int {
-    let (lower, upper) = (cells.lower[cell], cells.upper[cell])
-    return try withMetrics(run, finder) { metrics in
-      // In a form that compiles to vectors.
-      var count: Int32 = 0
-      for i in 0..<metrics.count { count &+= metrics[i] >= lower && metrics[i] <= upper ? 1 : 0 }
-      return Int(count)
+    try withMetrics(run, finder) { metrics in
+      guard let base = metrics.baseAddress else { return 0 }
+      return kernels.count_between(cells.lower[cell], cells.upper[cell], metrics.count, base)
     }
   }
 
@@ -131,14 +131,9 @@ final class MetricBalance: Sendable {
   private func checkpoint(
     _ number: Int, of run: Int, in cell: Int, _ finder: RunFinder
   ) throws(CorpusError) -> Int {
-    let (lower, upper) = (cells.lower[cell], cells.upper[cell])
-    return try withMetrics(run, finder) { metrics in
-      var left = number
-      for i in 0..<metrics.count where metrics[i] >= lower && metrics[i] <= upper {
-        if left == 0 { return i }
-        left -= 1
-      }
-      return 0
+    try withMetrics(run, finder) { metrics in
+      guard let base = metrics.baseAddress else { return 0 }
+      return kernels.find_between(cells.lower[cell], cells.upper[cell], number, metrics.count, base)
     }
   }
 

@@ -67,4 +67,18 @@ import Testing
       }
     }
   }
+
+  @Test(arguments: Path.all)
+  func `numbers between two are counted and found, whatever is no number`(path: Path) {
+    for count in [0, 1, 15, 16, 31, 32, 33, 64, 65, 200, 1000] {
+      let numbers = random(count, stream: UInt64(count))
+      for i in stride(from: 3, to: count, by: 7) { numbers.p[i] = [.nan, .infinity, -0.25, 0.5][i % 4] }
+      let places = numbers.array.indices.filter { (-0.25...0.5).contains(numbers.array[$0]) }
+      #expect(path.k.count_between(-0.25, 0.5, count, numbers.p) == places.count)
+      for (number, place) in places.enumerated() {
+        #expect(path.k.find_between(-0.25, 0.5, number, count, numbers.p) == place)
+      }
+      #expect(path.k.find_between(-0.25, 0.5, places.count, count, numbers.p) == count)
+    }
+  }
 }

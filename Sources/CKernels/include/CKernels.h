@@ -247,6 +247,10 @@ typedef struct ck_kernels {
    * they keep what they hold. */
   void (*permute_rows_past_caches)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t length,
                                    const float *in, float *out);
+  /* How many of `count` numbers lie between two, these included. */
+  size_t (*count_between)(float low, float high, size_t count, const float *in);
+  /* The place of one of them, its number being counted from 0; `count` if there are not so many. */
+  size_t (*find_between)(float low, float high, size_t number, size_t count, const float *in);
 
   /* The generative model's. */
   const ck_transformer *transformer;
