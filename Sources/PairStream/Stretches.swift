@@ -18,6 +18,8 @@ struct Stretches: Sendable {
       let (x, y) = (table.rows[Int(a)], table.rows[Int(b)])
       return (x.shard, x.firstRow, x.run) < (y.shard, y.firstRow, y.run)
     }
+    // Asked once a shard: names are looked at slowly.
+    let isSealed = table.shards.map { CorpusDirectory.isSealed($0.path) }
     var starts: [Int] = []
     var bytes = 0
     for (place, run) in self.runs.enumerated() {
@@ -25,8 +27,7 @@ struct Stretches: Sendable {
       let size = table.shards[Int(row.shard)].bytesPerRun
       let isElsewhere = place > 0 && table.rows[Int(self.runs[place - 1])].shard != row.shard
       // Files of single runs lie together as far as anyone can tell.
-      let isSealed = CorpusDirectory.isSealed(table.shards[Int(row.shard)].path)
-      if place == 0 || (isElsewhere && isSealed) || bytes + size > Self.bytes {
+      if place == 0 || (isElsewhere && isSealed[Int(row.shard)]) || bytes + size > Self.bytes {
         starts.append(place)
         bytes = 0
       }
