@@ -41,26 +41,18 @@ final class MetricBalance: @unchecked Sendable {
     _ position: Int, _ random: inout PhiloxGenerator, _ finder: RunFinder
   ) throws(CorpusError) -> (run: Int, checkpoint: Int) {
     let cell = covered[Int(random.integer(below: UInt32(covered.count)))]
-    var run = Int(selection.runs[position])
-    var count = 0
-    if coverage.known(position / RunCoverage.group, cell).map({
-      $0 >> UInt64(position % RunCoverage.group) & 1 == 1
-    })
-      ?? true
-    {
-      count = try self.count(run, in: cell, finder)
+    let known = coverage.known(position / RunCoverage.group, cell)
+    if known.map({ $0 >> UInt64(position % RunCoverage.group) & 1 == 1 }) ?? true {
+      let run = Int(selection.runs[position])
+      if let checkpoint = try checkpoint(of: run, in: cell, &random, finder) { return (run, checkpoint) }
     }
-    if count == 0 {
-      run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
-      count = try self.count(run, in: cell, finder)
-      guard count > 0 else {
-        throw CorpusError(
-          .indexStale, "the metrics of \(finder.name(run)) are others than the index says",
-          remedy: "make the index again with `corpus index --rebuild`")
-      }
+    let run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
+    guard let checkpoint = try checkpoint(of: run, in: cell, &random, finder) else {
+      throw CorpusError(
+        .indexStale, "the metrics of \(finder.name(run)) are others than the index says",
+        remedy: "make the index again with `corpus index --rebuild`")
     }
-    let number = Int(random.integer(below: UInt32(count)))
-    return (run, try checkpoint(number, of: run, in: cell, finder))
+    return (run, checkpoint)
   }
 
   /// A run with a checkpoint in a cell, among those of the group of a run, or else of the next groups.
@@ -107,10 +99,8 @@ final class MetricBalance: @unchecked Sendable {
     for position in first..<min(first + RunCoverage.group, selection.runs.count) {
       let run = Int(selection.runs[position])
       do throws(CorpusError) {
-        try withMetrics(run, finder) { metrics in
-          for metric in metrics {
-            for cell in cells.cells(of: metric) { bits[cell] |= 1 << UInt64(position - first) }
-          }
+        for metric in try metrics(run, finder) {
+          for cell in cells.cells(of: metric) { bits[cell] |= 1 << UInt64(position - first) }
         }
       } catch  where skipsDamage && error.code == .damagedShard {
         continue
@@ -119,32 +109,23 @@ final class MetricBalance: @unchecked Sendable {
     return bits
   }
 
-  /// How many of a run's checkpoints that may occur lie in a cell.
-  private func count(_ run: Int, in cell: Int, _ finder: RunFinder) throws(CorpusError) -> Int {
-    try withMetrics(run, finder) { metrics in
-      guard let base = metrics.baseAddress else { return 0 }
-      return kernels.count_between(cells.lower[cell], cells.upper[cell], metrics.count, base)
-    }
-  }
-
-  /// The number of one of them among all of the run that may occur.
+  /// One of a run's checkpoints in a cell, as its number among those that may occur; nil if there are none.
   private func checkpoint(
-    _ number: Int, of run: Int, in cell: Int, _ finder: RunFinder
-  ) throws(CorpusError) -> Int {
-    try withMetrics(run, finder) { metrics in
-      guard let base = metrics.baseAddress else { return 0 }
-      return kernels.find_between(cells.lower[cell], cells.upper[cell], number, metrics.count, base)
-    }
+    of run: Int, in cell: Int, _ random: inout PhiloxGenerator, _ finder: RunFinder
+  ) throws(CorpusError) -> Int? {
+    let metrics = try metrics(run, finder)
+    guard let base = metrics.baseAddress else { return nil }
+    let (lower, upper) = (cells.lower[cell], cells.upper[cell])
+    let count = kernels.count_between(lower, upper, metrics.count, base)
+    if count == 0 { return nil }
+    let number = random.integer(below: UInt32(count))
+    return kernels.find_between(lower, upper, Int(number), metrics.count, base)
   }
 
-  /// Lends the metrics of a run's checkpoints that may occur.
-  private func withMetrics<Value>(
-    _ run: Int, _ finder: RunFinder, _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
-  ) throws(CorpusError) -> Value {
+  /// The metrics of a run's checkpoints that may occur; until the finder is asked for others.
+  private func metrics(_ run: Int, _ finder: RunFinder) throws(CorpusError) -> UnsafeBufferPointer<Float> {
     let found = try finder.find(run)
-    return try found.shard.withMetrics(of: found.place) { (metrics) throws(CorpusError) in
-      guard let steps = selection.steps(run) else { return try body(metrics) }
-      return try finder.gathered(metrics, steps, body)
-    }
+    let all = found.shard.metrics(of: found.place)
+    return selection.steps(run).map { finder.gather(all, $0) } ?? all
   }
 }

@@ -91,11 +91,8 @@ struct PairLoader: ~Copyable {
   private func approach(_ place: Int, _ epoch: Epoch) -> Epoch.Visit {
     let visit = epoch.visit(place)
     if let found = try? finders[visit.source].find(epoch.run(visit)) {
-      try? found.shard.withMetrics(of: found.place) { metrics in
-        if let base = metrics.baseAddress {
-          ck_fetch(base, min(metrics.count * MemoryLayout<Float>.stride, Self.fetchBytes))
-        }
-      }
+      let metrics = UnsafeRawBufferPointer(found.shard.metrics(of: found.place))
+      if let base = metrics.baseAddress { ck_fetch(base, min(metrics.count, Self.fetchBytes)) }
     }
     return visit
   }

@@ -11,7 +11,7 @@ final class RunFinder {
   private let pool: ShardPool
   /// By their places in the table.
   private var shards: [MappedShard?]
-  private var scratch: [Float] = []
+  private var scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
   /// What was found last, by the low bits of the run's place: a draw asks for the same run several times.
   private var recent: [(run: Int, found: Found)?] = [nil, nil, nil, nil]
 
@@ -20,6 +20,8 @@ final class RunFinder {
     self.pool = pool
     shards = Array(repeating: nil, count: min(table.shards.count, 8_192))
   }
+
+  deinit { scratch.deallocate() }
 
   /// - Parameter run: its place in the table.
   func find(_ run: Int) throws(CorpusError) -> Found {
@@ -43,13 +45,14 @@ final class RunFinder {
   /// A run as an error calls it.
   func name(_ run: Int) -> String { "run \(table.rows[run].run)" }
 
-  /// Lends some of a run's metrics, one after the other.
-  func gathered<Value>(
-    _ metrics: UnsafeBufferPointer<Float>, _ steps: ArraySlice<Int32>,
-    _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
-  ) throws(CorpusError) -> Value {
-    scratch.removeAll(keepingCapacity: true)
-    for step in steps { scratch.append(metrics[Int(step)]) }
-    return try scratch.withUnsafeBufferPointer { (some) throws(CorpusError) in try body(some) }
+  /// Some of a run's metrics, one after the other; until it is asked again.
+  func gather(_ metrics: UnsafeBufferPointer<Float>, _ steps: ArraySlice<Int32>) -> UnsafeBufferPointer<Float>
+  {
+    if scratch.count < steps.count {
+      scratch.deallocate()
+      scratch = .allocate(capacity: steps.count)
+    }
+    for (i, step) in steps.enumerated() { scratch.initializeElement(at: i, to: metrics[Int(step)]) }
+    return UnsafeBufferPointer(rebasing: scratch[..<steps.count])
   }
 }

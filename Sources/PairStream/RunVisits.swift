@@ -68,7 +68,7 @@ struct RunVisits: Sendable {
 }
 
 /// Which run of a selection comes at which place of an epoch.
-struct VisitOrder: Sendable {
+final class VisitOrder: Sendable {
   let visits: RunVisits
   private let runs: Int
   private let kind: Kind

@@ -19,7 +19,8 @@ public final class MappedShard: Sendable {
   private let mapping: FileMapping
   private let places: [Int64: Place]
   private let chunks: [StoredRun.Chunk]
-  private let metric: [Float]
+  // Of its own rather than in an array, as it is lent for every balanced draw; nobody writes to it.
+  nonisolated(unsafe) private let metric: UnsafeBufferPointer<Float>
 
   /// Opens a shard and checks that its parts fit together.
   ///
@@ -33,11 +34,15 @@ public final class MappedShard: Sendable {
     places = Dictionary(
       reader.runs.map { ($0.seed, Place(firstRow: $0.firstRow, count: $0.count)) }, uniquingKeysWith: { $1 })
     chunks = reader.runs.flatMap(\.chunks)
-    self.metric = reader.metrics[metric]
+    let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: reader.metrics[metric].count)
+    _ = values.initialize(from: reader.metrics[metric])
+    self.metric = UnsafeBufferPointer(values)
     guard chunks.allSatisfy({ Int($0.offset) + $0.bytes <= mapping.bytes.count }) else {
       throw HDF5.damaged(path, "it has become shorter while it was opened")
     }
   }
+
+  deinit { metric.deallocate() }
 
   /// Where a run lies, or nil if it is not in this shard.
   public func place(of run: Int64) -> Place? { places[run] }
@@ -45,13 +50,9 @@ public final class MappedShard: Sendable {
   /// The metric of the checkpoint in a row.
   public func metric(row: Int) -> Float { metric[row] }
 
-  /// Lends the metrics of a run's checkpoints, in order.
-  public func withMetrics<Value>(
-    of place: Place, _ body: (UnsafeBufferPointer<Float>) throws(CorpusError) -> Value
-  ) throws(CorpusError) -> Value {
-    try metric.withUnsafeBufferPointer { (all) throws(CorpusError) in
-      try body(UnsafeBufferPointer(rebasing: all[place.firstRow..<(place.firstRow + place.count)]))
-    }
+  /// The metrics of a run's checkpoints, in order; there as long as the shard is.
+  public func metrics(of place: Place) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(rebasing: metric[place.firstRow..<(place.firstRow + place.count)])
   }
 
   /// The compressed bytes of the chunk that holds a row.
