@@ -75,7 +75,8 @@ def main():
 
                 facts = TASKS[task]
                 rates["peer"].append(peer_rate(released, path, facts["key"], facts["batch"], arguments.seconds))
-            for name, folder, options in (("delta", path, []), ("raw", raw, []), ("cached", path, ["--cache", "memory"])):
+            sources = ("delta", path, []), ("raw", raw, []), ("cached", path, ["--cache", "memory"])
+            for name, folder, options in sources:
                 # Who begins takes turns, too.
                 for balance in sorted(("none", "metric"), reverse=turn % 2 == 0):
                     rate = our_rate(folder, task, arguments.seconds, "--balance", balance, *options)

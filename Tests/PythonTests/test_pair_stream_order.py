@@ -187,7 +187,10 @@ def shown(made, count, seed, order, *flags):
         (dict(balance="log", starts=0.3), ["--balance", "log", "--starts", 0.3]),
         (dict(balance="quantile", both=True), ["--balance", "quantile", "--directions", "both"]),
         (dict(balance="metric", middle=True), ["--balance", "metric"]),
-        (dict(balance="metric", starts=1, unchanged=0.5), ["--balance", "metric", "--starts", "initial", "--unchanged", 0.5]),
+        (
+            dict(balance="metric", starts=1, unchanged=0.5),
+            ["--balance", "metric", "--starts", "initial", "--unchanged", 0.5],
+        ),
         (dict(starts=0.25, both=True, unchanged=0.1), ["--starts", 0.25, "--directions", "both", "--unchanged", 0.1]),
     ],
 )
@@ -256,3 +259,17 @@ def test_the_document_mixes(made):
         batch, i = batches[place // 500], place % 500
         assert batch["source"][i] == source
         assert triples(batch)[i] == draw(orders[source](own) % RUNS, seed, place)
+
+
+def test_the_command_takes_stages_and_refuses_what_it_does_not_know(made):
+    flags = ["--stage", "0; starts=initial; where=run % 3 = 0; balance=metric", "--stage", "5;unchanged=1"]
+    rows = shown(made, 200, 1, "random", *flags)
+    assert {row[0] for row in rows} == {0, 3, 6} and all(row[1] == 0 for row in rows)
+    for wrong in (["--stage", "x"], ["--stage", "1; colour=2"], ["--stage", "1; starts=first"], ["--mix", "nowhere"],
+                  ["--balance-range", "3"], ["--balance-range", "2:1"], ["--starts", "first"], ["--balance", "even"],
+                  ["--unchanged", "2"], ["--run-weights", "run - 3"]):  # fmt: skip
+        result = subprocess.run([CORPUS, "stream", made, *wrong], capture_output=True, text=True)
+        assert result.returncode != 0 and "Fatal" not in result.stderr and result.stderr, wrong
+    result = subprocess.run([CORPUS, "export", made, "--format", "npz", "--balance", "metric", "--out", "x.npz"],
+                            capture_output=True, text=True)  # fmt: skip
+    assert result.returncode != 0 and "--pairs" in result.stderr

@@ -40,7 +40,8 @@ def test_balances_targets(cartpole):
         return np.histogram(metrics, 64, (low, high))[0]
 
     with Corpus(cartpole) as corpus:
-        rows = corpus.sql("SELECT train_return FROM checkpoints JOIN runs USING (run) WHERE split = 'train'", frame=False)
+        sql = "SELECT train_return FROM checkpoints JOIN runs USING (run) WHERE split = 'train'"
+        rows = corpus.sql(sql, frame=False)
         metrics = np.float32([row["train_return"] for row in rows])
     low, high = float(metrics.min()), float(metrics.max())
     covered = np.histogram(metrics, 64, (low, high))[0] > 0
@@ -48,7 +49,8 @@ def test_balances_targets(cartpole):
     assert chi_squared(cells()[covered]) > 1000
     (some,) = joined(stream_of(cartpole, balance="log", balance_range=(low + 1, high - 1)), "target_metric")
     assert some.min() >= low + 1 and some.max() <= high - 1
-    (single,) = joined(stream_of(cartpole, balance="quantile", item="checkpoints", items_per_epoch=20_000), "start_metric")
+    single = stream_of(cartpole, balance="quantile", item="checkpoints", items_per_epoch=20_000)
+    (single,) = joined(single, "start_metric")
     ranks = np.searchsorted(np.sort(metrics), single, "right") / len(metrics)
     assert abs(np.histogram(ranks, 4, (0, 1))[0] / len(single) - 0.25).max() < 0.05
 
@@ -95,7 +97,8 @@ def test_mixes_corpora(cartpole, other, order):
         assert batch["source"].dtype == np.int32
     with Corpus(other) as corpus:
         for i in np.flatnonzero(batch["source"] == 1):
-            assert np.array_equal(batch["target"][i], corpus.parameters(int(batch["run"][i]), int(batch["target_step"][i])))
+            stored = corpus.parameters(int(batch["run"][i]), int(batch["target_step"][i]))
+            assert np.array_equal(batch["target"][i], stored)
     with Corpus(cartpole) as corpus, PairStream([(corpus, 3), (other, 1)], **PLAIN | {"as_torch": False}) as stream:
         assert "source" in next(iter(stream))
     assert "source" not in next(iter(stream_of([(cartpole, 1)])))
@@ -107,7 +110,8 @@ def test_ranks_caches_and_resuming_do_not_change_it(cartpole, other, order):
     mixture = [(cartpole, 2), (other, 1)]
     whole = stream_of(mixture, **how)
     expected = [key(batch) for _ in range(2) for batch in whole]
-    ranks = [stream_of(mixture, rank=rank, world_size=2, cache="memory", workers=3 * rank + 1, **how) for rank in range(2)]
+    ranks = [stream_of(mixture, rank=rank, world_size=2, cache="memory", workers=3 * rank + 1, **how)
+             for rank in range(2)]  # fmt: skip
     assert [key(batch) for _ in range(2) for turn in zip(*ranks) for batch in turn] == expected
     state = stream_of(mixture, **how)
     batches = iter(state)
@@ -193,8 +197,8 @@ def test_torchrun_shares_it(cartpole, other):
     script = f"""
 import hashlib, numpy as np
 from checkpoint_corpus import PairStream
-stream = PairStream([({str(cartpole)!r}, 2), ({str(other)!r}, 1)], batch_size=8, as_torch=False, augment="none", scale=1,
-                    **{BALANCED!r})
+mixture = [({str(cartpole)!r}, 2), ({str(other)!r}, 1)]
+stream = PairStream(mixture, batch_size=8, as_torch=False, augment="none", scale=1, **{BALANCED!r})
 print(stream.rank, stream.world_size, *(hashlib.sha256(batch["start"].tobytes()).hexdigest() for batch in stream))
 """
     pytest.importorskip("torch")
@@ -205,5 +209,6 @@ print(stream.rank, stream.world_size, *(hashlib.sha256(batch["start"].tobytes())
                 for batch in stream_of([(cartpole, 2), (other, 1)], **BALANCED)]  # fmt: skip
     for rank in range(2):
         environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": "2", "PYTHONPATH": ":".join(sys.path)}
-        text = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", script]
+        text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert text.stdout.split() == [str(rank), "2", *expected[rank::2]]

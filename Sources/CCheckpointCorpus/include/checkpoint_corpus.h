@@ -470,8 +470,8 @@ typedef struct cc_stream_options {
                               as set, for the published number, 100,800, or 806,400 for Cartpole */
   int32_t balance;         /* CC_BALANCE_NONE */
   int32_t directions;      /* CC_DIRECTIONS_FORWARD */
-  float balance_low;       /* the range of the metric that targets are drawn from, with a balance; 0 and 0, as set, for */
-  float balance_high;      /* all that the selected runs have */
+  float balance_low;       /* with a balance, the range of the metric that targets are drawn from: */
+  float balance_high;      /* 0 and 0, as set, for all that the selected runs have */
   double initial_starts;   /* the share of pairs that start at the run's first checkpoint that may occur; 0, as set, for
                               no more than come by chance */
   double unchanged;        /* the share of pairs whose target is the start itself or the checkpoint before or after it; 0 */
