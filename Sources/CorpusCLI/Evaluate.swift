@@ -11,10 +11,9 @@ struct Evaluate: ParsableCommand {
     discussion: """
       From the first checkpoints of training runs and of held-out runs, and from random starts of neither, the model is \
       prompted for values from the start's own to the best one, which is what the best tenth of the corpus reaches unless \
-      --best says another. The table gives the prompt alignment (the mean R^2 of \
-      reached against prompted), what the best prompt reaches in one step, after how many iterations the corpus's own \
-      runs are as good, and what feeding the networks back in gives. All of it goes to evaluation.json in the model's \
-      directory.
+      --best says another. The table gives the prompt alignment (the mean R^2 of reached against prompted), what the best \
+      prompt reaches in one step, after how many iterations the corpus's own runs are as good, and what feeding the \
+      networks back in gives. All of it goes to evaluation.json in the model's directory.
 
       EXAMPLE
         corpus evaluate models/cartpole

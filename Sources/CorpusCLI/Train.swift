@@ -179,15 +179,17 @@ struct Train: ParsableCommand {
 
   private func settings(_ corpus: CorpusDirectory) throws -> GPTConfiguration {
     var settings: GPTConfiguration
-    let runs = RunFilter(
-      split: "train", statuses: [.ok], conditions: [condition].compactMap { $0 })
     if let config {
       settings = try GPTConfiguration(contentsOf: config)
     } else {
-      settings = preset.configuration(
+      settings = try preset.configuration(
         metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
-        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task),
-        runs: try IndexReader(opening: corpus).runTable(runs).rows.count)
+        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task)
+      ) { () throws(CorpusError) in
+        let wanted = RunFilter(
+          split: "train", statuses: [.ok], conditions: [condition].compactMap { $0 })
+        return try IndexReader(opening: corpus).runTable(wanted).rows.count
+      }
     }
     if let steps { settings.training.steps = steps }
     // Presets are made for networks whose units may be permuted.

@@ -98,8 +98,7 @@ public struct Examination: Sendable {
     case ("cifar10", "test_loss"), ("cifar10", "train_loss"): 1.2
     case ("cifar10", "test_error"), ("cifar10", "train_error"): 35
     case ("cartpole", "train_return"): 500
-    default:
-      description.metric.goal == .maximize ? description.metricRange[1] : description.metricRange[0]
+    default: description.bestValue
     }
   }
 

@@ -120,7 +120,8 @@ extension ModelDescription {
   }
 
   /// What a model is prompted for at most where nobody says otherwise: what the best tenth of its corpus reaches.
-  public var bestPrompt: Float {
-    bestTenth ?? (metric.goal == .maximize ? metricRange[1] : metricRange[0])
-  }
+  public var bestPrompt: Float { bestTenth ?? bestValue }
+
+  /// The best value of the metric that the corpus holds.
+  public var bestValue: Float { metric.goal == .maximize ? metricRange[1] : metricRange[0] }
 }

@@ -26,8 +26,10 @@ public enum Preset: String, CaseIterable, Sendable {
   /// - Parameters:
   ///   - metric: of prompts; `small` brings its values near 1.
   ///   - itemsPerEpoch: pairs of an epoch, in which the published schedules count.
-  ///   - runs: that there are to learn from; `small` learns longer from more.
-  public func configuration(metric: String, itemsPerEpoch: Int, runs: Int) -> GPTConfiguration {
+  ///   - runs: counts those that there are to learn from; only `small` asks, which learns longer from more.
+  public func configuration(
+    metric: String, itemsPerEpoch: Int, runs: () throws(CorpusError) -> Int
+  ) throws(CorpusError) -> GPTConfiguration {
     func published(
       width: Int, heads: Int, chunk: Int?, batch: Int, rate: Float, warmup: Int, epochs: Int, clip: Float?
     ) -> GPTConfiguration {
@@ -49,7 +51,7 @@ public enum Preset: String, CaseIterable, Sendable {
       return published(
         width: 2048, heads: 16, chunk: 576, batch: 550, rate: 4e-4, warmup: 5, epochs: 15000, clip: 0.1)
     case .small:
-      return Self.small(metric: metric, runs: runs)
+      return Self.small(metric: metric, runs: try runs())
     }
   }
 }

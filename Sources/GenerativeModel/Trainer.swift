@@ -50,13 +50,14 @@ public final class Trainer {
     try configuration.validate()
     let stream = try Self.stream(configuration.training, corpus, metric: metric, condition: condition)
     let manifest = corpus.manifest
+    let index = try IndexReader(opening: corpus)
     var training = configuration.training
     training.augmentation = stream.options.augmentation.rawValue
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
       metric: stream.metric,
-      metricRange: try Self.range(of: stream.metric, corpus),
-      bestTenth: try Self.bestTenth(of: stream.metric, corpus), scale: stream.scale,
+      metricRange: try Self.range(of: stream.metric, index),
+      bestTenth: try Self.bestTenth(of: stream.metric, index), scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch),
@@ -252,23 +253,23 @@ extension Trainer {
   }
 
   /// The lowest and the highest value of a metric among the runs whose status is `ok`.
-  private static func range(of metric: Metric, _ corpus: CorpusDirectory) throws(CorpusError) -> [Float] {
-    let rows = try IndexReader(opening: corpus).rows(
+  private static func range(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> [Float] {
+    let rows = try index.rows(
       """
       SELECT min(\(metric.name)), max(\(metric.name)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
       """)
-    return (rows.first ?? []).map { $0.float ?? 0 }
+    return (rows.first ?? []).map { Float($0.double ?? 0) }
   }
 
   /// The value of a metric that the best tenth of those checkpoints reaches.
-  private static func bestTenth(of metric: Metric, _ corpus: CorpusDirectory) throws(CorpusError) -> Float? {
-    let rows = try IndexReader(opening: corpus).rows(
+  private static func bestTenth(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> Float? {
+    let rows = try index.rows(
       """
       SELECT \(metric.name) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok' AND \(metric.name) IS NOT NULL
       ORDER BY \(metric.name) \(metric.goal == .maximize ? "DESC" : "ASC")
       LIMIT 1 OFFSET (SELECT count(\(metric.name)) / 10 FROM checkpoints JOIN runs USING (run) WHERE status = 'ok')
       """)
-    return rows.first?.first?.float
+    return rows.first?.first?.double.map { Float($0) }
   }
 
   /// The bytes that a training takes, but for the corpus.

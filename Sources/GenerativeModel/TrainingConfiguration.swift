@@ -103,12 +103,15 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
       "make it one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
   }
 
+  /// Evaluations of a training whose configuration does not say how often.
+  static let usualEvaluations = 20
+
   /// Updates from one evaluation of prompts to the next; nil where there are none.
   var evaluationInterval: Int? {
     switch evaluateEvery {
     case 0: nil
     case let interval?: interval
-    case nil: max(1, steps / 20)
+    case nil: max(1, steps / Self.usualEvaluations)
     }
   }
 

@@ -17,7 +17,8 @@ public struct TrainingJob {
   public func plan(seconds: Double) throws(CorpusError) {
     let start = ContinuousClock.now
     if let evaluate { _ = try evaluate(trainer.sampler()) }
-    let evaluations = 20 * ((ContinuousClock.now - start) / .seconds(1))
+    let evaluations =
+      Double(TrainingConfiguration.usualEvaluations) * ((ContinuousClock.now - start) / .seconds(1))
     try trainer.plan(seconds: max(seconds / 2, seconds - evaluations))
   }
 

@@ -15,11 +15,11 @@ public enum SQLValue: Hashable, Sendable {
     if case .text(let text) = self { text } else { nil }
   }
 
-  /// A number as metrics are stored, nil for anything else.
-  public var float: Float? {
+  /// A number, whole or not; nil for anything else.
+  public var double: Double? {
     switch self {
-    case .real(let value): Float(value)
-    case .integer(let value): Float(value)
+    case .real(let value): value
+    case .integer(let value): Double(value)
     default: nil
     }
   }

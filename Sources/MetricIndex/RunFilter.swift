@@ -116,12 +116,7 @@ extension IndexReader {
   private static func weight(_ value: SQLValue, of run: Int64, _ expression: String) throws(CorpusError)
     -> Double
   {
-    let weight: Double? =
-      switch value {
-      case .integer(let number): Double(number)
-      case .real(let number): number
-      default: nil
-      }
+    let weight = value.double
     if let weight, weight.isFinite, weight >= 0 { return weight }
     let what =
       switch value {

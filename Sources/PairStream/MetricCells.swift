@@ -22,7 +22,7 @@ struct MetricCells: Sendable {
     let (low, high) = (Double(range.lowerBound), Double(range.upperBound))
     self.init(
       knots: (0...Self.count).map {
-        $0 == Self.count ? range.upperBound : Float(low + (high - low) * Double($0) / 64)
+        $0 == Self.count ? range.upperBound : Float(low + (high - low) * Double($0) / Double(Self.count))
       })
   }
 

@@ -13,16 +13,7 @@ import VectorKernels
   }
 
   @Test func `is sorted and distinct with both ends`() {
-    for last in 1...12 {
-      for count in 2...(last + 1) {
-        for seed in 0..<20 as Range<UInt64> {
-          let iterations = draw(count, last, seed: seed)
-          #expect(iterations.count == count)
-          #expect(iterations.first == 0 && iterations.last == Int32(last))
-          #expect(zip(iterations, iterations.dropFirst()).allSatisfy { $0 < $1 })
-        }
-      }
-    }
+    expectBothEnds { draw($0, $1, seed: $2) }
   }
 
   /// What Schemas/reference.md says, word by word.

@@ -11,16 +11,7 @@ import VectorKernels
   }
 
   @Test func isSortedAndDistinctWithBothEnds() {
-    for last in 1...12 {
-      for count in 2...(last + 1) {
-        for seed in 0..<20 as Range<UInt64> {
-          let iterations = draw(count, last, seed: seed)
-          #expect(iterations.count == count)
-          #expect(iterations.first == 0 && iterations.last == Int32(last))
-          #expect(zip(iterations, iterations.dropFirst()).allSatisfy { $0 < $1 })
-        }
-      }
-    }
+    expectBothEnds { draw($0, $1, seed: $2) }
     #expect(draw(200, 500, seed: 1).count == 200)
   }
 
@@ -74,5 +65,22 @@ import VectorKernels
       }
     }
     #expect(initialization.matrix(rows: rows, columns: columns, gain: 2) != matrix)
+  }
+}
+
+/// What all rules have in common: as many iterations as are asked for, ascending and distinct, the first and the last among
+/// them.
+///
+/// - Parameter draw: gets the count, the last iteration and the seed.
+func expectBothEnds(_ draw: (Int, Int, UInt64) -> [Int32]) {
+  for last in 1...12 {
+    for count in 2...(last + 1) {
+      for seed in 0..<20 as Range<UInt64> {
+        let iterations = draw(count, last, seed)
+        #expect(iterations.count == count)
+        #expect(iterations.first == 0 && iterations.last == Int32(last))
+        #expect(zip(iterations, iterations.dropFirst()).allSatisfy { $0 < $1 })
+      }
+    }
   }
 }

@@ -19,15 +19,6 @@ import PairStream
     try StreamFixture(runs: 0..<150, checkpoints: 40, curve: curve)
   }
 
-  private func stream(
-    _ fixture: StreamFixture, _ change: (inout PairStreamOptions) -> Void
-  ) throws -> PairStream {
-    try fixture.stream {
-      ($0.split, $0.batchSize, $0.itemsPerEpoch) = (.all, 1_000, 30_000)
-      change(&$0)
-    }
-  }
-
   /// Counts by equal parts of a range.
   private func counts(_ values: [Float], _ range: ClosedRange<Float>, _ parts: Int) -> [Int] {
     var counts = [Int](repeating: 0, count: parts)
@@ -47,7 +38,7 @@ import PairStream
     // With these there is something in each of the 64 cells.
     let range: ClosedRange<Float> = 0.02...0.92
     func values(_ balance: PairStreamOptions.Balance) throws -> [Float] {
-      let stream = try stream(fixture) {
+      let stream = try fixture.stream(items: 30_000) {
         ($0.balance, $0.order, $0.item) = (balance, order, item)
         $0.balanceRange = balance == .none ? nil : range
       }
@@ -63,7 +54,7 @@ import PairStream
   @Test func `values that few runs have come as often as others, and runs that have a value alike`() throws {
     let fixture = try Self.fixture()
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.balance = .metric }.drawn(60_000)
+    let pairs = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(60_000)
     // Only cells with something in them are drawn: above 1 those of the first steps of the last two runs.
     func cell(_ value: Float) -> Int { Int((value - 0.01) / 1.9901 * 64) }
     let values = (148..<150 as Range<Int64>).flatMap { run in (0..<40).map { Self.curve(run: run, step: $0) }
@@ -85,7 +76,7 @@ import PairStream
     let all = (0..<150).flatMap { run in (0..<40).map { Self.curve(run: Int64(run), step: $0) } }.sorted()
     let knots = (1..<16).map { all[$0 * all.count / 16] }
     func counts(_ balance: PairStreamOptions.Balance) throws -> [Int] {
-      let pairs = try stream(fixture) { $0.balance = balance }.drawn(30_000)
+      let pairs = try fixture.stream(items: 30_000) { $0.balance = balance }.drawn(30_000)
       return pairs.reduce(into: [Int](repeating: 0, count: 16)) { counts, pair in
         counts[knots.count { $0 <= pair.targetMetric }] += 1
       }
@@ -99,9 +90,9 @@ import PairStream
     let fixture = try StreamFixture(runs: 0..<20, checkpoints: 40) { _, step in step < 10 ? Float(step) : 500
     }
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.balance = .quantile }.drawn(30_000)
+    let pairs = try fixture.stream(items: 30_000) { $0.balance = .quantile }.drawn(30_000)
     #expect(abs(Double(pairs.count { $0.targetMetric == 500 }) / 30_000 - 0.75) < 0.02)
-    let even = try stream(fixture) { $0.balance = .metric }.drawn(30_000)
+    let even = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(30_000)
     // Eleven values in as many of the 64 cells, or fewer.
     #expect(even.count { $0.targetMetric == 500 } < 20_000)
   }
@@ -110,7 +101,9 @@ import PairStream
     let fixture = try Self.fixture()
     defer { fixture.keep() }
     func counts(_ balance: PairStreamOptions.Balance) throws -> [Int] {
-      let pairs = try stream(fixture) { ($0.balance, $0.balanceRange) = (balance, 0.0125...0.92) }.drawn(
+      let pairs = try fixture.stream(items: 30_000) {
+        ($0.balance, $0.balanceRange) = (balance, 0.0125...0.92)
+      }.drawn(
         30_000)
       return self.counts(pairs.map { log($0.targetMetric) }, log(0.0125)...log(0.92), 16)
     }
@@ -124,7 +117,7 @@ import PairStream
     }
     defer { fixture.keep() }
     for balance in [PairStreamOptions.Balance.metric, .quantile] {
-      let pairs = try stream(fixture) { $0.balance = balance }.drawn(10_000)
+      let pairs = try fixture.stream(items: 30_000) { $0.balance = balance }.drawn(10_000)
       #expect(pairs.allSatisfy { $0.target % 3 != 1 } && Set(pairs.map(\.run)).count == 10)
     }
   }
@@ -133,7 +126,7 @@ import PairStream
     let fixture = try Self.fixture()
     defer { fixture.keep() }
     for order in PairStreamOptions.Order.allCases {
-      let pairs = try stream(fixture) {
+      let pairs = try fixture.stream(items: 30_000) {
         ($0.balance, $0.condition, $0.order) = (.metric, "step % 2 = 1 AND run <> 3", order)
       }.drawn(20_000)
       #expect(
@@ -148,7 +141,7 @@ import PairStream
       Float(step) + Float(run) / 1000 + (run == 333 && step == 3 ? 6 : 0)
     }
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.balance = .metric }.drawn(20_000)
+    let pairs = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(20_000)
     #expect(pairs.count { $0.targetMetric > 9 } > 100)
     #expect(pairs.contains { $0.targetMetric < 0.02 })
     #expect(pairs.allSatisfy { $0.targetMetric < 4 || $0.run == 333 })

@@ -7,15 +7,6 @@ import PairStream
 
 /// Starts, directions, pairs that want no change, weights of runs, stages and mixtures.
 @Suite struct DrawingTests {
-  private func stream(
-    _ fixture: StreamFixture, _ change: (inout PairStreamOptions) -> Void
-  ) throws -> PairStream {
-    try fixture.stream {
-      ($0.split, $0.batchSize, $0.itemsPerEpoch) = (.all, 1_000, 20_000)
-      change(&$0)
-    }
-  }
-
   @Test(arguments: [0, 0.25, 1], PairStreamOptions.Balance.allCases.filter { $0 != .log })
   func `a share of starts is the first checkpoint that may occur`(
     share: Double, balance: PairStreamOptions.Balance
@@ -23,7 +14,7 @@ import PairStream
     let fixture = try StreamFixture()
     defer { fixture.keep() }
     func first(_ share: Double) throws -> Double {
-      let pairs = try stream(fixture) {
+      let pairs = try fixture.stream(items: 20_000) {
         ($0.initialStarts, $0.balance, $0.condition) = (share, balance, "step >= 3")
       }.drawn(20_000)
       #expect(pairs.allSatisfy { $0.start >= 3 && $0.start <= $0.target })
@@ -36,18 +27,19 @@ import PairStream
   @Test func `targets of initial starts are all later checkpoints alike`() throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.initialStarts = 1 }.drawn(20_000)
+    let pairs = try fixture.stream(items: 20_000) { $0.initialStarts = 1 }.drawn(20_000)
     #expect(isEven((1..<23).map { step in pairs.count { $0.target == step } }))
   }
 
   @Test func `both directions come alike`() throws {
     let fixture = try StreamFixture(checkpoints: 6)
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.directions = .both }.drawn(20_000)
+    let pairs = try fixture.stream(items: 20_000) { $0.directions = .both }.drawn(20_000)
     #expect(isNear(pairs.count { $0.start > $0.target }, 0.5, of: 20_000))
     // Spacings as published.
     #expect(isEven((1..<6).map { spacing in pairs.count { abs($0.start - $0.target) == spacing } }))
-    let balanced = try stream(fixture) { ($0.directions, $0.balance) = (.both, .quantile) }.drawn(20_000)
+    let balanced = try fixture.stream(items: 20_000) { ($0.directions, $0.balance) = (.both, .quantile) }
+      .drawn(20_000)
     for target in 0..<6 as Range<Int32> {
       let starts = balanced.filter { $0.target == target }
       #expect(isEven((0..<6).filter { $0 != target }.map { start in starts.count { $0.start == start } }))
@@ -59,7 +51,7 @@ import PairStream
   {
     let fixture = try StreamFixture(checkpoints: 6)
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { $0.balance = .quantile }.drawn(20_000)
+    let pairs = try fixture.stream(items: 20_000) { $0.balance = .quantile }.drawn(20_000)
     for target in 0..<6 as Range<Int32> {
       let starts = pairs.filter { $0.target == target }
       #expect(starts.count > 1_000)
@@ -72,7 +64,7 @@ import PairStream
   func `a share of pairs wants no change`(balance: PairStreamOptions.Balance) throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { ($0.unchanged, $0.balance) = (1, balance) }.drawn(20_000)
+    let pairs = try fixture.stream(items: 20_000) { ($0.unchanged, $0.balance) = (1, balance) }.drawn(20_000)
     let steps = pairs.filter { (1...21).contains($0.start) }.map { $0.target - $0.start }
     #expect(steps.count > 10_000 && isEven([-1, 0, 1].map { step in steps.count { $0 == step } }))
     let ends =
@@ -81,7 +73,8 @@ import PairStream
     if balance == .none { #expect(isEven((0..<23).map { start in pairs.count { $0.start == start } })) }
     // A part of them, and only that.
     func near(_ unchanged: Double) throws -> Double {
-      let some = try stream(fixture) { ($0.unchanged, $0.balance) = (unchanged, balance) }.drawn(20_000)
+      let some = try fixture.stream(items: 20_000) { ($0.unchanged, $0.balance) = (unchanged, balance) }
+        .drawn(20_000)
       return Double(some.count { abs($0.target - $0.start) <= 1 }) / 20_000
     }
     let byChance = try near(0)
@@ -98,7 +91,7 @@ import PairStream
       ("max(train_return) < -3000", { $0 > 3 ? 1 : 0 }),
       ("coalesce(nullif(run, 4) / 4.0, 0)", { $0 == 4 ? 0 : Double($0) / 4 }),
     ] as [(String, (Int64) -> Double)] {
-      let stream = try stream(fixture) {
+      let stream = try fixture.stream(items: 20_000) {
         ($0.runWeights, $0.order) = (expression, order)
         // Of which any number of runs up to ten has its part, and batches, too.
         ($0.itemsPerEpoch, $0.batchSize) = (20_160, 1_008)
@@ -122,7 +115,9 @@ import PairStream
     // Half of the runs never reach the high values.
     let fixture = try StreamFixture(runs: 0..<40) { run, step in Float(step) * (run % 2 == 0 ? 0.4 : 1) }
     defer { fixture.keep() }
-    let pairs = try stream(fixture) { ($0.runWeights, $0.balance) = ("1 + (run < 20) * 3", .metric) }.drawn(
+    let pairs = try fixture.stream(items: 20_000) {
+      ($0.runWeights, $0.balance) = ("1 + (run < 20) * 3", .metric)
+    }.drawn(
       20_000)
     let high = pairs.filter { $0.targetMetric > 10 }
     #expect(high.allSatisfy { $0.run % 2 == 1 })
@@ -132,7 +127,7 @@ import PairStream
   @Test func `stages begin with their epochs`() throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }
-    let stream = try stream(fixture) {
+    let stream = try fixture.stream(items: 20_000) {
       $0.itemsPerEpoch = 1_000
       var (second, third) = (PairStreamOptions.Stage(firstEpoch: 1), PairStreamOptions.Stage(firstEpoch: 3))
       (second.initialStarts, second.condition) = (1, "run IN (2, 5)")
@@ -140,7 +135,7 @@ import PairStream
       $0.stages = [second, third]
     }
     let epochs = try (0..<5).map { _ in try stream.drawn(1_000) }
-    let plain = try self.stream(fixture) { $0.itemsPerEpoch = 1_000 }
+    let plain = try fixture.stream(items: 20_000) { $0.itemsPerEpoch = 1_000 }
     #expect(try plain.drawn(1_000) == epochs[0] && stream.fingerprint != plain.fingerprint)
     for epoch in epochs[1...2] {
       #expect(epoch.allSatisfy { $0.start == 0 && [2, 5].contains($0.run) })

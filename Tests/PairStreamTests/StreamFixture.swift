@@ -90,6 +90,14 @@ struct StreamFixture {
   func stream(_ change: (inout PairStreamOptions) -> Void = { _ in }) throws -> PairStream {
     try PairStream(corpus, options: Self.plain(change))
   }
+
+  /// Of all runs, so many items an epoch in batches of 1,000: enough to tell distributions apart.
+  func stream(items: Int, _ change: (inout PairStreamOptions) -> Void) throws -> PairStream {
+    try stream {
+      ($0.split, $0.batchSize, $0.itemsPerEpoch) = (.all, 1_000, items)
+      change(&$0)
+    }
+  }
 }
 
 /// A pair as a test compares it.
