@@ -22,4 +22,6 @@ public struct Metric: Hashable, Sendable, Codable {
   public static let testError = Metric("test_error", goal: .minimize)
   /// The mean return of the last 200 finished episodes.
   public static let trainReturn = Metric("train_return", goal: .maximize)
+  /// The mean return of fresh episodes of the checkpoint itself, with noise on the actions.
+  public static let evalReturn = Metric("eval_return", goal: .maximize)
 }

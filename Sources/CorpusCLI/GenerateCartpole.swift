@@ -25,6 +25,16 @@ struct GenerateCartpole: ParsableCommand {
   @Option(help: "Environments that run in parallel, a multiple of 16 (default: 512).")
   var environments: Int?
 
+  @Option(
+    help: """
+      Measure each checkpoint by so many fresh episodes, too, a multiple of 16, and log their mean as eval_return: \
+      train_return, of the last 200 episodes of training, lags behind policies that improve fast (default: no).
+      """)
+  var evaluationEpisodes: Int?
+
+  @Option(help: "Iterations over which the learning rate falls to 0, at least --iterations (default: as many).")
+  var decayIterations: Int?
+
   func run() throws {
     var recipe = CartpoleRecipe()
     if let iterations { recipe.iterations = iterations }
@@ -32,6 +42,8 @@ struct GenerateCartpole: ParsableCommand {
     recipe.schedule = schedule.schedule
     recipe.scheduleMetric = schedule.scheduleMetric
     if let environments { recipe.environments = environments }
+    recipe.evaluationEpisodes = evaluationEpisodes
+    recipe.decayIterations = decayIterations
     try options.run(CartpoleGenerator(recipe))
   }
 }

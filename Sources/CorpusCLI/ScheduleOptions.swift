@@ -11,7 +11,8 @@ struct ScheduleOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The metric of --schedule metric (default: test_loss; train_return for Cartpole).", valueName: "name"))
+      "The metric of --schedule metric (default: test_loss; Cartpole: eval_return, else train_return).",
+      valueName: "name"))
   var scheduleMetric: String?
 }
 

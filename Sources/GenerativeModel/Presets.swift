@@ -66,7 +66,7 @@ extension Preset {
     model.lastBeta = 0.1
     // What is written should be a smooth function of the prompt.
     (model.frequencies, model.octaves) = (32, 5)
-    let isPolicy = metric == Metric.trainReturn.name
+    let isPolicy = metric.hasSuffix("_return")
     model.metricScale = isPolicy ? 2e-3 : metric.hasSuffix("_error") ? 3e-2 : 1
     // Fewer runs are learned by heart sooner. Training ends by itself where prompts are met less and less well.
     var training = TrainingConfiguration(

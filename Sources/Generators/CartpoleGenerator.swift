@@ -9,9 +9,10 @@ public struct CartpoleGenerator: Generator {
   public static let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
+  /// Those of the published recipe.
   public static let metrics = [Metric.trainReturn]
   public var architecture: Architecture { Self.architecture }
-  public var metrics: [Metric] { Self.metrics }
+  public var metrics: [Metric] { Self.metrics + (settings.evaluationEpisodes == nil ? [] : [.evalReturn]) }
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CartpoleRecipe
@@ -29,7 +30,10 @@ public struct CartpoleGenerator: Generator {
   package init(_ settings: CartpoleRecipe, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
     var settings = settings
-    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .trainReturn)
+    let measuresCheckpoints = settings.evaluationEpisodes != nil
+    try settings.settleSchedule(
+      task: Self.task, metrics: Self.metrics + (measuresCheckpoints ? [.evalReturn] : []),
+      usual: measuresCheckpoints ? .evalReturn : .trainReturn)
     self.settings = settings
     self.kernels = kernels
     recipe = try CanonicalJSON.value(settings)
@@ -66,6 +70,24 @@ public struct CartpoleGenerator: Generator {
       returns.append(trainer.trainReturn)
     }
     let run = Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
-    return settings.keep(run, metrics: Self.metrics)
+    guard settings.evaluationEpisodes != nil else { return settings.keep(run, metrics: metrics) }
+    // Episodes cost more than iterations: only what is kept has them, unless they choose what that is.
+    let isChosenByThem = settings.scheduleMetric == Metric.evalReturn.name
+    let candidates = isChosenByThem ? run : settings.keep(run, metrics: Self.metrics)
+    guard let measured = evaluated(candidates, isCancelled: isCancelled) else { return nil }
+    return isChosenByThem ? settings.keep(measured, metrics: metrics) : measured
+  }
+
+  /// The run with `eval_return` of each checkpoint; nil on cancellation.
+  private func evaluated(_ run: Run, isCancelled: @Sendable () -> Bool) -> Run? {
+    let key = UInt64(bitPattern: run.seed)
+    let length = architecture.parameterCount
+    var returns: [Float] = []
+    for start in stride(from: 0, to: run.parameters.count, by: length) {
+      if isCancelled() { return nil }
+      returns.append(meanReturn(of: Array(run.parameters[start..<(start + length)]), seed: key))
+    }
+    return Run(
+      seed: run.seed, iterations: run.iterations, metrics: run.metrics + [returns], parameters: run.parameters)
   }
 }

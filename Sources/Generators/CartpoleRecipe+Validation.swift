@@ -21,6 +21,16 @@ extension CartpoleRecipe {
       checkpoints >= 2 && checkpoints <= iterations + 1, Key.checkpoints, "\(checkpoints)",
       "from 2 to iterations + 1 = \(iterations + 1)")
     try require((1...100_000).contains(returnWindow), Key.returnWindow, "\(returnWindow)", "from 1 to 100000")
+    if let evaluationEpisodes {
+      try require(
+        (16...65536).contains(evaluationEpisodes) && evaluationEpisodes.isMultiple(of: 16), Key.evaluationEpisodes,
+        "\(evaluationEpisodes)", "a multiple of 16 from 16 to 65536, or leave it out")
+    }
+    if let decayIterations {
+      try require(
+        (iterations...1_000_000).contains(decayIterations), Key.decayIterations, "\(decayIterations)",
+        "from iterations = \(iterations) to 1000000, or leave it out")
+    }
 
     try positive(clip, .clip)
     try require((0...1).contains(gamma), Key.gamma, "\(gamma)", "from 0 to 1")

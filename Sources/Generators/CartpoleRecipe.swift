@@ -19,6 +19,9 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   public var scheduleMetric: String?
   /// The number of last finished episodes whose mean return is `train_return`.
   public var returnWindow = 200
+  /// Fresh episodes by which each checkpoint is measured for the metric `eval_return`, a multiple of 16; nil, as
+  /// published, for no such metric.
+  public var evaluationEpisodes: Int?
 
   /// How far from 1 the ratio of new to old probability still has a gradient.
   public var clip = 0.2
@@ -27,8 +30,11 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// The weight of the value function's loss.
   public var valueCoefficient = 2.0
 
-  /// Adam's rate at the beginning; it falls to 0 over all epochs by a cosine.
+  /// Adam's rate at the beginning; it falls to 0 by a cosine, over all epochs of ``decayIterations``.
   public var learningRate = 3e-4
+  /// The iterations over which the rate falls, at least ``iterations``: with more of them, a run is the beginning of a
+  /// longer one. nil for ``iterations``.
+  public var decayIterations: Int?
   public var adamBeta1 = 0.9
   public var adamBeta2 = 0.999
   public var adamEpsilon = 1e-8
@@ -61,6 +67,8 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
     case scheduleMetric = "schedule_metric"
     case rolloutSteps = "rollout_steps"
     case returnWindow = "return_window"
+    case evaluationEpisodes = "evaluation_episodes"
+    case decayIterations = "decay_iterations"
     case valueCoefficient = "value_coefficient"
     case learningRate = "learning_rate"
     case adamBeta1 = "adam_beta1"

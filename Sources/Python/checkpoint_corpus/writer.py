@@ -22,6 +22,7 @@ KNOWN_METRICS = {
     "test_loss": "minimize",
     "test_error": "minimize",
     "train_return": "maximize",
+    "eval_return": "maximize",
 }
 
 
@@ -44,7 +45,7 @@ class Writer:
         task: a name for what is trained.
         architecture: the tensors of a parameter vector: a module, its state_dict, or a dict from names to shapes.
         metrics: what is logged with each checkpoint: a dict from names to "minimize" or "maximize"; for train_loss,
-            train_error, test_loss, test_error and train_return a list of names will do.
+            train_error, test_loss, test_error, train_return and eval_return a list of names will do.
         recipe: everything that determines a run but its seed, as JSON.
         architecture_name: a name for the architecture.
         codec: "delta", the smallest, or "zstd", which h5py with hdf5plugin reads without this package.

@@ -21,6 +21,7 @@ _PUBLISHED = {
     ("mnist", "test_loss"): 0.0, ("mnist", "train_loss"): 0.0, ("mnist", "test_error"): 5.0,
     ("mnist", "train_error"): 5.0, ("cifar10", "test_loss"): 1.2, ("cifar10", "train_loss"): 1.2,
     ("cifar10", "test_error"): 35.0, ("cifar10", "train_error"): 35.0, ("cartpole", "train_return"): 500.0,
+    ("cartpole", "eval_return"): 500.0,
 }  # fmt: skip
 
 #: Of the random starts; those of `corpus evaluate` have small ones.
