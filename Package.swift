@@ -104,7 +104,8 @@ let package = Package(
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream", "Interchange",
+        "CLinux", "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
+        "Interchange",
         "GenerativeModel", "Evaluation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
@@ -159,6 +160,6 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
-      swiftSettings: swift),
+      exclude: ["flip.c"], swiftSettings: swift),
   ]
 )

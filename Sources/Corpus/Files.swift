@@ -36,14 +36,26 @@ package enum Files {
   ) throws(CorpusError) {
     // The process number keeps apart those who write the same file at once; the last one wins, whole.
     let temporary = temporaryPath(for: path) + "\(getpid())"
-    do {
-      let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_TRUNC)
+    do throws(CorpusError) {
+      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
       try file.writeAll(data)
+      try file.synchronize()
+      file.forgetCache()
+      guard try file.holds([UInt8](data), at: 0) else { throw readBackFailure(path) }
     } catch {
       unlink(temporary)
       throw error
     }
     try publish(temporary, as: path, replacing: replacing)
+  }
+
+  /// The refusal to give a file its name, and another one up for it, that does not hold what was written.
+  package static func readBackFailure(_ path: String) -> CorpusError {
+    CorpusError(
+      .inputOutput, "what was written to \(path) does not read back as it was",
+      remedy:
+        "the disk or the memory is failing; nothing was replaced for it: run the same command again, best on "
+        + "another machine")
   }
 
   /// Where a file is written before it gets its name: hidden, and no `.h5`, so that no reader takes it up.
@@ -109,6 +121,10 @@ package enum Files {
           .inputOutput, "cannot keep a copy of \(path) in \(directory)",
           remedy: "make room and permission for it there", cause: "\(error)")
       }
+      guard FileManager.default.contentsEqual(atPath: path, andPath: temporary) else {
+        unlink(temporary)
+        throw readBackFailure(target)
+      }
       try publish(temporary, as: target, replacing: false)
       return target
     }
@@ -155,6 +171,7 @@ package enum Files {
     guard errno == ENOENT, parent != path else { throw error("create the directory", path) }
     try createDirectory(parent)
     guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw error("create the directory", path) }
+    try synchronizeDirectory(parent)
   }
 
   /// The names in a directory, sorted; none where it does not exist.
@@ -180,6 +197,15 @@ package enum Files {
   }
 
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Whether there is something, where one may look for it.
+  ///
+  /// - Throws: `readOnly`, `inputOutput` where that cannot be told.
+  package static func isPresent(_ path: String) throws(CorpusError) -> Bool {
+    if exists(path) { return true }
+    guard errno == ENOENT || errno == ENOTDIR else { throw error("read", path) }
+    return false
+  }
 
   /// A file's length in bytes.
   package static func size(_ path: String) throws(CorpusError) -> Int64 {
@@ -252,18 +278,38 @@ package final class Descriptor: Sendable {
 
   /// Whether these bytes lie at this offset.
   package func holds(_ bytes: [UInt8], at offset: Int64) throws(CorpusError) -> Bool {
-    guard try offset + Int64(bytes.count) <= Files.size(path) else { return false }
-    var found = [UInt8](repeating: 0, count: bytes.count)
-    try found.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
-      try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+    try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
+      try holds(UnsafeRawBufferPointer(buffer), at: offset)
     }
-    return found.hasBytes(of: bytes)
+  }
+
+  /// Whether these bytes lie at this offset.
+  package func holds(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(CorpusError) -> Bool {
+    guard try offset + Int64(bytes.count) <= Files.size(path) else { return false }
+    var piece = [UInt8](repeating: 0, count: min(bytes.count, 1 << 20))
+    var start = 0
+    while start < bytes.count {
+      let expected = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece.count, bytes.count)])
+      let isEqual = try piece.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+        let found = UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(buffer)[..<expected.count])
+        try read(into: found, at: offset + Int64(start))
+        return expected.hasBytes(of: UnsafeRawBufferPointer(found))
+      }
+      guard isEqual else { return false }
+      start += expected.count
+    }
+    return true
   }
 
   package func synchronize() throws(CorpusError) {
     // Directories on some network file systems cannot be synchronised, and need not be.
     guard fsync(fd) == 0 || errno == EINVAL else { throw Files.error("write", path) }
   }
+
+  /// Lets the system forget what it holds of the file in memory, so that what is read next comes from the disk. It
+  /// keeps what was not synchronised.
+  package func forgetCache() { _ = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) }
 
   /// Takes disk space for this many bytes now, so that a full disk is known before anything is written.
   package func reserve(bytes: Int64) throws(CorpusError) {

@@ -145,18 +145,23 @@ final class TensorFile {
     var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
     header.append(contentsOf: repeatElement(0x20, count: (64 - (8 + header.count) % 64) % 64))
     let temporary = Files.temporaryPath(for: path)
-    do {
-      let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_TRUNC)
-      try file.reserve(bytes: Int64(8 + header.count + end))
-      try file.write(withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header, at: 0)
-      var offset = Int64(8 + header.count)
-      for tensor in tensors {
-        try tensor.withBytes { (bytes) throws(CorpusError) in
-          try file.write(bytes, at: offset)
-          offset += Int64(bytes.count)
-        }
+    do throws(CorpusError) {
+      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
+      let beginning = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header
+      try file.reserve(bytes: Int64(beginning.count + end))
+      try file.write(beginning, at: 0)
+      try tensors.forEachPart(from: beginning.count) { (bytes, offset) throws(CorpusError) in
+        try file.write(bytes, at: offset)
       }
       try file.releaseReserve()
+      // It may replace the only other state of a training.
+      try file.synchronize()
+      file.forgetCache()
+      var isWhole = try file.holds(beginning, at: 0)
+      try tensors.forEachPart(from: beginning.count) { (bytes, offset) throws(CorpusError) in
+        if isWhole { isWhole = try file.holds(bytes, at: offset) }
+      }
+      guard isWhole else { throw Files.readBackFailure(path) }
     } catch {
       unlink(temporary)
       var error = error
@@ -164,6 +169,21 @@ final class TensorFile {
       throw error
     }
     try Files.publish(temporary, as: path)
+  }
+}
+
+extension [TensorFile.Contents] {
+  /// Calls `body` with the numbers of each tensor and where they lie in the file.
+  fileprivate func forEachPart(
+    from start: Int, _ body: (UnsafeRawBufferPointer, Int64) throws(CorpusError) -> Void
+  ) throws(CorpusError) {
+    var offset = Int64(start)
+    for tensor in self {
+      try tensor.withBytes { (bytes) throws(CorpusError) in
+        try body(bytes, offset)
+        offset += Int64(bytes.count)
+      }
+    }
   }
 }
 

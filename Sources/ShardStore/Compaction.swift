@@ -146,9 +146,10 @@ public struct Compaction: Sendable {
         }
         let shard = try ShardReader(opening: directory.absolute(sealed.file))
         var decoder = try RunDecoder(header: shard.header)
-        for index in shard.runs.indices where shard.runs[index].seed == source.seed {
-          _ = try decoder.run(at: index, in: shard)
+        guard let index = shard.runs.firstIndex(where: { $0.contentHash == source.contentHash }) else {
+          throw HDF5.damaged(shard.path, "it has lost run \(source.seed)")
         }
+        _ = try decoder.run(at: index, in: shard)
         try indexing(sealed.file)
         try Files.remove(directory.absolute(source.file))
         report.duplicates += 1
@@ -183,14 +184,14 @@ public struct Compaction: Sendable {
       path: directory.absolute(file), header: group[0].header, counts: group.map(\.count),
       bytes: group.reduce(0) { $0 + $1.bytes })
     for source in group {
-      try writer.append(ShardReader(opening: directory.absolute(source.file)).encodedRun(at: 0))
+      let run = try ShardReader(opening: directory.absolute(source.file)).encodedRun(at: 0)
+      guard run.contentHash == source.contentHash else {
+        throw HDF5.damaged(directory.absolute(source.file), "it is not the run that was proven")
+      }
+      try writer.append(run)
       try each()
     }
-    try writer.finish(replacing: false)
-    let sealed = try ShardReader(opening: directory.absolute(file))
-    guard sealed.runs.map(\.contentHash) == group.map(\.contentHash) else {
-      throw HDF5.damaged(sealed.path, "it does not hold the runs that were copied")
-    }
+    try writer.finish(replacing: false, provers: workers)
   }
 
   /// Removes the unfinished files of killed jobs; those of living ones are claimed.

@@ -42,12 +42,22 @@ final class HDF5Output {
 
   /// Closes the file and gives it its name. All else that belongs to it must be closed before.
   ///
-  /// - Parameter replacing: whether a file that has the name already may go.
-  func publish(replacing: Bool) throws(CorpusError) {
+  /// - Parameters:
+  ///   - replacing: whether a file that has the name already may go.
+  ///   - proof: called with the closed file before; if it throws, the file does not get its name.
+  func publish(
+    replacing: Bool, proof: ((_ temporary: String) throws(CorpusError) -> Void)? = nil
+  ) throws(CorpusError) {
     // Closing would hide whether the last bytes reached the disk.
     try HDF5.writing(H5Fflush(values.file, H5F_SCOPE_GLOBAL), "metadata", of: path)
     guard file.take()?.close() == true else { throw HDF5.writeFailure("metadata", path) }
     try descriptor.releaseReserve()
+    if let proof {
+      // What is proven is what lies on the disk, not what is remembered of it.
+      try descriptor.synchronize()
+      descriptor.forgetCache()
+      try proof(temporary)
+    }
     try Files.publish(temporary, as: path, replacing: replacing)
   }
 }

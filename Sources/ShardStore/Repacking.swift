@@ -12,10 +12,13 @@ public struct Repacking {
 
   private let directory: CorpusDirectory
   private let codec: Codec
+  private let workers: Int
 
-  public init(directory: CorpusDirectory, codec: Codec) {
+  /// - Parameter workers: how many runs of a new shard are proven at a time.
+  public init(directory: CorpusDirectory, codec: Codec, workers: Int = Workers.available) {
     self.directory = directory
     self.codec = codec
+    self.workers = workers
   }
 
   /// Rewrites every shard that is in another codec; the rest, as after an interruption, is left as it is. In the
@@ -68,6 +71,6 @@ public struct Repacking {
       try writer.append(encoder.encode(decoder.run(at: index, in: shard)))
       try each()
     }
-    try writer.finish()
+    try writer.finish(provers: workers)
   }
 }

@@ -12,6 +12,10 @@ public struct ShardWriter: ~Copyable {
 
   private var path: String { output.path }
 
+  private var contentHashes: [ContentHash] {
+    stride(from: 0, to: hashes.count, by: 32).map { ContentHash(bytes: Array(hashes[$0..<($0 + 32)])) }
+  }
+
   private var nextRow = 0
   private var iterations: [Int32]
   private var metrics: [[Float]]
@@ -121,8 +125,11 @@ public struct ShardWriter: ~Copyable {
 
   /// Writes what belongs to all runs and gives the file its name.
   ///
-  /// - Parameter replacing: whether a shard that has the name already may go.
-  public consuming func finish(replacing: Bool = true) throws(CorpusError) {
+  /// - Parameters:
+  ///   - replacing: whether a shard that has the name already may go.
+  ///   - provers: threads that read it back and decode every run before, for who then removes other copies; nil to
+  ///     leave that out.
+  public consuming func finish(replacing: Bool = true, provers: Int? = nil) throws(CorpusError) {
     precondition(nextRow == rows)
     try HDF5.prepare()
     let values = output.values
@@ -140,9 +147,13 @@ public struct ShardWriter: ~Copyable {
     try values.write(hashes, as: .uint8, shape: [runs, 32], to: "runs/content_hash")
     try values.write(chunkOffsets, as: .int64, shape: [chunkOffsets.count], to: "chunks/offset")
     try values.write(chunkBytes, as: .int64, shape: [chunkBytes.count], to: "chunks/bytes")
-    let output = output
+    let (output, path) = (output, path)
+    let proof = provers.map { ShardProof(header: header, hashes: contentHashes, workers: $0) }
     _ = consume self
-    try output.publish(replacing: replacing)
+    guard let proof else { return try output.publish(replacing: replacing) }
+    try output.publish(replacing: replacing) { (temporary) throws(CorpusError) in
+      try proof.require(temporary, as: path)
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -65,21 +66,44 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], texts: Mappin
 
 
 class _whole:
-    """A file that gets its name when the block ends well."""
+    """A file that gets its name when the block ends well and it reads back as it was written.
+
+    It may replace the only other state of a training.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = pathlib.Path(path)
         self.temporary = self.path.with_name(f".{self.path.name}.tmp{os.getpid()}")
 
-    def __enter__(self) -> Any:
-        self.file = open(self.temporary, "wb")
-        return self.file
+    def __enter__(self) -> _whole:
+        self.file = open(self.temporary, "w+b")
+        self._hash = hashlib.blake2b()
+        return self
+
+    def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.file.write(data)
+
+    def _reads_back(self) -> bool:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        # So that what is read comes from the disk.
+        os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self.file.seek(0)
+        found = hashlib.blake2b()
+        while piece := self.file.read(1 << 20):
+            found.update(piece)
+        return found.digest() == self._hash.digest()
 
     def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is None:
-            self.file.flush()
-            os.fsync(self.file.fileno())
+        is_whole = kind is None and self._reads_back()
         self.file.close()
+        if kind is None and not is_whole:
+            self.temporary.unlink()
+            raise ModelError(
+                f"what was written to {self.path} does not read back as it was: the disk or the memory is failing; "
+                "nothing was replaced for it"
+            )
         if kind is None:
             os.replace(self.temporary, self.path)
             directory = os.open(self.path.parent, os.O_RDONLY)
