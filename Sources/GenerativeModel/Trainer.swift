@@ -230,7 +230,9 @@ extension Trainer {
   private static func stream(
     _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?
   ) throws(CorpusError) -> PairStream {
-    try PairStream(corpus, options: options(training, metric: metric, condition: condition))
+    // By itself, before it becomes a part of another one.
+    if let condition { try IndexReader(opening: corpus).requireCondition(condition) }
+    return try PairStream(corpus, options: options(training, metric: metric, condition: condition))
   }
 
   /// Pairs of held-out runs; nil where there are none.

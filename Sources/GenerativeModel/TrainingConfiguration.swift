@@ -121,7 +121,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   func condition(_ own: String?) -> String? {
     guard let checkpointsPerRun else { return own }
     let spaced = "step % max(1, checkpoints / \(checkpointsPerRun)) = 0"
-    return own.map { "(\($0)) AND \(spaced)" } ?? spaced
+    return own.map { "(\n\($0)\n) AND \(spaced)" } ?? spaced
   }
 
   /// The rate of update `step`, counted from 0.

@@ -37,7 +37,7 @@ public struct CheckpointSelection: Sendable {
     includesBad: Bool = false, limit: Int? = nil
   ) throws(CorpusError) {
     self.index = index
-    self.condition = Self.conjunction(condition, runs)
+    self.condition = try Self.conjunction(condition, runs, index)
     var parts: [Part] = []
     var count = 0
     var bad = 0
@@ -67,8 +67,9 @@ public struct CheckpointSelection: Sendable {
   ) throws(CorpusError) -> (runs: [Int64], bad: Int) {
     var selected: [Int64] = []
     var bad = 0
+    let condition = try conjunction(condition, runs, index)
     try index.query(
-      "SELECT run, status FROM runs WHERE \(conjunction(condition, runs)) ORDER BY run", columns: { _ in },
+      "SELECT run, status FROM runs WHERE \(condition) ORDER BY run", columns: { _ in },
       row: { row in
         guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }
         if selected.count < limit ?? .max { selected.append(row[0].whole) }
@@ -117,9 +118,11 @@ public struct CheckpointSelection: Sendable {
 
   private static let source = "FROM checkpoints JOIN runs USING (run)"
 
-  private static func conjunction(_ condition: String?, _ runs: Range<Int64>?) -> String {
-    // On lines of its own, so that a comment at its end hides nothing of ours.
-    let given = condition.map { "(\n\($0)\n)" } ?? "TRUE"
+  private static func conjunction(
+    _ condition: String?, _ runs: Range<Int64>?, _ index: IndexReader
+  ) throws(CorpusError) -> String {
+    let given =
+      if let condition { try index.reading { try $0.condition(condition) } } else { "TRUE" }
     return runs.map { "\(given) AND run >= \($0.lowerBound) AND run < \($0.upperBound)" } ?? given
   }
 
@@ -132,19 +135,6 @@ public struct CheckpointSelection: Sendable {
       remedy: bad == 0
         ? "try the condition with `corpus query \(index.directory.path) \"SELECT ... WHERE ...\"`"
         : "add --include-bad to take them all the same")
-  }
-}
-
-extension IndexReader {
-  /// Where a run lies: the path of its shard, relative to the corpus.
-  public func shard(of run: Int64) throws(CorpusError) -> String {
-    let rows = try rows("SELECT path FROM runs JOIN shards USING (shard) WHERE run = \(run)")
-    guard let path = rows.first?.first?.text else {
-      throw CorpusError(
-        .unknownRun, "there is no run \(run) in \(directory.path)",
-        remedy: "list them with `corpus query \(directory.path) \"SELECT run FROM runs\"`")
-    }
-    return path
   }
 }
 

@@ -18,7 +18,8 @@ public struct IndexDifference: Sendable {
   init(_ database: Database, directory: CorpusDirectory) throws {
     // The table first: a shard that appears after that is merely new.
     let rows = try Row.fetchAll(database, sql: "SELECT path, bytes FROM shards")
-    var known: [String: Int64] = Dictionary(uniqueKeysWithValues: rows.map { ($0[0], $0[1]) })
+    var known: [String: Int64] = [:]
+    for row in rows { known[try row.value(0)] = try row.value(1) }
     var new: [String] = []
     var changed: [String] = []
     for file in try directory.shardFiles() {

@@ -41,3 +41,19 @@ func indexError(_ error: any Error, _ use: IndexUse, path: String) -> CorpusErro
       .inputOutput, "cannot \(use) \(path)", remedy: "check the disk, or \(rebuild)", cause: cause)
   }
 }
+
+extension Row {
+  /// A value of a column, of the type that an index of ours has there.
+  ///
+  /// GRDB's own subscripts end the process where a damaged index has another one.
+  func value<Value: DatabaseValueConvertible>(_ column: Int) throws -> Value {
+    guard let value = Value.fromDatabaseValue(self[column]) else { throw corrupt(column) }
+    return value
+  }
+
+  /// The refusal of a value that cannot be.
+  func corrupt(_ column: Int) -> DatabaseError {
+    let value: DatabaseValue = self[column]
+    return DatabaseError(resultCode: .SQLITE_CORRUPT, message: "the value \(value) cannot be")
+  }
+}

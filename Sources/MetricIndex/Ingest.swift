@@ -101,9 +101,8 @@ struct Ingest {
   private func replace(
     _ run: StoredRun, knownAs known: Row, by shard: Int64, _ file: String, _ reader: ShardReader
   ) throws {
-    let knownHash: String = known[0]
-    let knownShard: Int64 = known[1]
-    let knownFile: String = known[2]
+    let (knownHash, knownShard): (String, Int64) = (try known.value(0), try known.value(1))
+    let knownFile: String = try known.value(2)
     let isElsewhere = knownShard != shard && Files.exists(directory.absolute(knownFile))
     guard knownHash == run.contentHash.description || !isElsewhere else {
       throw CorpusError(

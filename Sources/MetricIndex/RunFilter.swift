@@ -22,9 +22,10 @@ public struct RunFilter: Sendable {
   }
 
   /// The conditions, to be put behind that.
-  var wanted: String {
-    // The line break ends a comment that a condition may end with.
-    conditions.map { " AND (\($0)\n)" }.joined()
+  ///
+  /// - Throws: SQLite's refusal of one that is not an expression by itself.
+  func wanted(_ database: Database) throws -> String {
+    try conditions.map { " AND \(try database.condition($0))" }.joined()
   }
 }
 
@@ -40,8 +41,8 @@ extension IndexReader {
         var values: [(step: Int32, value: Float)] = []
         let rows = try Row.fetchCursor(statement, arguments: [run])
         while let row = try rows.next() {
-          guard let value: Double = row[1], Float(value).isFinite else { continue }
-          values.append((row[0], Float(value)))
+          guard let value = Double.fromDatabaseValue(row[1]), Float(value).isFinite else { continue }
+          values.append((try row.value(0), Float(value)))
         }
         return values
       }
@@ -61,13 +62,13 @@ extension IndexReader {
         database,
         sql: """
           SELECT run, \(metric) FROM checkpoints CROSS JOIN runs USING (run)
-          WHERE \(metric) BETWEEN ? AND ? AND \(filter.ofRuns)\(filter.wanted)
+          WHERE \(metric) BETWEEN ? AND ? AND \(filter.ofRuns)\(filter.wanted(database))
           ORDER BY \(metric)\(descending ? " DESC" : "") LIMIT \(limit)
           """, arguments: [Double(range.lowerBound), Double(range.upperBound)])
       var found: [(run: Int64, value: Float)] = []
       while let row = try rows.next() {
-        let value: Double = row[1]
-        found.append((row[0], Float(value)))
+        let value: Double = try row.value(1)
+        found.append((try row.value(0), Float(value)))
       }
       return found
     }
@@ -80,16 +81,16 @@ extension IndexReader {
   public func weights(
     _ expression: String, of table: RunTable, _ filter: RunFilter
   ) throws(CorpusError) -> [Double] {
-    func sql(_ tables: String) -> String {
-      "SELECT run, (\n\(expression)\n) FROM \(tables) WHERE \(filter.ofRuns) GROUP BY run ORDER BY run"
+    func after(_ tables: String) -> String {
+      "FROM \(tables) WHERE \(filter.ofRuns) GROUP BY run ORDER BY run"
     }
+    func sql(_ tables: String) -> String { "SELECT run, (\n\(expression)\n) \(after(tables))" }
     let both = "checkpoints JOIN runs USING (run)"
     let concernsRuns: Bool? = try reading { (database) -> Bool? in
-      if (try? database.makeStatement(sql: sql("runs"))) != nil { return true }
+      if (try? database.expression(expression, within: ("SELECT run,", after("runs")))) != nil { return true }
+      _ = try database.expression(expression, within: ("SELECT run,", after(both)))
       // A bare column of checkpoints would be that of any one of them.
-      let isBare =
-        (try? database.makeStatement(sql: "SELECT 1 FROM \(both) WHERE (\n\(expression)\n)")) != nil
-      return isBare ? nil : false
+      return (try? database.condition(expression)) != nil ? nil : false
     }
     guard let concernsRuns else {
       throw CorpusError(

@@ -41,8 +41,9 @@ extension IndexReader {
   ///
   /// - Throws: `invalidSQL` if SQLite does not accept a condition.
   public func runTable(_ filter: RunFilter) throws(CorpusError) -> RunTable {
-    let (ofRuns, wanted) = (filter.ofRuns, filter.wanted)
+    let ofRuns = filter.ofRuns
     return try reading { database in
+      let wanted = try filter.wanted(database)
       let concernsRuns =
         (try? database.makeStatement(sql: "SELECT 1 FROM runs WHERE \(ofRuns)\(wanted)")) != nil
       let runs =
@@ -54,11 +55,6 @@ extension IndexReader {
         : "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted) ORDER BY run, step"
       return try RunTable(database, runs: runs, steps: steps)
     }
-  }
-
-  /// The path of the shard that holds a run now, relative to the corpus.
-  public func shard(of run: Int64) throws(CorpusError) -> String? {
-    try rows("SELECT path FROM runs JOIN shards USING (shard) WHERE run = \(run)").first?.first?.text
   }
 }
 
@@ -72,8 +68,8 @@ extension RunTable {
     let files = try GRDB.Row.fetchCursor(
       database, sql: "SELECT shard, path, bytes / max(runs, 1) FROM shards ORDER BY path")
     while let file = try files.next() {
-      places[file[0]] = Int32(shards.count)
-      shards.append(Shard(path: file[1], bytesPerRun: file[2]))
+      places[try file.value(0)] = Int32(shards.count)
+      shards.append(Shard(path: try file.value(1), bytesPerRun: try file.value(2)))
     }
     var rows: [Row] = []
     var sum = 0.0
@@ -86,12 +82,16 @@ extension RunTable {
         SELECT run, shard, checkpoints, first_row, sum, sum_of_squares FROM runs WHERE run IN (\(runs)) ORDER BY run
         """)
     while let run = try found.next() {
-      rows.append(
-        Row(run: run[0], shard: places[run[1]] ?? 0, checkpoints: run[2], firstRow: run[3]))
-      let (ofRun, ofSquares): (Double, Double) = (run[4] ?? .nan, run[5] ?? .nan)
+      let row = Row(
+        run: try run.value(0), shard: places[try run.value(1)] ?? 0, checkpoints: try run.value(2),
+        firstRow: try run.value(3))
+      guard row.checkpoints > 0, row.firstRow >= 0 else { throw run.corrupt(2) }
+      rows.append(row)
+      let (ofRun, ofSquares) = (
+        Double.fromDatabaseValue(run[4]) ?? .nan, Double.fromDatabaseValue(run[5]) ?? .nan
+      )
       sum += ofRun
       sumOfSquares += ofSquares
-      let row = rows[rows.count - 1]
       checkpoints += Int(row.checkpoints)
       identity += [
         UInt64(bitPattern: row.run), UInt64(row.checkpoints), ofRun.bitPattern, ofSquares.bitPattern,
@@ -110,12 +110,15 @@ extension RunTable {
     var place = -1
     let eligible = try GRDB.Row.fetchCursor(database, sql: steps)
     while let next = try eligible.next() {
-      let run: Int64 = next[0]
-      while place < 0 || rows[place].run < run {
+      let (run, step): (Int64, Int32) = (try next.value(0), try next.value(1))
+      while place < rows.count - 1, place < 0 || rows[place].run < run {
         starts.append(kept.count)
         place += 1
       }
-      kept.append(next[1])
+      guard place >= 0, rows[place].run == run, 0..<rows[place].checkpoints ~= step else {
+        throw next.corrupt(1)
+      }
+      kept.append(step)
     }
     while starts.count <= rows.count { starts.append(kept.count) }
     (self.rows, self.steps, stepStarts) = (rows, kept, starts)

@@ -39,6 +39,17 @@ import PairStream
     expect(.emptySelection, "of all 11 ranks") { $0.worldSize = 11 }
     expect(.invalidSQL, "no such column") { $0.condition = "colour = 1" }
     expect(.invalidSQL, "SQL") { $0.condition = "1); DELETE FROM runs; --" }
+    // What is an expression only in parentheses of ours, or more than one, would switch off the split.
+    for more in [
+      "1) OR (1", "1 LIMIT 5", "1 ORDER BY run", "1 UNION SELECT 1", "run < 3 GROUP BY run", "1) -- ", "1 /*",
+      "", " -- ",
+      "run IN (1", "'", "1; SELECT 1",
+    ] {
+      expect(.invalidSQL, "SQL") { $0.condition = more }
+      var stage = PairStreamOptions.Stage(firstEpoch: 1)
+      stage.condition = more
+      expect(.invalidSQL, "SQL") { $0.stages = [stage] }
+    }
   }
 
   @Test func `an architecture without hidden layers is not permuted`() throws {
@@ -86,7 +97,10 @@ import PairStream
     expect(.invalidArgument, "weights of all 8") { $0.runWeights = "0 * run" }
     expect(.invalidSQL, "no such column") { $0.runWeights = "colour" }
     expect(.invalidSQL, "differ among the checkpoints") { $0.runWeights = "train_return" }
-    expect(.invalidSQL, "not one statement") { $0.runWeights = "1) FROM runs; DELETE FROM runs; --" }
+    expect(.invalidSQL, "SQL") { $0.runWeights = "1) FROM runs; DELETE FROM runs; --" }
+    for more in ["1) + (1", "1 AS run", "1, 2", "1 FROM runs --"] {
+      expect(.invalidSQL, "SQL") { $0.runWeights = more }
+    }
     expect(.invalidArgument, "follows one") { $0.stages = [.init(firstEpoch: 2), .init(firstEpoch: 2)] }
     expect(.invalidArgument, "begins at epoch -1") { $0.stages = [.init(firstEpoch: -1)] }
     for change in [

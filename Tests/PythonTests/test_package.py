@@ -345,6 +345,12 @@ def test_parquet_holds_every_checkpoint(corpus, tmp_path):
         "ORDER BY run, step", frame=False,
     )  # fmt: skip
     assert table.to_pylist() == rows
+    assert corpus.to_parquet(path, where="run = 0 OR run = 1 -- two", overwrite=True) == 42
+    for where in ["1) OR (1", "1 LIMIT 5", "1 /*", "colour = 1", ""]:
+        with pytest.raises(CorpusError) as error:
+            corpus.to_parquet(tmp_path / "no.parquet", where=where)
+        assert error.value.code == "invalid_sql"
+    assert not (tmp_path / "no.parquet").exists()
     with pytest.raises(CorpusError) as error:
         corpus.to_parquet(path)
     assert error.value.code == "already_exists"

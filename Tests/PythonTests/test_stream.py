@@ -351,6 +351,10 @@ def test_damage_is_skipped_and_counted(damaged, epochs):
         ("invalid_argument", "status", dict(statuses=())),
         ("invalid_argument", "statuses|status is 'good'", dict(statuses=("good",))),
         ("invalid_sql", "colour", dict(where="colour = 1")),
+        # What is an expression only in parentheses of ours would let held-out runs in.
+        ("invalid_sql", "SQL", dict(where="1) OR (1")),
+        ("invalid_sql", "SQL", dict(where="1 LIMIT 5")),
+        ("invalid_sql", "SQL", dict(run_weights="1) + (1")),
         ("empty_selection", "run > 100", dict(where="run > 100")),
         ("empty_selection", "fewer than the 1000", dict(batch_size=1000)),
         ("empty_selection", "of all 20 ranks", dict(world_size=20, rank=3)),

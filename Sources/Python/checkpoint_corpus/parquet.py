@@ -8,7 +8,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from .errors import CorpusError
-from .rows import Rows
+from .rows import Rows, expression
 
 
 def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], overwrite: bool) -> int:
@@ -28,7 +28,7 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
         + [(name, pyarrow.string()) for name in ("split", "status")]
         + [(name, pyarrow.float32()) for name in metrics]
     )
-    condition = f"WHERE {where}" if where else ""
+    condition = "" if where is None else f"WHERE {expression(corpus, where)}"
     query = f"SELECT {', '.join(schema.names)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
     count = 0

@@ -31,6 +31,23 @@ def fetch(corpus: int, query: str, parameters: Sequence[Any]) -> tuple[list[str]
     return names, [_joined([batch[column] for batch in batches]) for column in range(len(names))]
 
 
+def expression(corpus: int, condition: str) -> str:
+    """A condition on the columns of runs and checkpoints in parentheses, to stand inside a statement of ours.
+
+    It must be one expression by itself: "1) OR (1" closes a parenthesis that is ours. Alone, SQLite does not accept it;
+    and what it accepts alone but is more, such as "1 LIMIT 5", it does not accept in parentheses.
+
+    Raises:
+        CorpusError: "invalid_sql".
+    """
+    # The line breaks end comments.
+    in_parentheses = f"(\n{condition}\n)"
+    for form in (condition, in_parentheses):
+        with Rows(corpus, f"SELECT 1 FROM checkpoints JOIN runs USING (run) WHERE\n{form}\n", ()):
+            pass
+    return in_parentheses
+
+
 class Rows:
     """The rows of a statement, in batches."""
 

@@ -100,7 +100,7 @@ class TrainingConfiguration:
         if self.checkpoints_per_run is None:
             return own
         spaced = f"step % max(1, checkpoints / {self.checkpoints_per_run}) = 0"
-        return f"({own}) AND {spaced}" if own else spaced
+        return f"(\n{own}\n) AND {spaced}" if own else spaced
 
     def decay(self, step: int) -> float:
         """The decay of the moving average at an update, counted from 0."""

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from .. import Corpus, CorpusError, PairStream
 from ..permutations import Permutations
+from ..rows import expression
 from . import evaluations
 from .configuration import Configuration
 from .diffusion import Diffusion
@@ -105,9 +106,14 @@ class Trainer:
     def _pairs_of(self, path: str, **how: Any) -> PairStream:
         """Pairs as the configuration wants them."""
         training, description = self.training, self.description
+        condition = description.get("corpus", {}).get("condition")
+        if condition is not None:
+            # By itself, before it becomes a part of another one.
+            with Corpus(path) as corpus:
+                expression(corpus._pointer, condition)
         return PairStream(
             path, description["metric"]["name"] if "metric" in description else None, augment=training.augmentation,
-            where=training.condition(description.get("corpus", {}).get("condition")), balance=training.balance,
+            where=training.condition(condition), balance=training.balance,
             starts="any" if training.initial_starts is None else training.initial_starts,
             directions=training.directions, unchanged=training.unchanged, as_torch=True, **how,
         )  # fmt: skip
