@@ -94,7 +94,8 @@ public struct GenerationJob: Sendable {
         try shard.header.requireMember(of: directory.manifest, path: shard.path)
         try shard.requireName(file)
       } catch {
-        problems.append(error)
+        // A compaction may have sealed it meanwhile.
+        if Files.exists(directory.absolute(file)) { problems.append(error) }
       }
     }
     return found

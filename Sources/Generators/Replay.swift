@@ -65,7 +65,11 @@ public struct Replay: Sendable {
     do throws(CorpusError) {
       recorded = try provenHash(of: seed, in: file)
     } catch {
-      return error
+      // A compaction may have sealed it meanwhile.
+      guard !Files.exists(directory.absolute(file)), let moved = try StoredRuns(directory).sealed[seed]?.file,
+        moved != file
+      else { return error }
+      return try replay(seed, StoredRuns(directory), cancellation)
     }
     guard let run = try generator.storedRun(seed: seed, isCancelled: { cancellation.isCancelled }) else {
       try cancellation.check()

@@ -15,7 +15,6 @@ package struct CheckpointReader: ~Copyable {
   }
 
   private let index: IndexReader
-  private var file: String?
   private var shard: ShardReader?
   private var positions: [Int64: Int] = [:]
   private var decoder: RunDecoder?
@@ -96,27 +95,19 @@ package struct CheckpointReader: ~Copyable {
   }
 
   private mutating func locate(_ run: Int64) throws(CorpusError) -> (shard: ShardReader, position: Int) {
-    do throws(CorpusError) {
-      try open(index.shard(of: run))
-    } catch  where error.code == .inputOutput {
-      // A compaction may have moved the run since the index was asked.
-      try open(index.shard(of: run))
+    if let shard, let position = positions[run] { return (shard, position) }
+    return try index.locate(run) { (file) throws(CorpusError) in
+      let shard = try open(file)
+      return positions[run].map { (shard, $0) }
     }
-    guard let shard, let position = positions[run] else {
-      throw CorpusError(
-        .indexStale, "run \(run) is not where the index of \(index.directory.path) says",
-        remedy: "run `corpus index \(index.directory.path)`")
-    }
-    return (shard, position)
   }
 
-  private mutating func open(_ file: String) throws(CorpusError) {
-    if file == self.file { return }
+  private mutating func open(_ file: String) throws(CorpusError) -> ShardReader {
     let shard = try ShardReader(opening: index.directory.absolute(file))
     try shard.header.requireMember(of: index.directory.manifest, path: shard.path)
     positions = Dictionary(
       shard.runs.enumerated().map { ($1.seed, $0) }, uniquingKeysWith: { first, _ in first })
     self.shard = shard
-    self.file = file
+    return shard
   }
 }

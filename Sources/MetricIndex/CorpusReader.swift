@@ -13,8 +13,6 @@ public final class CorpusReader: Sendable {
     public let status: RunStatus
     /// `train` or `test`.
     public let split: String
-    /// Its shard, relative to the corpus.
-    let file: String
   }
 
   public let index: IndexReader
@@ -36,7 +34,7 @@ public final class CorpusReader: Sendable {
   public func facts(of run: Int64) throws(CorpusError) -> Facts {
     let rows = try index.rows(
       """
-      SELECT checkpoints, status, split, path FROM runs JOIN shards USING (shard) WHERE run = \(run)
+      SELECT checkpoints, status, split FROM runs WHERE run = \(run)
       """)
     guard let row = rows.first else {
       throw CorpusError(
@@ -44,9 +42,9 @@ public final class CorpusReader: Sendable {
         remedy: "ask for those that are there: SELECT run FROM runs")
     }
     guard case .integer(let checkpoints) = row[0], let status = row[1].text.flatMap(RunStatus.init),
-      let split = row[2].text, let file = row[3].text
+      let split = row[2].text
     else { throw corrupt() }
-    return Facts(run: run, checkpoints: Int(checkpoints), status: status, split: split, file: file)
+    return Facts(run: run, checkpoints: Int(checkpoints), status: status, split: split)
   }
 
   /// Reads some successive checkpoints of a run.
@@ -90,25 +88,10 @@ public final class CorpusReader: Sendable {
 
   /// A run's shard, and its place among the shard's runs.
   private func find(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
-    let facts = try facts(of: run)
-    do throws(CorpusError) {
-      return try place(of: run, in: facts.file)
-    } catch  where error.code == .inputOutput || error.code == .unknownRun {
-      // A compaction has moved it since the index was asked.
-      let moved = try self.facts(of: run)
-      guard moved.file != facts.file else { throw error }
-      return try place(of: run, in: moved.file)
+    try index.locate(run) { (file) throws(CorpusError) in
+      let shard = try open(file)
+      return shard.places[run].map { (shard.reader, $0) }
     }
-  }
-
-  private func place(of run: Int64, in file: String) throws(CorpusError) -> (ShardReader, Int) {
-    let shard = try open(file)
-    guard let place = shard.places[run] else {
-      throw CorpusError(
-        .unknownRun, "\(shard.reader.path) has lost run \(run)",
-        remedy: "run `corpus index \(directory.path)`")
-    }
-    return (shard.reader, place)
   }
 
   private func open(_ file: String) throws(CorpusError) -> RecentShards.Shard {

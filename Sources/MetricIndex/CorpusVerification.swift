@@ -28,21 +28,28 @@ public struct CorpusVerification: Sendable {
   public func run(
     cancellation: Cancellation, progress: @escaping @Sendable (Result, Int) -> Void
   ) throws(CorpusError) -> Result {
-    let files = try directory.shardFiles()
-    let queue = WorkQueue(files)
     let result = Mutex(Result())
     let index = openIndex { problem in result.withLock { $0.problems.append(problem) } }
-    try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in
-      while let file = queue.next() {
-        let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
-        let disagreements = shard.problems.isEmpty ? try audit(file, index) : []
-        let state = result.withLock { result in
-          result.add(shard)
-          result.problems += disagreements
-          return result
+    var files = try directory.shardFiles()
+    var all = Set(files)
+    while !files.isEmpty {
+      let queue = WorkQueue(files)
+      try Workers.run(max(1, min(workers, files.count))) { [all] _ throws(CorpusError) in
+        while let file = queue.next() {
+          let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
+          let problems = try shard.problems + (shard.problems.isEmpty ? audit(file, index) : [])
+          // A compaction has sealed it meanwhile.
+          if !problems.isEmpty, isSealed(file) { continue }
+          let state = result.withLock { result in
+            result.add(shard)
+            result.problems += problems
+            return result
+          }
+          progress(state, all.count)
         }
-        progress(state, files.count)
       }
+      // What was sealed meanwhile lies in shards that were not there.
+      files = try directory.shardFiles().filter { CorpusDirectory.isSealed($0) && all.insert($0).inserted }
     }
     var found = result.withLock { $0 }
     found.runs = found.places.count
@@ -55,6 +62,14 @@ public struct CorpusVerification: Sendable {
     // With shards that cannot be read, the index knows more than could be found.
     if let index, found.problems.isEmpty { found.problems += try index.audit(runs: Set(found.places.keys)) }
     return found
+  }
+
+  /// Whether a file of a single run is no more, and its run in a sealed shard.
+  private func isSealed(_ file: String) -> Bool {
+    guard let seed = CorpusDirectory.seed(ofRunFile: file), !Files.exists(directory.absolute(file)) else {
+      return false
+    }
+    return (try? StoredRuns(directory).sealed[seed]) != nil
   }
 
   /// The index, where it can be compared with the shards.
@@ -94,7 +109,6 @@ extension CorpusVerification.Result {
     runs += shard.runs
     checkpoints += shard.checkpoints
     parameterBytes += shard.parameterBytes
-    problems += shard.problems
     for (run, hash) in shard.hashes {
       if let other = places[run], other.hash != hash {
         problems.append(

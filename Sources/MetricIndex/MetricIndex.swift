@@ -1,5 +1,6 @@
 public import Corpus
 import Foundation
+import Glibc
 import GRDB
 import ShardStore
 import Synchronization
@@ -38,6 +39,8 @@ public final class MetricIndex: Sendable {
         try database.execute(sql: "PRAGMA synchronous = \(isBulk ? "OFF" : "NORMAL")")
         try database.execute(sql: "PRAGMA cache_size = -65536")
       }
+      // By ourselves, so that its mode is what the umask says: SQLite's own keeps a group out that shares the directory.
+      if !Files.exists(path) { _ = try Descriptor(opening: path, O_RDWR | O_CREAT) }
       let queue = try DatabaseQueue(path: path, configuration: configuration)
       try queue.write { database in
         if try IndexSchema.isEmpty(database) {
@@ -117,7 +120,9 @@ public final class MetricIndex: Sendable {
       return difference.isEmpty ? [] : try ingest.shadowed()
     }
     // Copies of forgotten runs may lie in shards that were taken up long ago.
-    for file in shadowed where !pending.contains(file) { try ingest([file]) }
+    var others = Report()
+    try ingest(shadowed.filter { !pending.contains($0) }, &others)
+    report.problems += others.problems
     return report
   }
 

@@ -40,26 +40,12 @@ final class ShardPool: Sendable {
   private func locate(_ place: Int) throws(CorpusError) -> (shard: MappedShard, place: MappedShard.Place) {
     let row = table.rows[place]
     let path = state.withLock { $0.moved[row.run] } ?? table.shards[Int(row.shard)].path
-    do throws(CorpusError) {
-      let shard = try open(path)
-      if let place = try shard.member(row) { return (shard, place) }
-    } catch {
-      // The index knows a moved run's new shard once the old one is gone.
-      guard !Files.exists(directory.absolute(path)) else { throw error }
+    return try index.locate(row.run, in: path) { (file) throws(CorpusError) in
+      let shard = try open(file)
+      guard let place = try shard.member(row) else { return nil }
+      if file != path { state.withLock { $0.moved[row.run] = file } }
+      return (shard, place)
     }
-    guard let now = try index.shard(of: row.run), now != path else {
-      throw CorpusError(
-        .damagedShard, "\(directory.absolute(path)) has vanished with run \(row.run)",
-        remedy: "restore it from a copy, or run `corpus repair \(directory.path)`")
-    }
-    let shard = try open(now)
-    guard let place = try shard.member(row) else {
-      throw CorpusError(
-        .indexStale, "run \(row.run) is not in \(shard.path), as the index says",
-        remedy: "run `corpus index \(directory.path)`")
-    }
-    state.withLock { $0.moved[row.run] = now }
-    return (shard, place)
   }
 
   private func open(_ path: String) throws(CorpusError) -> MappedShard {

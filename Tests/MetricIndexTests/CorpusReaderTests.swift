@@ -2,6 +2,7 @@ import Corpus
 import Foundation
 import MetricIndex
 import ShardStore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -40,6 +41,41 @@ import Testing
     }
   }
 
+  /// A compaction on another thread, again and again, and everything that looks up runs beside it.
+  @Test func nothingFailsBesideACompaction() throws {
+    let fixture = fixture
+    var stored: Int64 = 12
+    for round in 0..<12 {
+      try fixture.store(stored..<(stored + 8))
+      stored += 8
+      try fixture.synchronize()
+      let isDone = Atomic(false)
+      let compaction = Thread {
+        let index = try? MetricIndex(openingOrCreating: fixture.corpus)
+        _ = try? Compaction(directory: fixture.corpus, workers: 1).run { (file) throws(CorpusError) in
+          try index?.ingest([file])
+        }
+        isDone.store(true, ordering: .releasing)
+      }
+      compaction.start()
+      let index = try MetricIndex(openingOrCreating: fixture.corpus)
+      var runs = (0..<stored).makeIterator()
+      while !isDone.load(ordering: .acquiring) {
+        #expect(try index.synchronize().problems.map(\.message) == [])
+        let reader = CorpusReader(try IndexReader(opening: fixture.corpus, allowStale: true))
+        for _ in 0..<4 {
+          guard let run = runs.next() else { break }
+          #expect(try reader.run(run).parameters == TestCorpus.run(run).parameters, "round \(round)")
+        }
+        let verified = try CorpusVerification(fixture.corpus, workers: 1).run(
+          cancellation: Cancellation(), progress: { _, _ in })
+        #expect(verified.problems.filter { $0.code != .indexStale }.map(\.message) == [])
+        #expect(verified.runs == Int(stored))
+      }
+      try fixture.synchronize()
+    }
+  }
+
   @Test func readsWholeRunsFromMoreFilesThanItKeepsOpen() throws {
     let reader = try reader()
     for _ in 0..<2 {
@@ -73,7 +109,7 @@ import Testing
     #expect(fixture.code { _ = try vectors(reader, 1, 20..<24) } == .invalidArgument)
     #expect(fixture.code { _ = try vectors(reader, 1, -1..<2) } == .invalidArgument)
     try FileManager.default.removeItem(atPath: fixture.corpus.absolute("runs/000004.h5"))
-    #expect(fixture.code { _ = try reader.run(4) } == .inputOutput)
+    #expect(fixture.code { _ = try reader.run(4) } == .damagedShard)
   }
 
   @Test func cursorsGiveRowsAtTheCallersPace() throws {
