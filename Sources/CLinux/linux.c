@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,6 +28,11 @@ int clinux_lock(int fd, int64_t offset) {
 int clinux_unlock(int fd, int64_t offset) {
   struct flock lock = one_byte(F_UNLCK, offset);
   return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int clinux_is_ignored(int signal) {
+  struct sigaction action;
+  return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 int clinux_is_locked(int fd, int64_t offset) {

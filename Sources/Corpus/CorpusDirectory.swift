@@ -17,13 +17,13 @@ public struct CorpusDirectory: Sendable {
   public init(opening path: String) throws(CorpusError) {
     let path = Self.normalized(path)
     let manifestPath = "\(path)/corpus.json"
-    guard Files.exists(path) else {
+    guard try Files.isPresent(path) else {
       throw CorpusError(
         .notACorpus, "there is no directory \(path)",
         remedy: "check the path, or make a corpus there with "
           + "`corpus generate`")
     }
-    guard Files.exists(manifestPath) else {
+    guard try Files.isPresent(manifestPath) else {
       throw CorpusError(
         .notACorpus, "\(path) is not a corpus: it has no corpus.json",
         remedy: "name the directory that `corpus generate --out` made")
@@ -34,7 +34,7 @@ public struct CorpusDirectory: Sendable {
 
   /// Opens the corpus of a directory; nil where none is.
   public init?(ifPresentAt path: String) throws(CorpusError) {
-    guard Files.exists("\(Self.normalized(path))/corpus.json") else { return nil }
+    guard try Files.isPresent("\(Self.normalized(path))/corpus.json") else { return nil }
     try self.init(opening: path)
   }
 
@@ -43,7 +43,7 @@ public struct CorpusDirectory: Sendable {
   /// - Throws: if the directory holds other runs, or other things.
   public init(openingOrCreating path: String, manifest: Manifest) throws(CorpusError) {
     let path = Self.normalized(path)
-    if Files.exists("\(path)/corpus.json") {
+    if try Files.isPresent("\(path)/corpus.json") {
       self = try CorpusDirectory(opening: path)
       try self.manifest.requireSameRuns(as: manifest, path: path)
     } else {

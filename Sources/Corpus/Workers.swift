@@ -1,11 +1,10 @@
-import Foundation
 import Glibc
 import Synchronization
 
 /// Threads that share out work which is all computation: one item at a time each, in order of the items.
 public enum Workers {
   /// How many threads this process may use at once.
-  public static var available: Int { ProcessInfo.processInfo.activeProcessorCount }
+  public static var available: Int { Processors.available }
 
   /// Runs `body` on every thread at once and returns when all threads have ended.
   ///

@@ -1,3 +1,4 @@
+import CLinux
 import Corpus
 import Dispatch
 import Glibc
@@ -37,11 +38,14 @@ enum Console {
     }
   }
 
-  /// Calls `stop` at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+  /// Calls `stop` at the first Ctrl-C, SIGTERM or SIGHUP (the terminal is gone); the second one ends the process at once.
+  /// Signals that the process was started to ignore, as by nohup, stay ignored.
+  ///
+  /// Of two such handlers only one would hear a signal: a command has one.
   ///
   /// - Returns: what must be kept alive for as long as signals are to be heard.
   static func onInterrupt(_ stop: @escaping @Sendable () -> Void) -> [any DispatchSourceSignal] {
-    [SIGINT, SIGTERM].map { number in
+    [SIGINT, SIGTERM, SIGHUP].filter { clinux_is_ignored($0) == 0 }.map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       let count = Counter()

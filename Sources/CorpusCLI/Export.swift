@@ -76,12 +76,8 @@ struct Export: ParsableCommand {
     }
     let index = try IndexReader(opening: corpus.open())
     let range = try runs.map { try SeedRange(parsing: $0).seeds }
-    let work = LongWork("export", quiet: quiet)
-    let signals = Console.onInterrupt { index.interrupt() }
-    defer {
-      withExtendedLifetime(signals) {}
-      work.end()
-    }
+    let work = LongWork("export", quiet: quiet) { index.interrupt() }
+    defer { work.end() }
     if let format = ArrayFormat(rawValue: format.rawValue) {
       try writeCheckpoints(format, of: index, range, work)
     } else {

@@ -32,7 +32,8 @@ struct GenerateCartpole: ParsableCommand {
       """)
   var evaluationEpisodes: Int?
 
-  @Option(help: "Iterations over which the learning rate falls to 0, at least --iterations (default: as many).")
+  @Option(
+    help: "Iterations over which the learning rate falls to 0, at least --iterations (default: as many).")
   var decayIterations: Int?
 
   func run() throws {

@@ -9,9 +9,13 @@ final class LongWork {
   let display: ProgressDisplay
   private let signals: [any DispatchSourceSignal]
 
-  init(_ title: String, quiet: Bool) {
+  /// - Parameter stop: what else ends the work at Ctrl-C, where that cannot look at ``cancellation``.
+  init(_ title: String, quiet: Bool, stop: @escaping @Sendable () -> Void = {}) {
     display = ProgressDisplay(title, quiet: quiet)
-    signals = Console.onInterrupt { [cancellation] in cancellation.cancel() }
+    signals = Console.onInterrupt { [cancellation] in
+      cancellation.cancel()
+      stop()
+    }
   }
 
   /// Ends the progress line, so that what is printed next stands below it.

@@ -1,5 +1,6 @@
 public import Corpus
 import GRDB
+import GRDBSQLite
 import ShardStore
 
 extension MetricIndex {
@@ -20,7 +21,11 @@ extension MetricIndex {
     do throws(CorpusError) {
       let index = try MetricIndex(directory, path: temporary, isBulk: true)
       var report = try index.synchronize(cancellation: cancellation, progress: progress)
-      try index.write { try IndexSchema.indexMetrics(in: $0, manifest: directory.manifest) }
+      try index.write { database in
+        try database.interruptible(by: cancellation) {
+          try IndexSchema.indexMetrics(in: database, manifest: directory.manifest)
+        }
+      }
       try replace(directory.indexPath) { () throws(CorpusError) in
         // What was stored meanwhile, and is in the old index only.
         report.ingested += try index.synchronize().ingested
@@ -56,5 +61,22 @@ extension MetricIndex {
     } catch {
       throw indexError(error, .write, path: path)
     }
+  }
+}
+
+extension Database {
+  /// Lets somebody's wish to stop end the statements of `body`, each of which may take minutes.
+  fileprivate func interruptible<Value>(by cancellation: Cancellation, _ body: () throws -> Value) rethrows
+    -> Value
+  {
+    let isCancelled: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { context in
+      guard let context else { return 0 }
+      return Unmanaged<Cancellation>.fromOpaque(context).takeUnretainedValue().isCancelled ? 1 : 0
+    }
+    let instructions: Int32 = 10_000
+    sqlite3_progress_handler(
+      sqliteConnection, instructions, isCancelled, Unmanaged.passUnretained(cancellation).toOpaque())
+    defer { sqlite3_progress_handler(sqliteConnection, 0, nil, nil) }
+    return try body()
   }
 }

@@ -131,6 +131,9 @@ import Testing
         "4", "--environments", "32"), says: "no permission", "writable")
     expect(try run("generate", "cartpole", "--runs", "0", "--out", "/proc/x"), says: "/proc/x")
     expect(try run("compact", fixture.path), says: "no permission")
+    chmod(fixture.path, 0)
+    expect(try run("status", fixture.path), says: "no permission", "readable")
+    chmod(fixture.path, 0o555)
     // Reading needs no permission to write.
     #expect(try run("query", fixture.path, "SELECT run FROM runs", "--format", "csv").output == "run\n0\n")
     #expect(try run("status", fixture.path).status == 0)

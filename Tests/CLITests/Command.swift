@@ -21,6 +21,8 @@ struct Command {
 
   /// - Parameter shell: what a shell does before it becomes the command, such as `ulimit -f 8;`.
   init(_ arguments: [String], shell: String = "", wrapper: [String] = []) {
+    // A script's background jobs ignore these, and so would the commands that tests start and stop.
+    for number in [SIGINT, SIGHUP] { signal(number, SIG_DFL) }
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
     process.arguments =
       ["-c", shell + " exec \"$@\"", "sh"] + wrapper + [Command.path] + arguments

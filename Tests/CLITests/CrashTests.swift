@@ -22,7 +22,9 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: killed.path + "/runs") == [])
   }
 
-  @Test func `stops cleanly on Ctrl-C and goes on where it was`() throws {
+  /// Ctrl-C, the end of a job, and a terminal that is closed.
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
+  func `stops cleanly on a signal and goes on where it was`(signal: Int32) throws {
     let fixture = CommandFixture()
     let command = fixture.generate("0..<200", CommandFixture.short)
     try command.start()
@@ -32,7 +34,7 @@ import Testing
     {
       Thread.sleep(forTimeInterval: 0.05)
     }
-    command.process.interrupt()
+    kill(command.process.processIdentifier, signal)
     let result = command.finish()
     #expect(result.status == 130 && result.error.contains("same command"))
     #expect(try Command.run("verify", fixture.path).status == 0)
@@ -41,6 +43,37 @@ import Testing
     #expect((1..<200).contains(made))
     let again = try fixture.generated("0..<\(made + 1)", CommandFixture.short)
     #expect(again.output.contains("1 made now") && again.output.contains("\(made) there before"))
+  }
+
+  @Test func `ignores what it was started to ignore`() throws {
+    let fixture = CommandFixture()
+    let command = Command(
+      ["generate", "cartpole", "--runs", "0..<3", "--out", fixture.path] + CommandFixture.short,
+      shell: "trap '' INT HUP;")
+    try command.start()
+    while try Files.names(in: fixture.path + "/runs").allSatisfy({ $0.hasPrefix(".") }),
+      command.process.isRunning
+    {
+      Thread.sleep(forTimeInterval: 0.05)
+    }
+    for signal in [SIGINT, SIGHUP] { kill(command.process.processIdentifier, signal) }
+    let result = command.finish()
+    #expect(result.status == 0 && result.output.contains("3 made now"), "\(result)")
+  }
+
+  @Test func `everything in a group's directory is the group's`() throws {
+    let fixture = CommandFixture()
+    let command = Command(
+      ["generate", "cartpole", "--runs", "0..<2", "--out", fixture.path] + CommandFixture.tiny,
+      shell: "umask 002;")
+    try command.start()
+    #expect(command.finish().status == 0)
+    #expect(try Command.run("compact", fixture.path, "--quiet", shell: "umask 002;").status == 0)
+    for name in ["index.sqlite", ".lock", "corpus.json", "shards/000000-000001.h5", "shards", "runs"] {
+      let attributes = try FileManager.default.attributesOfItem(atPath: "\(fixture.path)/\(name)")
+      let mode = try #require(attributes[.posixPermissions] as? Int)
+      #expect(mode & 0o060 == 0o060, "\(name) has the mode \(String(mode, radix: 8))")
+    }
   }
 
   @Test func `shares a range between two processes`() throws {

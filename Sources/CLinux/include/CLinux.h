@@ -16,6 +16,9 @@ int clinux_rename(const char *from, const char *to, int replacing);
 int clinux_lock(int fd, int64_t offset);
 int clinux_unlock(int fd, int64_t offset);
 
+/// Whether a signal is ignored, as by nohup(1): 1 or 0.
+int clinux_is_ignored(int signal);
+
 /// fcntl(2) with F_OFD_GETLK on one byte: 1 if another description holds it, 0 if not, -1 and errno.
 int clinux_is_locked(int fd, int64_t offset);
 
