@@ -33,6 +33,14 @@ extension JSONValue: Codable {
       self = .bool(value)
     } else if let value = try? container.decode(Double.self) {
       self = .number(value)
+      // Rounded, it would be another recipe's number, too.
+      let whole =
+        (try? container.decode(Int64.self)).map { Int128($0) }
+        ?? (try? container.decode(UInt64.self)).map { Int128($0) }
+      if let whole, whole != Int128(exactly: value) {
+        throw DecodingError.dataCorruptedError(
+          in: container, debugDescription: "the whole number \(whole) cannot be kept exactly in 53 bits")
+      }
     } else if let value = try? container.decode(String.self) {
       self = .string(value)
     } else if let value = try? container.decode([JSONValue].self) {

@@ -48,8 +48,15 @@ public struct RecipeFile: Hashable, Sendable, Codable {
         .invalidRecipe, "\(path) \(message)", remedy: "write it anew with `corpus recipe DIR > \(path)`",
         cause: cause)
     }
-    guard let value = try? CanonicalJSON.decode(JSONValue.self, from: data), case .object(let members) = value
-    else { throw invalid("is no recipe file: it is no JSON object") }
+    let value: JSONValue
+    do {
+      value = try CanonicalJSON.decode(JSONValue.self, from: data)
+    } catch DecodingError.dataCorrupted(let context) {
+      throw invalid("is no recipe file: \(context.debugDescription)")
+    } catch {
+      throw invalid("is no recipe file: it is no JSON", cause: "\(error)")
+    }
+    guard case .object(let members) = value else { throw invalid("is no recipe file: it is no JSON object") }
     guard members["format"] == .string(Self.format) else {
       throw invalid("is no recipe file: its format is \(members["format"]?.description ?? "not given")")
     }

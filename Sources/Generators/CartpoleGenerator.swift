@@ -88,6 +88,7 @@ public struct CartpoleGenerator: Generator {
       returns.append(meanReturn(of: Array(run.parameters[start..<(start + length)]), seed: key))
     }
     return Run(
-      seed: run.seed, iterations: run.iterations, metrics: run.metrics + [returns], parameters: run.parameters)
+      seed: run.seed, iterations: run.iterations, metrics: run.metrics + [returns], parameters: run.parameters
+    )
   }
 }

@@ -23,7 +23,8 @@ extension CartpoleRecipe {
     try require((1...100_000).contains(returnWindow), Key.returnWindow, "\(returnWindow)", "from 1 to 100000")
     if let evaluationEpisodes {
       try require(
-        (16...65536).contains(evaluationEpisodes) && evaluationEpisodes.isMultiple(of: 16), Key.evaluationEpisodes,
+        (16...65536).contains(evaluationEpisodes) && evaluationEpisodes.isMultiple(of: 16),
+        Key.evaluationEpisodes,
         "\(evaluationEpisodes)", "a multiple of 16 from 16 to 65536, or leave it out")
     }
     if let decayIterations {

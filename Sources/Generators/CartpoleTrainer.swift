@@ -23,7 +23,8 @@ struct CartpoleTrainer: ~Copyable {
     environment = CartpoleEnvironment(
       count: recipe.environments, physics: recipe.physics, kernels: kernels, seed: seed, stream: .resets)
     rollout = CartpoleRollout(steps: recipe.rolloutSteps, environments: recipe.environments)
-    decay = CosineDecay(base: recipe.learningRate, epochs: (recipe.decayIterations ?? recipe.iterations) * recipe.epochs)
+    decay = CosineDecay(
+      base: recipe.learningRate, epochs: (recipe.decayIterations ?? recipe.iterations) * recipe.epochs)
     window = EpisodeWindow(capacity: recipe.returnWindow)
     let returns = Self.firstEpisodes(&networks, recipe: recipe, kernels: kernels, seed: seed)
     for value in returns { window.append(value) }

@@ -43,7 +43,7 @@ import Testing
   }
 
   static let wrong: [(String, String, code: CorpusError.Code, says: String)] = [
-    ("{", "[{", .invalidRecipe, "no JSON object"),
+    ("{", "[{", .invalidRecipe, "is no recipe file"),
     (
       "\"checkpoint-corpus recipe\"", "\"checkpoint-corpus\"", .invalidRecipe,
       "its format is \"checkpoint-corpus\""
@@ -58,12 +58,14 @@ import Testing
     ("\"generator_version\" : 2", "\"generator_version\" : 99", .cannotReplay, "version 99"),
     ("\"generator_version\" : 2", "\"generator_version\" : 0", .cannotReplay, "version 0"),
     ("\"default\"", "\"random\"", .invalidRecipe, "`bias_initialization`"),
+    ("\"iterations\" : 3", "\"iterations\" : 9007199254740993", .invalidRecipe, "9007199254740993"),
+    ("\"iterations\" : 3", "\"iterations\" : 18446744073709551615", .invalidRecipe, "18446744073709551615"),
     ("\"gamma\"", "\"gama\" : 1, \"gamma\"", .invalidRecipe, "`gama` is unknown"),
     ("\"gravity\"", "\"gravty\" : {}, \"gravity\"", .invalidRecipe, "`physics.gravty` is unknown"),
     ("\"gamma\"", "\"gama\"", .invalidRecipe, "`gamma` is missing"),
     ("\"gamma\" : 0.99", "\"gamma\" : \"0.99\"", .invalidRecipe, "`gamma` is not of the type"),
     ("\"gamma\" : 0.99", "\"gamma\" : 1.5", .invalidRecipe, "`gamma` of the Cartpole recipe is 1.5"),
-    ("\"gamma\" : 0.99", "\"gamma\" : 1e999", .invalidRecipe, "no JSON object"),
+    ("\"gamma\" : 0.99", "\"gamma\" : 1e999", .invalidRecipe, "is no recipe file"),
     ("\"iterations\" : 3", "\"iterations\" : 2.5", .invalidRecipe, "`iterations`"),
     ("\"iterations\" : 3", "\"iterations\" : 1e300", .invalidRecipe, "`iterations`"),
     ("\"iterations\" : 3", "\"iterations\" : null", .invalidRecipe, "`iterations`"),

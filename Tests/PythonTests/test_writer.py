@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
-from checkpoint_corpus import Corpus, CorpusError, Writer
+from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer
 
 SHAPES = {"weight": (3, 4), "scale": (), "bias": (3,)}
 METRICS = {"test_loss": "minimize", "accuracy": "maximize"}
@@ -30,6 +30,47 @@ def store(writer, seed, count=30):
     with writer.run(seed) as run:
         for iteration, vector in enumerate(vectors):
             run.log(10 * iteration, vector, test_loss=1 / (iteration + 1), accuracy=iteration)
+
+
+def test_a_change_of_the_working_directory_loses_nothing(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with opened("corpus") as writer:
+        store(writer, 0)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        store(writer, 1)
+    monkeypatch.chdir(tmp_path)
+    with Corpus("corpus") as corpus, PairStream("corpus", batch_size=2, augment="none", items_per_epoch=8) as stream:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert list(corpus) == [0, 1]
+        assert corpus.parameters(1).tobytes() == walk(1).tobytes()
+        assert len(list(stream)) == 4
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**60), 10**30])
+def test_numbers_that_would_be_rounded_are_refused(tmp_path, number):
+    with pytest.raises(CorpusError) as error:
+        opened(tmp_path / "corpus", recipe={"optimizer": {"seeds": [1, number]}})
+    assert error.value.code == "invalid_recipe"
+    assert "recipe.optimizer.seeds[1]" in str(error.value) and str(number) in str(error.value)
+    assert not (tmp_path / "corpus").exists()
+    with opened(tmp_path / "corpus", recipe={"seed": 2**53, "name": str(number), "rate": 1e18}) as writer:
+        store(writer, 0)
+
+
+def test_long_recipes_and_many_tensors_can_be_read_back(tmp_path):
+    shapes = {f"block.{i}.weight_of_a_layer_with_a_long_name": (2,) for i in range(2000)}
+    recipe = {"text": "x" * 100_000}
+    with opened(tmp_path / "corpus", architecture=shapes, recipe=recipe) as writer:
+        with writer.run(0) as run:
+            for iteration in range(2):
+                run.log(iteration, np.full(4000, iteration, np.float32), test_loss=0.5, accuracy=1)
+    run_corpus("verify", tmp_path / "corpus")
+    run_corpus("compact", tmp_path / "corpus", "--quiet")
+    with Corpus(tmp_path / "corpus") as corpus:
+        assert corpus.architecture == shapes and corpus.recipe == recipe
+        assert corpus.parameters(0, 1).tolist() == [1.0] * 4000
 
 
 def test_a_corpus_of_ones_own(tmp_path):

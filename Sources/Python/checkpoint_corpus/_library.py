@@ -212,8 +212,8 @@ class Handle:
 
 
 def path_bytes(path: Any) -> bytes:
-    """A path for C."""
-    text = os.fsencode(path)
+    """A path for C, which means the same after a change of the working directory."""
+    text = os.fsencode(os.path.abspath(path))
     if b"\0" in text:
         raise CorpusError("invalid_argument", f"{path!r} is no path", "leave out the zero character")
     return text

@@ -71,7 +71,8 @@ class Corpus:
     """
 
     def __init__(self, path: Path, *, stale: bool = False) -> None:
-        self.path = os.fspath(path)
+        # Where it is also after a change of the working directory.
+        self.path = os.path.abspath(path)
         self._stale = stale
         self._handle = self._open()
         manifest = library.function("corpus_manifest")(self._handle.pointer)

@@ -83,7 +83,8 @@ class Writer:
     ) -> None:
         #: Runs that `missing` has claimed, and that nobody has begun yet.
         self._offered: set[int] = set()
-        self.path = os.fspath(path)
+        # Where it is also after a change of the working directory.
+        self.path = os.path.abspath(path)
         self.architecture = architecture_of(architecture)
         self.metrics = _goals(metrics)
         groups = _permutations(self.path, architecture, self.architecture, permutations, example_input)
@@ -99,6 +100,7 @@ class Writer:
             "codec": codec,
             "split": {"test_fraction": test_fraction, "test_limit": test_limit},
         }
+        _require_exact(manifest["recipe"], "recipe")
         try:
             text = json.dumps(manifest, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -322,3 +324,18 @@ def _goals(metrics: Union[Mapping[str, str], Iterable[str]]) -> dict[str, str]:
                 f'pass metrics={{"{name}": "minimize"}}, or "maximize"',
             )  # fmt: skip
     return goals
+
+
+def _require_exact(value: Any, name: str) -> None:
+    """Refuses whole numbers that JSON's readers round: two recipes must not become one."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            _require_exact(member, f"{name}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for place, member in enumerate(value):
+            _require_exact(member, f"{name}[{place}]")
+    elif isinstance(value, int) and abs(value) > 2**53:
+        raise CorpusError(
+            "invalid_recipe", f"{name} is {value}, which has more than 53 bits and would be rounded",
+            "pass it as a text",
+        )  # fmt: skip
