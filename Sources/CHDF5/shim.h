@@ -21,6 +21,15 @@ static inline hid_t ch5_file_create(void) { return H5P_FILE_CREATE; }
 static inline hid_t ch5_dataset_create(void) { return H5P_DATASET_CREATE; }
 static inline hid_t ch5_dataset_access(void) { return H5P_DATASET_ACCESS; }
 
+static herr_t ch5_refuse_link(const char *parent_file, const char *parent_group, const char *file, const char *object,
+                              unsigned *flags, hid_t access, void *context) {
+  (void)parent_file, (void)parent_group, (void)file, (void)object, (void)flags, (void)access, (void)context;
+  return -1;
+}
+
+/// Makes an access list for datasets that follows no link into another file.
+static inline herr_t ch5_refuse_external_links(hid_t access) { return H5Pset_elink_cb(access, ch5_refuse_link, NULL); }
+
 static inline unsigned ch5_truncate(void) { return H5F_ACC_TRUNC; }
 static inline unsigned ch5_read_only(void) { return H5F_ACC_RDONLY; }
 static inline haddr_t ch5_undefined_address(void) { return HADDR_UNDEF; }

@@ -105,10 +105,20 @@ struct HDF5Values {
 
   // MARK: Reading
 
+  /// Opens a dataset of this file. What a shard says lies elsewhere is refused: it would be another file's bytes, or a
+  /// pipe that never answers.
   func open(dataset name: String) throws(CorpusError) -> HDF5Object {
-    HDF5Object(
-      try HDF5.reading(H5Dopen2(file, name, HDF5.standard), "dataset \(name)", of: path),
-      release: H5Dclose)
+    let access = HDF5Object(H5Pcreate(ch5_dataset_access()), release: H5Pclose)
+    _ = try HDF5.reading(ch5_refuse_external_links(access.id), "dataset \(name)", of: path)
+    let dataset = HDF5Object(
+      try HDF5.reading(H5Dopen2(file, name, access.id), "dataset \(name)", of: path), release: H5Dclose)
+    let properties = HDF5Object(
+      try HDF5.reading(H5Dget_create_plist(dataset.id), "dataset \(name)", of: path), release: H5Pclose)
+    let layout = H5Pget_layout(properties.id)
+    guard [H5D_COMPACT, H5D_CONTIGUOUS, H5D_CHUNKED].contains(layout),
+      H5Pget_external_count(properties.id) == 0
+    else { throw HDF5.damaged(path, "its dataset \(name) lies in another file") }
+    return dataset
   }
 
   /// The lengths of an open dataset along its dimensions, of which there must be `rank`.

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import h5py
@@ -108,6 +109,33 @@ def test_the_sqlite3_tool_reads_the_index(made):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert answer.stdout.strip() == f"{RUNS * CHECKPOINTS}|{RUNS}|0|40"
+
+
+@pytest.mark.parametrize("where", ["external storage", "an external link", "a pipe"])
+def test_a_shard_has_no_bytes_of_other_files(made, tmp_path, where):
+    path = tmp_path / "corpus"
+    shutil.copytree(made, path)
+    secret = tmp_path / "secret"
+    if where == "a pipe":
+        # Whoever opened it would wait for ever.
+        os.mkfifo(secret)
+    elif where == "external storage":
+        secret.write_bytes(b"bytes of another file" * 100)
+    else:
+        with h5py.File(secret, "w") as other:
+            other["values"] = np.full(64, 7, np.float32)
+    with h5py.File(path / "runs" / "000004.h5", "r+") as shard:
+        shape, kind = shard["metrics/train_return"].shape, shard["metrics/train_return"].dtype
+        del shard["metrics/train_return"]
+        if where == "external storage":
+            storage = [(str(secret), 0, h5py.h5f.UNLIMITED)]
+            shard.create_dataset("metrics/train_return", shape, kind, external=storage)
+        else:
+            shard["metrics/train_return"] = h5py.ExternalLink(str(secret), "/values")
+    for command in (["index", "--rebuild"], ["verify"], ["compact"]):
+        result = subprocess.run([CORPUS, *command, path, "--quiet"], capture_output=True, text=True, timeout=60)
+        assert result.returncode == 1 and "000004.h5" in result.stderr, result.stderr
+    assert (path / "runs" / "000004.h5").exists()
 
 
 def test_a_foreign_hdf5_file_is_named_and_left_alone(made):
