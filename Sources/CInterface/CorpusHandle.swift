@@ -145,6 +145,6 @@ public func cc_index(_ path: UnsafePointer<CChar>?, _ rebuild: Int32) -> Int32 {
       rebuild != 0
       ? try MetricIndex.rebuild(directory)
       : try MetricIndex(openingOrCreating: directory).synchronize()
-    if let problem = report.problems.first { throw problem }
+    if let problem = report.problems.first ?? report.missingError(directory) { throw problem }
   }
 }

@@ -13,7 +13,8 @@ final class WriterHandle: Handle {
   init(path: String, manifest: Manifest) throws(CorpusError) {
     let directory = try CorpusDirectory(openingOrCreating: path, manifest: manifest)
     let index = try MetricIndex(openingOrCreating: directory)
-    if let problem = try index.synchronize().problems.first { throw problem }
+    let report = try index.synchronize()
+    if let problem = report.problems.first ?? report.missingError(directory) { throw problem }
     writer = try CorpusWriter(directory, index: index)
   }
 

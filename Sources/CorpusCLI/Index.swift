@@ -9,12 +9,16 @@ struct Index: ParsableCommand {
       EXAMPLE
         corpus index corpora/cartpole
         corpus index --rebuild corpora/cartpole
+        corpus index --forget corpora/cartpole
       """)
 
   @OptionGroup var corpus: CorpusArgument
 
   @Flag(help: "Make the index again from the shards alone.")
   var rebuild = false
+
+  @Flag(help: "Forget runs whose shards are gone, which otherwise stay known as missing.")
+  var forget = false
 
   @Flag(help: "Show no progress.")
   var quiet = false
@@ -31,14 +35,15 @@ struct Index: ParsableCommand {
       try rebuild
       ? MetricIndex.rebuild(directory, cancellation: work.cancellation, progress: progress)
       : MetricIndex(openingOrCreating: directory).synchronize(
-        cancellation: work.cancellation, progress: progress)
+        forgetsMissing: forget, cancellation: work.cancellation, progress: progress)
     work.end()
-    for problem in report.problems { Console.complain(problem) }
+    let problems = report.problems + [report.missingError(directory)].compactMap { $0 }
+    for problem in problems { Console.complain(problem) }
     if !quiet {
       Console.print(
         "\(Format.count(report.ingested, "shard")) taken up, \(Format.count(report.forgotten)) forgotten in "
           + Format.duration(display.elapsed))
     }
-    if !report.problems.isEmpty { throw ExitCode.failure }
+    if !problems.isEmpty { throw ExitCode.failure }
   }
 }

@@ -59,7 +59,8 @@ public struct GenerationJob: Sendable {
     cancellation: Cancellation, report: @escaping @Sendable (Progress) -> Void
   ) throws(CorpusError) -> Progress {
     let index = isIndexing ? try MetricIndex(openingOrCreating: directory) : nil
-    var problems = try index?.synchronize(cancellation: cancellation).problems ?? []
+    let indexed = try index?.synchronize(cancellation: cancellation)
+    var problems = indexed?.problems ?? []
     let writer = try CorpusWriter(directory, index: index)
     let found = try storedSeeds(writer.sealedRuns, isChecking: index == nil, &problems)
     let start = Progress(total: seeds.count, found: found.count)
@@ -74,7 +75,8 @@ public struct GenerationJob: Sendable {
       }
     }
     try awaitOthers(job, writer, cancellation, report)
-    if let problem = problems.first { throw problem }
+    // Those of this range have been made again meanwhile.
+    if let problem = problems.first ?? indexed?.missingError(directory) { throw problem }
     return job.progress.withLock { $0 }
   }
 

@@ -50,8 +50,25 @@ public struct IndexDifference: Sendable {
     self.vanished = vanished
   }
 
+  /// What to say of shards that are gone with their runs; nil if there are none.
+  static func missingError(_ files: [String], _ directory: CorpusDirectory) -> CorpusError? {
+    if files.isEmpty { return nil }
+    let named = files.prefix(2).joined(separator: ", ") + (files.count > 2 ? ", …" : "")
+    let what = files.count == 1 ? "a shard" : "\(files.count) shards"
+    return CorpusError(
+      .indexStale,
+      "\(what) of \(directory.path) that the index knows \(files.count == 1 ? "is" : "are") gone (\(named))",
+      remedy: "see whether the directory is mounted, restore them from a copy, or make their runs again with "
+        + "`corpus repair \(directory.path)`; `corpus index --forget \(directory.path)` lets the index forget them"
+    )
+  }
+
   /// The refusal to answer from an index that is older than its shards.
   func staleError(_ directory: CorpusDirectory) -> CorpusError {
+    if unindexed.isEmpty, var error = Self.missingError(vanished, directory) {
+      error.remedy += "; or add --stale to use it as it is"
+      return error
+    }
     let files = unindexed + vanished
     let named = files.prefix(2).joined(separator: ", ") + (files.count > 2 ? ", …" : "")
     return CorpusError(

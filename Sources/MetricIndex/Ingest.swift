@@ -134,6 +134,14 @@ struct Ingest {
         """)
   }
 
+  /// Whether runs are known that lie in a shard.
+  func holdsRuns(_ file: String) throws -> Bool {
+    try Bool.fetchOne(
+      database,
+      sql: "SELECT EXISTS (SELECT 1 FROM runs JOIN shards USING (shard) WHERE path = ?)", arguments: [file])
+      ?? false
+  }
+
   /// Forgets a shard that is no longer there, and its runs; copies of them elsewhere are ``shadowed()`` no more.
   func forget(_ file: String) throws {
     guard

@@ -94,13 +94,26 @@ public final class MetricIndex: Sendable {
     public var forgotten = 0
     /// Shards that could not be taken up.
     public var problems: [CorpusError] = []
+    /// Shards that are gone with runs that the index knows, and lie nowhere else.
+    public var missing: [String] = []
+
+    /// What to say of those that are missing still; nil if none is.
+    public func missingError(_ directory: CorpusDirectory) -> CorpusError? {
+      IndexDifference.missingError(missing.filter { !Files.exists(directory.absolute($0)) }, directory)
+    }
   }
 
-  /// Makes the index agree with the shards that are there: takes up new and changed ones, forgets lost ones.
+  /// Makes the index agree with the shards that are there: takes up new and changed ones.
   ///
-  /// - Parameter progress: called with the number of shards taken up and the number of those to take up.
+  /// What is gone without having been moved stays known as missing: a disk may not be mounted, and the index is what
+  /// `corpus repair` knows lost runs by.
+  ///
+  /// - Parameters:
+  ///   - forgetsMissing: whether to forget such runs.
+  ///   - progress: called with the number of shards taken up and the number of those to take up.
   public func synchronize(
-    cancellation: Cancellation = Cancellation(), progress: (Int, Int) -> Void = { _, _ in }
+    forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
+    progress: (Int, Int) -> Void = { _, _ in }
   ) throws(CorpusError) -> Report {
     var report = Report()
     let difference = try difference()
@@ -112,17 +125,23 @@ public final class MetricIndex: Sendable {
       try ingest(batch, &report)
       progress(start + batch.count, pending.count)
     }
-    report.forgotten = difference.vanished.count
-    let shadowed = try write { database in
-      let ingest = try Ingest(database, directory: directory)
-      for file in difference.vanished { try ingest.forget(file) }
-      try ingest.finish()
-      return difference.isEmpty ? [] : try ingest.shadowed()
-    }
-    // Copies of forgotten runs may lie in shards that were taken up long ago.
+    // Copies of runs that are gone may lie in shards that were taken up long ago.
     var others = Report()
-    try ingest(shadowed.filter { !pending.contains($0) }, &others)
+    if !difference.isEmpty {
+      let shadowed = try write { try Ingest($0, directory: directory).shadowed() }
+      try ingest(
+        shadowed.filter { !pending.contains($0) && !difference.vanished.contains($0) }, &others)
+    }
     report.problems += others.problems
+    let missing = try write { database in
+      let ingest = try Ingest(database, directory: directory)
+      let missing = forgetsMissing ? [] : try difference.vanished.filter { try ingest.holdsRuns($0) }
+      for file in difference.vanished where !missing.contains(file) { try ingest.forget(file) }
+      try ingest.finish()
+      return missing
+    }
+    report.missing = missing
+    report.forgotten = difference.vanished.count - missing.count
     return report
   }
 

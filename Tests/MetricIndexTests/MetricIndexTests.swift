@@ -225,13 +225,41 @@ struct IndexFixture {
     #expect(try fixture.numbers("SELECT count(*) FROM checkpoints") == [9])
   }
 
-  @Test func `forgets shards that are gone, and reports damaged ones`() throws {
+  @Test func `keeps runs whose shards are gone as missing, and forgets them when told to`() throws {
+    let fixture = try IndexFixture()
+    try fixture.store(0..<10)
+    try fixture.synchronize()
+    // As if runs/ were not mounted.
+    let runs = fixture.corpus.runsPath
+    try FileManager.default.moveItem(atPath: runs, toPath: runs + "-elsewhere")
+    for _ in 0..<2 {
+      let report = try fixture.synchronize()
+      #expect(report.forgotten == 0 && report.missing.count == 10 && report.problems.isEmpty)
+      let error = report.missingError(fixture.corpus)
+      #expect(error?.message.contains("10 shards") == true && error?.remedy.contains("--forget") == true)
+    }
+    #expect(try fixture.numbers("SELECT count(*) FROM runs") == [10])
+    #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == .indexStale)
+    try FileManager.default.moveItem(atPath: runs + "-elsewhere", toPath: runs)
+    let back = try fixture.synchronize()
+    #expect(back.missingError(fixture.corpus) == nil && back.ingested == 0)
+    #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)
+
+    try Files.remove(fixture.corpus.absolute("runs/000003.h5"))
+    #expect(try fixture.synchronize().missing == ["runs/000003.h5"])
+    let index = try MetricIndex(openingOrCreating: fixture.corpus)
+    #expect(try index.synchronize(forgetsMissing: true).forgotten == 1)
+    #expect(try fixture.numbers("SELECT count(*) FROM runs") == [9])
+    #expect(try fixture.synchronize().missing == [])
+  }
+
+  @Test func `forgets shards that are gone when told to, and reports damaged ones`() throws {
     let fixture = try IndexFixture()
     try fixture.store([1, 2, 3])
     try fixture.synchronize()
     try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
     try Files.write(Data("x".utf8), to: fixture.corpus.absolute("runs/000004.h5"))
-    let report = try fixture.synchronize()
+    let report = try MetricIndex(openingOrCreating: fixture.corpus).synchronize(forgetsMissing: true)
     #expect(report.forgotten == 1 && report.problems.count == 1)
     #expect("\(report.problems[0])".contains("runs/000004.h5"))
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 3])
