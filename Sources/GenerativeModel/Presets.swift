@@ -78,7 +78,8 @@ extension Preset {
     training.balance = "metric"
     training.initialStarts = 0.5
     training.unchanged = 0.05
-    training.patience = 6
+    // Half of the evaluations: networks of many layers seem to be met worse and worse before they are met at all.
+    training.patience = 10
     return GPTConfiguration(model: model, training: training)
   }
 }
