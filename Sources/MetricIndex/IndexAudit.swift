@@ -49,17 +49,16 @@ extension IndexReader {
     return problems
   }
 
-  /// Whether table `shards` describes a shard.
+  /// Whether table `shards` describes a shard as it is, or does not know it, as one that a compaction has just made: that
+  /// an index lacks shards is found when it is opened.
   private func describes(_ shard: ShardReader) throws(CorpusError) -> Bool {
     let file = String(shard.path.dropFirst(directory.path.count + 1))
-    return try rows(
-      "SELECT bytes, runs, codec, rows_per_chunk FROM shards WHERE path = '\(file)'")
-      == [
-        [
-          .integer(Files.size(shard.path)), .integer(Int64(shard.runs.count)),
-          .text(shard.header.codec.rawValue), .integer(Int64(shard.header.rowsPerChunk)),
-        ]
-      ]
+    let said = try rows("SELECT bytes, runs, codec, rows_per_chunk FROM shards WHERE path = '\(file)'")
+    let expected: [SQLValue] = [
+      .integer(try Files.size(shard.path)), .integer(Int64(shard.runs.count)),
+      .text(shard.header.codec.rawValue), .integer(Int64(shard.header.rowsPerChunk)),
+    ]
+    return said.isEmpty || said == [expected]
   }
 
   private func agrees(with run: StoredRun, in shard: ShardReader) throws(CorpusError) -> Bool {
