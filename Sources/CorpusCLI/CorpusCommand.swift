@@ -43,4 +43,9 @@ struct CorpusArgument: ParsableArguments {
   func open() throws(CorpusError) -> CorpusDirectory { try CorpusDirectory(opening: path) }
 }
 
+/// Refuses "-", by which other programs mean standard output: these files are written at places, and proven.
+func requireFile(_ out: String?) throws {
+  if out == "-" { throw ValidationError("--out must name a file: nothing is written to standard output") }
+}
+
 extension Codec: ExpressibleByArgument {}

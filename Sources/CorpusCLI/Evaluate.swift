@@ -46,6 +46,7 @@ struct Evaluate: ParsableCommand {
   var quiet = false
 
   mutating func validate() throws {
+    try requireFile(out)
     if networks < 1 { throw ValidationError("--networks must be at least 1") }
     if prompts < 2 { throw ValidationError("--prompts must be at least 2") }
     if recursions < 1 { throw ValidationError("--recursions must be at least 1") }

@@ -56,6 +56,7 @@ struct Export: ParsableCommand {
   var quiet = false
 
   mutating func validate() throws {
+    try requireFile(out)
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1") }
     if let pairs {
       if pairs < 1 { throw ValidationError("--pairs must be at least 1") }

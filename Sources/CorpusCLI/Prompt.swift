@@ -23,8 +23,8 @@ struct PromptCommand: ParsableCommand {
   @OptionGroup var model: ModelArgument
 
   @Option(
-    name: .customLong("target"), help: "The metric that is wanted; several, for prompts from the same starts."
-  )
+    name: .customLong("target"), parsing: .unconditionalSingleValue,
+    help: "The metric that is wanted; several, for prompts from the same starts.")
   var targets: [Float]
 
   @Option(help: "How many random starts.")
@@ -56,6 +56,7 @@ struct PromptCommand: ParsableCommand {
     }
     if count < 1 { throw ValidationError("--count must be at least 1") }
     if samples < 1 { throw ValidationError("--samples must be at least 1") }
+    try requireFile(out)
   }
 
   func run() throws {

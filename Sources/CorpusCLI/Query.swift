@@ -13,11 +13,12 @@ struct Query: ParsableCommand {
       EXAMPLE
         corpus query corpora/cartpole \\
           "SELECT run, max(train_return) FROM checkpoints GROUP BY run ORDER BY 2 DESC LIMIT 5"
+        corpus query corpora/cartpole - < question.sql
       """)
 
   @OptionGroup var corpus: CorpusArgument
 
-  @Argument(help: "One SQL statement.")
+  @Argument(help: "One SQL statement, or - to read it from standard input.")
   var sql: String
 
   @Option(help: "How to print the rows: table, csv or json.")
@@ -33,6 +34,10 @@ struct Query: ParsableCommand {
     if let timeout, !(timeout > 0) { throw ValidationError("--timeout must be more than 0 seconds") }
   }
 
+  private static func standardInput() throws(CorpusError) -> String {
+    String(decoding: try Files.contents("/dev/stdin", limit: 1 << 20), as: UTF8.self)
+  }
+
   func run() throws {
     let index = try IndexReader(opening: corpus.open(), allowStale: stale)
     let signals = Console.onInterrupt { index.interrupt() }
@@ -41,6 +46,7 @@ struct Query: ParsableCommand {
       DispatchQueue.global().asyncAfter(deadline: .now() + timeout) { index.interrupt() }
     }
     var printer = RowPrinter(format: format)
+    let sql = sql == "-" ? try Self.standardInput() : sql
     try index.query(sql, columns: { printer.begin(columns: $0) }, row: { printer.add($0) })
     printer.end()
   }

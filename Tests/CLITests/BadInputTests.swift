@@ -72,6 +72,16 @@ import Testing
     expect(
       try Command.run("query", fixture.path, "SELECT x FROM runs"), says: "no such column: x", "index.sql")
     expect(try Command.run("query", fixture.path, "DELETE FROM runs"), says: "only read")
+    let piped = try Command.run(
+      "query", fixture.path, "-", "--format", "csv",
+      shell: "echo 'SELECT count(*) AS n FROM runs -- of all' |")
+    #expect(piped.status == 0 && piped.output == "n\n1\n", "\(piped)")
+    let out = try Command.run("export", fixture.path, "--format", "npz", "--out", "-")
+    #expect(out.status == 64 && out.error.contains("--out must name a file"))
+    #expect(!FileManager.default.fileExists(atPath: "-"))
+    // Not an option that nobody knows.
+    let target = try Command.run("prompt", fixture.path + "/no-model", "--target", "-5")
+    #expect(target.status == 1 && target.error.contains("no-model"), "\(target)")
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     expect(
       try Command.run("query", fixture.path, endless, "--timeout", "0.2"), says: "interrupted", status: 130)
