@@ -70,7 +70,8 @@ final class WriterHandle: Handle {
     }
     let run = Run(
       seed: seed, iterations: order, metrics: values,
-      parameters: Array(UnsafeBufferPointer(start: parameters, count: count * length)))
+      parameters: Array(UnsafeBufferPointer(start: parameters, count: count * length)),
+      limit: RunStatus.limit(ofTask: manifest.task))
     let isBegun = begun.withLock { $0.contains(seed) }
     if !isBegun { try begin(seed) }
     do throws(CorpusError) {

@@ -3,14 +3,22 @@ public enum RunStatus: String, Sendable, Codable, CaseIterable {
   case ok
   /// Some parameter of some checkpoint is not finite.
   case nonfinite
-  /// All parameters are finite, and some magnitude exceeds ``limit``.
+  /// All parameters are finite, and some magnitude exceeds ``limit``, which is that of the built-in tasks.
   case outOfRange = "out_of_range"
 
-  /// The largest magnitude of a parameter in a run of status ``ok``.
+  /// The largest magnitude of a parameter in a run of a built-in task of status ``ok``.
   public static let limit: Float = 10
 
+  /// The limit of a task's runs: nil, for none, but for those of the published corpora.
+  public static func limit(ofTask task: String) -> Float? {
+    ["cartpole", "mnist", "cifar10"].contains(task) ? limit : nil
+  }
+
   /// The status of a run with these parameters.
-  public init(of parameters: some Sequence<Float>) {
+  ///
+  /// - Parameter limit: the largest magnitude of a run that is ``ok``; nil for any, as with networks of which nothing is
+  ///   known.
+  public init(of parameters: some Sequence<Float>, limit: Float? = Self.limit) {
     // Magnitudes are ordered as their bits are, with infinity and NaN above all others; the loop is one of vectors.
     var largest: UInt32 = 0
     for value in parameters { largest = max(largest, value.bitPattern & 0x7FFF_FFFF) }
@@ -18,7 +26,7 @@ public enum RunStatus: String, Sendable, Codable, CaseIterable {
       self = .nonfinite
       return
     }
-    self = largest > Self.limit.bitPattern ? .outOfRange : .ok
+    self = limit.map { largest > $0.bitPattern } ?? false ? .outOfRange : .ok
   }
 }
 
@@ -36,13 +44,17 @@ public struct Run: Hashable, Sendable {
 
   /// A run whose status follows from its parameters.
   ///
+  /// - Parameter limit: as ``RunStatus/init(of:limit:)`` has it.
   /// - Precondition: `parameters.count` is a multiple of `iterations.count`, and every metric has one value a
   ///   checkpoint.
-  public init(seed: Int64, iterations: [Int32], metrics: [[Float]], parameters: [Float]) {
+  public init(
+    seed: Int64, iterations: [Int32], metrics: [[Float]], parameters: [Float],
+    limit: Float? = RunStatus.limit
+  ) {
     precondition(!iterations.isEmpty && parameters.count.isMultiple(of: iterations.count))
     precondition(metrics.allSatisfy { $0.count == iterations.count })
     self.seed = seed
-    self.status = RunStatus(of: parameters)
+    self.status = RunStatus(of: parameters, limit: limit)
     self.iterations = iterations
     self.metrics = metrics
     self.parameters = parameters

@@ -234,7 +234,8 @@ private struct Examination: Sendable {
   ) throws(CorpusError) -> Run {
     Run(
       seed: stored.seed, iterations: shard.iterations(of: stored), metrics: shard.metrics(of: stored),
-      parameters: try decoder.parameters(of: stored, steps: 0..<stored.count, in: shard))
+      parameters: try decoder.parameters(of: stored, steps: 0..<stored.count, in: shard),
+      limit: stored.status == .outOfRange ? RunStatus.limit : RunStatus.limit(ofTask: shard.header.task))
   }
 
   /// The run that this is by its hash, where it is its seed that is damaged.

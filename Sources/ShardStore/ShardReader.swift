@@ -183,12 +183,18 @@ public struct RunDecoder: ~Copyable {
     }
   }
 
+  /// Runs of any task had the limit once.
+  private func limit(of run: StoredRun, in shard: ShardReader) -> Float? {
+    run.status == .outOfRange ? RunStatus.limit : RunStatus.limit(ofTask: shard.header.task)
+  }
+
   /// Reads a whole run, and proves it against its content hash, its sums and its status.
   public mutating func run(at index: Int, in shard: ShardReader) throws(CorpusError) -> Run {
     let stored = shard.runs[index]
     let run = Run(
       seed: stored.seed, iterations: shard.iterations(of: stored), metrics: shard.metrics(of: stored),
-      parameters: try parameters(of: stored, steps: 0..<stored.count, in: shard))
+      parameters: try parameters(of: stored, steps: 0..<stored.count, in: shard),
+      limit: limit(of: stored, in: shard))
     let sums = ParameterSums(run.parameters)
     guard try ContentHash(of: run) == stored.contentHash, run.status == stored.status,
       sums == ParameterSums(sum: stored.sum, sumOfSquares: stored.sumOfSquares)

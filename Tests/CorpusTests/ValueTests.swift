@@ -20,6 +20,7 @@ import Testing
   ])
   func `judges runs by their parameters`(parameters: [Float], expected: RunStatus) {
     #expect(RunStatus(of: parameters) == expected)
+    #expect(RunStatus(of: parameters, limit: nil) == (expected == .outOfRange ? .ok : expected))
   }
 
   @Test(

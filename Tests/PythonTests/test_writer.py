@@ -59,6 +59,22 @@ def test_numbers_that_would_be_rounded_are_refused(tmp_path, number):
         store(writer, 0)
 
 
+def test_large_parameters_are_as_good_as_others(tmp_path):
+    # Running means and variances of a normalisation are often above 10.
+    vectors = walk(0) * 1e6
+    with opened(tmp_path / "corpus") as writer, writer.run(0) as run:
+        for iteration, vector in enumerate(vectors):
+            run.log(iteration, vector, test_loss=0.5, accuracy=1)
+    for command in (["verify"], ["compact", "--quiet"], ["repack", "--codec", "raw"], ["verify"]):
+        run_corpus(command[0], tmp_path / "corpus", *command[1:])
+    with Corpus(tmp_path / "corpus") as corpus:
+        assert corpus.run(0).status == "ok" and corpus.run(0).parameters.tobytes() == vectors.tobytes()
+    with opened(tmp_path / "broken") as writer, writer.run(0) as run:
+        run.log(0, np.full(16, np.inf, np.float32), test_loss=0.5, accuracy=1)
+    with Corpus(tmp_path / "broken") as corpus:
+        assert corpus.run(0).status == "nonfinite"
+
+
 def test_long_recipes_and_many_tensors_can_be_read_back(tmp_path):
     shapes = {f"block.{i}.weight_of_a_layer_with_a_long_name": (2,) for i in range(2000)}
     recipe = {"text": "x" * 100_000}

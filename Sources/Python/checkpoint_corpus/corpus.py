@@ -29,7 +29,8 @@ class Run:
 
     Attributes:
         run: its number, which is its seed.
-        status: "ok"; "nonfinite" or "out_of_range" (a magnitude above 10) for a run that is not fit for training on.
+        status: "ok"; "nonfinite" or "out_of_range" (a magnitude above 10, in runs of the built-in tasks) for a run that
+            is not fit for training on.
         split: "train" or "test".
         iterations: int32 (K,), the training iteration of each checkpoint.
         metrics: by name, float32 (K,); NaN where a checkpoint has no value.
