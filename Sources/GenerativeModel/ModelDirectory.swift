@@ -19,6 +19,22 @@ public struct ModelDirectory: Sendable {
   /// Whether anything of a model is here.
   public var holdsModel: Bool { holdsTraining || Files.exists(descriptionPath) || Files.exists(weightsPath) }
 
+  /// Claims the directory, made where it is missing, for one training: until its owner lets go of what this returns.
+  ///
+  /// - Throws: `claimedElsewhere` if another process, or another training of this one, has it.
+  func claim() throws(CorpusError) -> Claims {
+    try Files.createDirectory(path)
+    let claims = try Claims(directory: path)
+    // Without locks in the file system, trainings cannot be told apart, and this one may well be alone.
+    let isOurs = (try? claims.take(0)) ?? true
+    guard isOurs else {
+      throw CorpusError(
+        .claimedElsewhere, "another process is training \(path)",
+        remedy: "wait until it has ended, or choose another --out")
+    }
+    return claims
+  }
+
   /// What `model.json` says.
   public func description() throws(CorpusError) -> ModelDescription {
     guard Files.exists(descriptionPath) else {
@@ -69,14 +85,15 @@ public struct ModelDirectory: Sendable {
       to: weightsPath)
   }
 
+  var nothingToResume: CorpusError {
+    CorpusError(
+      .malformedModel, "\(path) holds no training to go on with", remedy: "leave out --resume to begin one")
+  }
+
   /// Reads what ``write(_:_:smoothing:layout:)`` has stored.
   func readTraining() throws(CorpusError) -> (
     description: ModelDescription, smoothing: LossAverage, file: TensorFile
   ) {
-    guard holdsTraining else {
-      throw CorpusError(
-        .malformedModel, "\(path) holds no training to go on with", remedy: "leave out --resume to begin one")
-    }
     let file = try TensorFile(opening: trainingPath)
     guard let json = file.metadata["description"], let average = file.metadata["loss_average"],
       let smoothing = try? CanonicalJSON.decode(LossAverage.self, from: Data(average.utf8))

@@ -28,6 +28,8 @@ public final class Trainer {
   public var parameterCount: Int { shape.weights.parameterCount }
 
   private let directory: ModelDirectory
+  /// Keeps other trainings away from the directory.
+  private let claim: Claims
   private let shape: TransformerShape
   private let state: TrainingWeights
   private let learner: Learner
@@ -41,8 +43,8 @@ public final class Trainer {
   ///   - metric: of prompts; nil for the corpus's last one.
   ///   - condition: SQL on runs and checkpoints; nil for all.
   ///   - directory: where it will be stored.
-  /// - Throws: `invalidRecipe` for a configuration that cannot be; `resource` where memory does not suffice; what the
-  ///   pair stream refuses.
+  /// - Throws: `invalidRecipe` for a configuration that cannot be; `resource` where memory does not suffice;
+  ///   `claimedElsewhere` while another training has the directory; what the pair stream refuses.
   public convenience init(
     _ configuration: GPTConfiguration, on corpus: CorpusDirectory, metric: String? = nil,
     condition: String? = nil, into directory: ModelDirectory, workers: Int
@@ -62,7 +64,7 @@ public final class Trainer {
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch),
       model: configuration.model, training: training, step: 0, history: [])
-    try self.init(description, stream, corpus, directory, workers: workers)
+    try self.init(description, stream, corpus, directory, try directory.claim(), workers: workers)
     shape.weights.initialize(
       state.weights.base, seed: configuration.training.seed, kernels: learner.transformer.kernels)
     state.average.base.update(from: state.weights.base, count: shape.weights.count)
@@ -70,10 +72,14 @@ public final class Trainer {
 
   /// Goes on with a stored training.
   ///
-  /// - Throws: `malformedModel`; `differentCorpus` if the corpus would give other pairs.
+  /// - Throws: `malformedModel`; `differentCorpus` if the corpus would give other pairs; `claimedElsewhere` while another
+  ///   training has the directory.
   public convenience init(
     resuming directory: ModelDirectory, on corpus: CorpusDirectory, workers: Int
   ) throws(CorpusError) {
+    guard directory.holdsTraining else { throw directory.nothingToResume }
+    // Before it is read: whoever has it may still change it.
+    let claim = try directory.claim()
     let (description, smoothing, file) = try directory.readTraining()
     let stream = try Self.stream(
       description.training, corpus, metric: description.metric.name, condition: description.corpus.condition)
@@ -84,7 +90,7 @@ public final class Trainer {
           + "and the model has seen \(description.corpus.runs), or others",
         remedy: "name the corpus as it was, or begin another model with another --out")
     }
-    try self.init(description, stream, corpus, directory, workers: workers)
+    try self.init(description, stream, corpus, directory, claim, workers: workers)
     self.smoothing = smoothing
     try directory.read(file, shape.weights, into: state)
     let (epoch, batch) = description.step.quotientAndRemainder(dividingBy: stream.batchesPerEpoch)
@@ -93,10 +99,11 @@ public final class Trainer {
 
   private init(
     _ description: ModelDescription, _ stream: PairStream, _ corpus: CorpusDirectory,
-    _ directory: ModelDirectory, workers: Int
+    _ directory: ModelDirectory, _ claim: Claims, workers: Int
   ) throws(CorpusError) {
     self.description = description
     self.directory = directory
+    self.claim = claim
     self.stream = stream
     shape = try TransformerShape(description.model, description.architecture)
     try Self.requireMemory(shape, batch: description.training.batch)

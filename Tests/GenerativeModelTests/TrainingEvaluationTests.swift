@@ -57,9 +57,11 @@ import Testing
   }
 
   @Test func `it ends when alignment has not risen for as long as it is patient`() throws {
-    let trainer = try trainer(patience: 2)
-    try job(trainer) { Double(-abs($0 - 4)) }.run()
-    #expect(trainer.step == 8 && trainer.isComplete && trainer.description.hasStalled)
+    do {
+      let trainer = try trainer(patience: 2)
+      try job(trainer) { Double(-abs($0 - 4)) }.run()
+      #expect(trainer.step == 8 && trainer.isComplete && trainer.description.hasStalled)
+    }
     // It is over for good.
     let resumed = try Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1)
     try job(resumed) { _ in 1 }.run()
@@ -73,12 +75,14 @@ import Testing
   @Test func `an interrupted evaluation is made when training goes on, which ends at the same bits`() throws {
     let alignment: (Int) -> Double = { $0 == 8 ? 1 : 0 }
     try job(try trainer("whole"), alignment).run()
-    var first = TrainingJob(try trainer("parts"))
-    first.evaluate = { (model) throws(CorpusError) in
-      guard model.description.step < 4 else { throw CorpusError(.interrupted, "stopped", remedy: "go on") }
-      return Self.evaluation(model.description.step, alignment)
+    do {
+      var first = TrainingJob(try trainer("parts"))
+      first.evaluate = { (model) throws(CorpusError) in
+        guard model.description.step < 4 else { throw CorpusError(.interrupted, "stopped", remedy: "go on") }
+        return Self.evaluation(model.description.step, alignment)
+      }
+      #expect(code { try first.run() } == .interrupted)
     }
-    #expect(code { try first.run() } == .interrupted)
     #expect(try fixture.directory("parts").description().step == 4)
     let second = try Trainer(resuming: fixture.directory("parts"), on: fixture.corpus, workers: 1)
     #expect(second.isEvaluationDue)

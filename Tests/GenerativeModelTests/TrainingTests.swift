@@ -7,11 +7,13 @@ import Testing
   @Test func resumingGivesTheSameBits() throws {
     let fixture = try ModelFixture()
     try TrainingJob(fixture.trainer(into: "whole")).run()
-    let first = try fixture.trainer(into: "parts")
-    for _ in 0..<5 { try first.advance() }
-    try first.save()
-    // What was not stored is lost, and made again.
-    for _ in 0..<3 { try first.advance() }
+    do {
+      let first = try fixture.trainer(into: "parts")
+      for _ in 0..<5 { try first.advance() }
+      try first.save()
+      // What was not stored is lost, and made again.
+      for _ in 0..<3 { try first.advance() }
+    }
     let second = try Trainer(resuming: fixture.directory("parts"), on: fixture.corpus, workers: 1)
     #expect(second.step == 5)
     while !second.isComplete {
@@ -63,6 +65,38 @@ import Testing
     fixture.keep()
   }
 
+  @Test(arguments: ["1) OR (1", "run = 1) OR (run > 0"])
+  func noConditionReachesBeyondItself(condition: String) throws {
+    let fixture = try ModelFixture()
+    #expect(
+      code {
+        _ = try Trainer(
+          ModelFixture.configuration { $0.training.checkpointsPerRun = 2 }, on: fixture.corpus,
+          condition: condition, into: fixture.directory("none"), workers: 1)
+      } == .invalidSQL)
+    fixture.keep()
+  }
+
+  @Test func aModelHasOneTrainingAtATime() throws {
+    let fixture = try ModelFixture()
+    let first = try fixture.trainer()
+    #expect(code { _ = try fixture.trainer() } == .claimedElsewhere)
+    try first.save()
+    #expect(
+      code { _ = try Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1) }
+        == .claimedElsewhere)
+    withExtendedLifetime(first) {}
+    fixture.keep()
+  }
+
+  @Test func aTrainingThatHasEndedLetsOthersGoOn() throws {
+    let fixture = try ModelFixture()
+    do { try fixture.trainer(steps: 3).save() }
+    try TrainingJob(Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1)).run()
+    #expect(try fixture.directory().description().step == 3)
+    fixture.keep()
+  }
+
   @Test func isStoredWhenInterrupted() throws {
     let fixture = try ModelFixture()
     let trainer = try fixture.trainer()
@@ -78,9 +112,11 @@ import Testing
 
   @Test func stopsWhereItDiverges() throws {
     let fixture = try ModelFixture()
-    let first = try fixture.trainer()
-    for _ in 0..<5 { try first.advance() }
-    try first.save()
+    do {
+      let first = try fixture.trainer()
+      for _ in 0..<5 { try first.advance() }
+      try first.save()
+    }
     // One weight that is no number makes everything so, as an update that went too far would.
     let path = "\(fixture.directory().path)/training.safetensors"
     var data = try Data(contentsOf: URL(fileURLWithPath: path))

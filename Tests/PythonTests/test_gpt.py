@@ -150,6 +150,48 @@ def test_bad_input(cartpole, digits, config, tmp_path):
         ModelDirectory(tmp_path / "nowhere").load()
 
 
+@pytest.mark.parametrize("condition", ["1) OR (1", "run = 0) OR (run >= 0"])
+def test_no_condition_switches_off_the_split(cartpole, config, tmp_path, condition):
+    config.write_text(json.dumps({"model": MODEL, "training": TRAINING | {"checkpoints_per_run": 5}}))
+    out = tmp_path / "model"
+    result = python_train(cartpole, "--config", config, "--out", out, "--where", condition)
+    assert result.returncode != 0 and "SQL" in result.stderr and not out.exists(), result.stderr
+    result = subprocess.run(
+        [CORPUS, "train", cartpole, "--config", config, "--out", out, "--where", condition], capture_output=True, text=True
+    )
+    assert result.returncode != 0 and "not one expression" in result.stderr and not out.exists()
+
+
+@pytest.mark.parametrize("first", ["python", "command"])
+def test_a_model_has_one_training_at_a_time(cartpole, config, tmp_path, first):
+    out = tmp_path / "model"
+    begin = [cartpole, "--config", config, "--out", out, "--steps", 100_000]
+    resume = [cartpole, "--out", out, "--resume"]
+
+    def command(*arguments):
+        return subprocess.Popen([CORPUS, "train", *map(str, arguments), "--quiet"], stderr=subprocess.PIPE, text=True)
+
+    process = start_training(*begin, "--save-seconds", 0) if first == "python" else command(*begin)
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / "training.safetensors").exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        for other in (start_training(*resume), command(*resume)):
+            error = other.communicate()[1]
+            assert other.returncode != 0 and "another process is training" in error, error
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    stored = stored_step(out)
+    process = command(*resume)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert "another process" not in process.communicate()[1]
+    assert stored_step(out) >= stored
+
+
 @pytest.mark.parametrize("units", [[], ["--units"]], ids=["chunks", "units"])
 @pytest.mark.parametrize("task", ["cartpole", "mnist", "cifar10", "deep"])
 def test_the_forward_pass_is_the_commands(task, units, tmp_path):

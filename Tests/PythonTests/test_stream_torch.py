@@ -73,6 +73,56 @@ def test_a_loop_that_stops_is_resumed(cartpole, epochs, workers):  # noqa: F811
     assert found + keys(loader) == epochs[0] and keys(loader) == epochs[1]
 
 
+def stateful(stream, workers, **options):
+    torchdata = pytest.importorskip("torchdata.stateful_dataloader")
+    return torchdata.StatefulDataLoader(stream, batch_size=None, num_workers=workers, **options)
+
+
+@pytest.mark.parametrize("workers, taken, options", [
+    (0, 7, {}), (1, 11, {}), (2, 0, {}), (2, 7, dict(multiprocessing_context="spawn")), (3, 10, {}), (2, 11, {}),
+    (3, 7, dict(snapshot_every_n_steps=3)), (2, 5, dict(persistent_workers=True)), (13, 4, {}),
+])  # fmt: skip
+def test_a_stateful_loader_goes_on_exactly(cartpole, epochs, workers, taken, options):  # noqa: F811
+    loader = stateful(tensors_of(cartpole), workers, **options)
+    assert keys(loader) == epochs[0]
+    batches = iter(loader)
+    found = [key(next(batches)) for _ in range(taken)]
+    if taken == 11:
+        assert next(batches, None) is None
+    state = loader.state_dict()
+    del batches
+    other = stateful(tensors_of(cartpole), workers, **options)
+    other.load_state_dict(pickle.loads(pickle.dumps(state)))
+    rest = keys(other)
+    # After the end of an epoch, the next one begins.
+    assert (found + rest == epochs[1]) if taken < 11 else (found == epochs[1] and rest == epochs[2])
+    assert keys(other) == epochs[2 if taken < 11 else 3]
+
+
+def test_a_stateful_loader_goes_back_in_the_same_process(cartpole, epochs):  # noqa: F811
+    loader = stateful(tensors_of(cartpole), 2)
+    batches = iter(loader)
+    for _ in range(5):
+        next(batches)
+    state = loader.state_dict()
+    assert keys(batches) == epochs[0][5:]
+    for _ in range(2):
+        loader.load_state_dict(state)
+        assert keys(loader) == epochs[0][5:] and keys(loader) == epochs[1]
+
+
+def test_a_stateful_loader_of_another_kind_is_refused(cartpole, digits):
+    loader = stateful(tensors_of(cartpole), 2)
+    batches = iter(loader)
+    next(batches)
+    state = loader.state_dict()
+    for stream, workers in ((tensors_of(cartpole), 3), (tensors_of(cartpole, batch_size=4), 2), (tensors_of(digits), 2)):
+        other = stateful(stream, workers)
+        other.load_state_dict(state)
+        with pytest.raises(Exception, match="part of a pass|AssertionError|another|^$"):
+            next(iter(other))
+
+
 def test_ranks_and_workers_together(cartpole, epochs):  # noqa: F811
     loaders = [loader_of(tensors_of(cartpole, rank=rank, world_size=2), 2) for rank in range(2)]
     for epoch in range(2):

@@ -167,6 +167,67 @@ def test_modules_of_pytorch(tmp_path):
         assert torch.equal(model.state_dict()["0.weight"], states[0]["0.weight"])
 
 
+def test_wrappers_of_pytorch_leave_no_trace(tmp_path):
+    torch = module_or_skip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    names = list(model.state_dict())
+    vector = np.concatenate([tensor.numpy().ravel() for tensor in model.state_dict().values()])
+    parallel = torch.nn.DataParallel(model)
+    part = torch.nn.Sequential(torch.compile(model[0]), model[1], model[2])
+    wrapped = [parallel, torch.compile(model), torch.compile(parallel), torch.nn.DataParallel(parallel), part]
+    settings = dict(task="toy", metrics=["train_loss"])
+    for number, module in enumerate(wrapped):
+        assert list(module.state_dict()) != names
+        for source in (module, module.state_dict()):
+            path = tmp_path / f"{number}-{type(source).__name__}"
+            with Writer(path, architecture=source, **settings) as writer:
+                assert list(writer.architecture) == names
+                with writer.run(0) as run:
+                    for step, logged in enumerate([model, module, module.state_dict(), model.state_dict(), vector]):
+                        run.log(step, logged)
+            corpus = Corpus(path)
+            assert (corpus.parameters(0) == vector).all()
+            permutations = corpus.manifest["architecture"].get("permutations", {})
+            if source is module:
+                assert [group["units"] for group in permutations["groups"]] == [3]
+
+
+def test_processes_of_pytorch_log_what_they_train(tmp_path):
+    torch = module_or_skip("torch")
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        model = torch.nn.Linear(4, 3)
+        parallel = torch.nn.parallel.DistributedDataParallel(model)
+        with Writer(tmp_path / "corpus", task="toy", architecture=model, metrics=["train_loss"]) as writer:
+            with writer.run(0) as run:
+                run.log(0, parallel)
+                run.log(1, parallel.state_dict())
+    finally:
+        torch.distributed.destroy_process_group()
+    assert (Corpus(tmp_path / "corpus").parameters(0, 0)[:12] == model.weight.detach().numpy().ravel()).all()
+
+
+def test_corpora_that_were_begun_with_a_wrapper_go_on(tmp_path):
+    torch = module_or_skip("torch")
+    model = torch.nn.Linear(4, 3)
+    shapes = {f"module.{name}": tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for architecture in (shapes, torch.nn.DataParallel(model), model):
+        with Writer(tmp_path / "corpus", task="toy", architecture=architecture, metrics=["train_loss"]) as writer:
+            assert list(writer.architecture) == ["module.weight", "module.bias"]
+            seed = next(writer.missing(range(9)))
+            with writer.run(seed) as run:
+                run.log(0, model)
+    assert len(Corpus(tmp_path / "corpus")) == 3
+    # What is no wrapper's prefix stays, and what differs is named.
+    part = torch.nn.ModuleDict({"module": model})
+    with Writer(tmp_path / "other", task="toy", architecture=part, metrics=["train_loss"]) as writer:
+        assert list(writer.architecture) == ["module.weight", "module.bias"]
+        with writer.run(0) as run:
+            run.log(0, torch.nn.DataParallel(part))
+            with pytest.raises(CorpusError, match="module.bias is missing"):
+                run.log(1, {"module.weight": model.weight, "layer.bias": model.bias})
+
+
 def test_runs_that_raise_are_not_stored(tmp_path):
     with opened(tmp_path / "corpus") as writer:
         with pytest.raises(ZeroDivisionError):

@@ -40,14 +40,25 @@ class SharedPlace:
                 state.clear()
                 state["place"] = place
 
-    def begin(self, iteration: int, worker: int, place: Place) -> Place:
-        """Where an iteration of all workers begins; at `place` if it is the first."""
+    def begin(self, iteration: int, worker: int, place: Place, *, is_certain: bool = False) -> Place:
+        """Where an iteration of all workers begins.
+
+        Args:
+            place: where, if it is the first of all iterations.
+            is_certain: whether it begins there whatever came before, as a state that was loaded says.
+        """
         with self._state() as state:
+            if is_certain:
+                state["place"] = place
             state.setdefault("place", place)
             if state.get("iteration") != iteration:
                 state["iteration"], state["finished"] = iteration, []
-            # One that begins again did not get to the end with all others.
-            state["finished"] = [other for other in state["finished"] if other != worker]
+            # One that begins again did not get to the end with all others. Nor did one that is gone, where a state brings
+            # back its iteration.
+            state["finished"] = [
+                (other, process) for other, process in state["finished"]
+                if other != worker and (not is_certain or _is_alive(process))
+            ]  # fmt: skip
             return tuple(state["place"])
 
     def finish(self, iteration: int, worker: int, workers: int) -> None:
@@ -55,8 +66,8 @@ class SharedPlace:
         with self._state() as state:
             if state.get("iteration") != iteration:
                 return
-            state["finished"].append(worker)
-            if len(set(state["finished"])) == workers:
+            state["finished"].append((worker, os.getpid()))
+            if len({other for other, _ in state["finished"]}) == workers:
                 state["place"], state["finished"] = (state["place"][0] + 1, 0), []
 
     @contextlib.contextmanager
@@ -71,6 +82,14 @@ class SharedPlace:
             file.seek(0)
             file.truncate()
             json.dump(state, file)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _remove(path: str, process: int) -> None:

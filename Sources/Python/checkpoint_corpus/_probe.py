@@ -15,6 +15,7 @@ from ._dims import Dim, written
 from ._guess import inputs_of
 from ._trace import Trace
 from .permutations import Axis, Permutations, PermutationWarning
+from .vectors import unwrapped
 
 #: Two outputs are the same within this part of their scale; the check computes in float64.
 _TOLERANCE = 1e-9
@@ -284,9 +285,15 @@ def _copied(module: torch.nn.Module) -> torch.nn.Module:
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     try:
-        return copy.deepcopy(module, memo).cpu().double().eval()
+        copied = copy.deepcopy(module, memo).cpu().double().eval()
     except Exception as error:
         raise NotTraceable(f"it cannot be copied: {_short(error)}") from error
+    # Parts that are compiled are watched, and called, as they were before.
+    for part in list(copied.modules()):
+        for name, child in list(part.named_children()):
+            if unwrapped(child) is not child:
+                setattr(part, name, unwrapped(child))
+    return copied
 
 
 @contextlib.contextmanager

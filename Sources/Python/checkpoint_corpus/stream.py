@@ -51,7 +51,8 @@ class PairStream:
 
         >>> loader = DataLoader(stream, batch_size=None, num_workers=4)
 
-    whose workers share each epoch's batches, in the stream's order. In a process forked or spawned from this one, it
+    whose workers share each epoch's batches, in the stream's order. torchdata's StatefulDataLoader goes on exactly by its
+    own `state_dict` and `load_state_dict`, with as many workers as then. In a process forked or spawned from this one, it
     opens itself again where it stands.
 
     Args:
@@ -159,6 +160,9 @@ class PairStream:
         )  # fmt: skip
         self._shared = SharedPlace()
         self._place: Place = (0, 0)
+        #: In a worker of DataLoader: how many batches it has given of this pass, or will not give, as a state says.
+        self._taken = 0
+        self._is_loaded = False
         self._lock = threading.RLock()
         self._is_closed = False
         options = arguments.options_of(**self._arguments)
@@ -306,8 +310,16 @@ class PairStream:
         """
         epoch, batch = self.position
         batch += taken
-        item = batch * self.batch_size * self.world_size
-        return {"epoch": epoch, "batch": batch, "item": item, "seed": self.seed, "fingerprint": self.fingerprint}
+        size = self.batch_size * self.world_size
+        state = {
+            "epoch": epoch, "batch": batch, "item": batch * size, "seed": self.seed, "fingerprint": self.fingerprint
+        }  # fmt: skip
+        worker = _loader_worker()
+        return state if worker is None else state | self._part(worker) | {"taken": self._taken}
+
+    def _part(self, worker: Any) -> dict[str, int]:
+        """Which part of a pass a worker of DataLoader gives."""
+        return {"worker": worker.id, "workers": worker.num_workers, "size": self.batch_size * self.world_size}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where the stream stood that gave the state, with the same items in the same order.
@@ -341,7 +353,17 @@ class PairStream:
                 "invalid_argument", f"the state stands at item {item}, where no global batch of {size} begins",
                 f"choose batch_size x world_size so that it divides {item}",
             )  # fmt: skip
+        worker = _loader_worker()
+        part = {} if worker is None else self._part(worker)
+        # Of a worker, StatefulDataLoader keeps where the pass began and how much of it the worker has given.
+        if {name: state[name] for name in ("worker", "workers", "size") if name in state} != part:
+            raise CorpusError(
+                "invalid_argument", "the state is that of another part of a pass than this process gives",
+                "load it by the same kind of loader, with num_workers and batch_size of then",
+            )  # fmt: skip
         self.seek(epoch, item // size)
+        if worker is not None:
+            self._taken, self._is_loaded = state["taken"], True
 
     @property
     def statistics(self) -> dict[str, int]:
@@ -359,16 +381,29 @@ class PairStream:
         return _copied(self._state() | {"_as_torch": True}, None)
 
     def _share_of_epoch(self, worker: Any) -> Iterator[dict[str, Any]]:
-        """The batches of an epoch that a worker of DataLoader loads: as many of them as there are take turns."""
+        """The batches of an epoch that a worker of DataLoader loads: as many of them as there are take turns.
+
+        All but the batches comes at once, not with the first of them: loaders ask for the state before.
+        """
         iteration = worker.seed - worker.id
-        epoch, batch = self._shared.begin(iteration, worker.id, self._place)
-        first = batch + worker.id
-        if first < self._batches:
-            share = first % worker.num_workers, worker.num_workers
-            with self._own():
-                source = self._opened((epoch, first // worker.num_workers), share)
-            for _ in range(first, self._batches, worker.num_workers):
-                yield self._converted(self._arrays(source.next()))
+        if not self._is_loaded:
+            self._taken = 0
+        self._place = self._shared.begin(iteration, worker.id, self._place, is_certain=self._is_loaded)
+        self._is_loaded = False
+        left = range(self._place[1] + worker.id, self._batches, worker.num_workers)[self._taken :]
+        if left:
+            return self._load(left, worker, iteration)
+        self._shared.finish(iteration, worker.id, worker.num_workers)
+        return iter(())
+
+    def _load(self, numbers: range, worker: Any, iteration: int) -> Iterator[dict[str, Any]]:
+        share = numbers[0] % worker.num_workers, worker.num_workers
+        with self._own():
+            source = self._opened((self._place[0], numbers[0] // worker.num_workers), share)
+        for _ in numbers:
+            batch = self._converted(self._arrays(source.next()))
+            self._taken += 1
+            yield batch
         self._shared.finish(iteration, worker.id, worker.num_workers)
 
     # The library's stream

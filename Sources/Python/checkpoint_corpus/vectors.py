@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 import numpy as np
 
 from .errors import CorpusError
 
 
+def unwrapped(source: Any) -> Any:
+    """A module without what DistributedDataParallel, DataParallel and torch.compile have put around it."""
+    while True:
+        if hasattr(source, "_orig_mod"):
+            source = source._orig_mod
+        elif type(source).__name__ in ("DistributedDataParallel", "DataParallel"):
+            source = source.module
+        else:
+            return source
+
+
 def state_of(source: Any) -> Any:
     """The state dictionary of a module; anything else as it is."""
+    source = unwrapped(source)
     return source.state_dict() if hasattr(source, "state_dict") else source
+
+
+def bare_names(names: Iterable[str]) -> dict[str, str]:
+    """What tensors are called without such wrappers: these write `_orig_mod.` somewhere into names, or `module.` before
+    all of them."""
+    bare = {name: _compiled(name) for name in names}
+    while bare and all(name.startswith("module.") for name in bare.values()):
+        bare = {name: short[len("module.") :] for name, short in bare.items()}
+    return bare
+
+
+def _compiled(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def architecture_of(source: Any) -> dict[str, tuple[int, ...]]:
     """The shapes of tensors by their names, of a module, a state dictionary, or names with shapes or arrays.
 
-    Tensors of whole numbers, such as BatchNorm's count of batches, are no parameters and left out.
+    Tensors of whole numbers, such as BatchNorm's count of batches, are no parameters and left out, and so are the
+    prefixes of wrappers.
     """
     shapes: dict[str, tuple[int, ...]] = {}
+    is_module = hasattr(source, "state_dict")
     source = state_of(source)
     if not isinstance(source, Mapping):
         raise CorpusError(
@@ -31,7 +58,11 @@ def architecture_of(source: Any) -> dict[str, tuple[int, ...]]:
             shapes[name] = tuple(int(length) for length in value)
         elif _is_floating(value):
             shapes[name] = tuple(int(length) for length in value.shape)
-    return shapes
+    if not any(hasattr(value, "shape") for value in source.values()):
+        return shapes
+    # A module that is not wrapped any more may well have a part called `module`.
+    bare = {name: _compiled(name) for name in shapes} if is_module else bare_names(shapes)
+    return {bare[name]: shape for name, shape in shapes.items()}
 
 
 def vector_of(source: Any, architecture: Mapping[str, tuple[int, ...]]) -> np.ndarray:
@@ -46,6 +77,7 @@ def vector_of(source: Any, architecture: Mapping[str, tuple[int, ...]]) -> np.nd
                 f"pass one of shape ({size},), or a state_dict",
             )  # fmt: skip
         return np.array(vector, np.float32)
+    source = _named_as(architecture, source)
     parts = []
     for name, shape in architecture.items():
         if name not in source:
@@ -64,6 +96,14 @@ def vector_of(source: Any, architecture: Mapping[str, tuple[int, ...]]) -> np.nd
                 "leave it out, or begin a corpus of another architecture",
             )  # fmt: skip
     return np.concatenate(parts, dtype=np.float32)
+
+
+def _named_as(architecture: Mapping[str, Any], source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state dictionary under the names of an architecture, from which it may differ by the prefixes of wrappers."""
+    if all(name in source for name in architecture):
+        return source
+    own = {bare: name for name, bare in bare_names(architecture).items()}
+    return {own.get(bare, name): source[name] for name, bare in bare_names(source).items()}
 
 
 def _is_floating(value: Any) -> bool:

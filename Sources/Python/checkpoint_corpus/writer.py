@@ -13,7 +13,7 @@ import numpy as np
 from . import _library as library
 from .errors import CorpusError
 from .permutations import Permutations, PermutationWarning
-from .vectors import architecture_of, vector_of
+from .vectors import architecture_of, bare_names, unwrapped, vector_of
 
 #: Metrics whose direction goes without saying.
 KNOWN_METRICS = {
@@ -85,7 +85,8 @@ class Writer:
         self._offered: set[int] = set()
         # Where it is also after a change of the working directory.
         self.path = os.path.abspath(path)
-        self.architecture = architecture_of(architecture)
+        architecture = unwrapped(architecture)
+        self.architecture = _as_stored(self.path, architecture_of(architecture))
         self.metrics = _goals(metrics)
         groups = _permutations(self.path, architecture, self.architecture, permutations, example_input)
         manifest = {
@@ -186,7 +187,8 @@ class RunWriter:
 
         Args:
             iteration: the training iteration, ascending from one checkpoint to the next; 0 for the initial network.
-            parameters: a module, its state_dict, or a vector (P,); a copy is kept.
+            parameters: a module, wrapped by DistributedDataParallel, DataParallel or torch.compile or not, its
+                state_dict, or a vector (P,); a copy is kept.
             metrics: values by name; those that are left out are NaN, which is NULL in SQL.
         """
         unknown = [name for name in metrics if name not in self.writer.metrics]
@@ -239,6 +241,21 @@ class RunWriter:
             metrics.ctypes.data, parameters.ctypes.data,
         )  # fmt: skip
         self._vectors.clear()
+
+
+def _as_stored(path: str, architecture: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """An architecture under the names that the corpus which is there has for it: that of an earlier release may have
+    been begun with a wrapper's."""
+    try:
+        with open(os.path.join(path, "corpus.json"), encoding="utf-8") as file:
+            tensors = json.load(file)["architecture"]["tensors"]
+        stored = {tensor["name"]: tuple(tensor["shape"]) for tensor in tensors}
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is there is for the library to judge.
+        return architecture
+    bare, known = bare_names(architecture), bare_names(stored)
+    same = [(bare[name], shape) for name, shape in architecture.items()]
+    return stored if same == [(known[name], shape) for name, shape in stored.items()] else architecture
 
 
 def _permutations(

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import struct
-from typing import Any, Mapping, Union
+from typing import Any, Iterator, Mapping, Union
 
 import numpy as np
 import torch
@@ -118,6 +121,26 @@ class ModelDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = pathlib.Path(path)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other trainings away from the directory, which is made where it is missing: the command's, too.
+
+        Raises:
+            ModelError: where another one has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "ab") as file:
+            # struct flock: the first byte, exclusively, until the file is closed or the process ends.
+            lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+            try:
+                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+            except OSError as error:
+                # Without locks in the file system, trainings cannot be told apart, and this one may well be alone.
+                if error.errno in (errno.EAGAIN, errno.EACCES):
+                    raise ModelError(f"another process is training {self.path}: wait until it has ended, or choose "
+                                     "another --out") from None  # fmt: skip
+            yield
 
     @property
     def holds_training(self) -> bool:

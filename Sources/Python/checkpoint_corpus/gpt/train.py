@@ -68,26 +68,33 @@ def processes(device: torch.device) -> Iterator[None]:
 
 def train(options: argparse.Namespace) -> None:
     device = device_of(options.device)
-    with processes(device):
-        directory = ModelDirectory(options.out)
+    directory = ModelDirectory(options.out)
+    with processes(device), contextlib.ExitStack() as stack:
         resumes = options.resume and directory.holds_training
+        if options.resume and not resumes and not (options.preset or options.config):
+            raise ModelError(f"{options.out} holds no training to go on with: leave out --resume")
+        if not resumes and directory.holds_model:
+            raise ModelError(f"{options.out} holds a model already: go on with it by --resume, or choose another --out")
+        claim = directory.claimed() if _is_first() else contextlib.nullcontext()
         if resumes:
-            description = directory.stored_description()
-        else:
-            if options.resume and not (options.preset or options.config):
-                raise ModelError(f"{options.out} holds no training to go on with: leave out --resume")
-            if directory.holds_model:
-                raise ModelError(f"{options.out} holds a model already: go on with it by --resume, or choose another --out")
-            description = _begun(options)
+            # Before it is read: whoever has it may still change it.
+            stack.enter_context(claim)
+        description = directory.stored_description() if resumes else _begun(options)
         trainer = Trainer(
             description, options.corpus, device, compile=options.compile, bf16=options.bf16,
             resume=directory if resumes else None,
         )
+        if not resumes:
+            stack.enter_context(claim)
         try:
             _Run(trainer, directory, options)()
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{device} has too little memory for {trainer.training.batch // trainer.world} pairs at once "
                              f"({error}): start more processes, or lower batch in the configuration") from None  # fmt: skip
+
+
+def _is_first() -> bool:
+    return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def _begun(options: argparse.Namespace) -> dict[str, Any]:
