@@ -159,7 +159,7 @@ def test_no_condition_switches_off_the_split(cartpole, config, tmp_path, conditi
     result = subprocess.run(
         [CORPUS, "train", cartpole, "--config", config, "--out", out, "--where", condition], capture_output=True, text=True
     )
-    assert result.returncode != 0 and "not one expression" in result.stderr and not out.exists()
+    assert result.returncode != 0 and "SQL" in result.stderr and not out.exists()
 
 
 @pytest.mark.parametrize("first", ["python", "command"])
