@@ -51,15 +51,9 @@ public struct StartReader: Sendable {
   ///
   /// - Parameter split: `train`, for the runs that the model was trained on, or `test`.
   public func initialStarts(_ count: Int, split: String) throws(CorpusError) -> [Start] {
-    let seen = condition.map {
-      "AND EXISTS (SELECT 1 FROM checkpoints WHERE checkpoints.run = runs.run AND (\($0)))"
-    }
-    let rows = try reader.index.rows(
-      """
-      SELECT run FROM runs WHERE split = '\(split)' AND status = 'ok' \(split == "train" ? seen ?? "" : "")
-      ORDER BY run
-      """)
-    let runs = rows.compactMap { if case .integer(let run) = $0[0] { run } else { nil } }
+    let wanted = RunFilter(
+      split: split, statuses: [.ok], conditions: split == "train" ? [condition].compactMap { $0 } : [])
+    let runs = try reader.index.runTable(wanted).runs
     let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
     var starts: [Start] = []
     for run in chosen { starts.append(try start(run: run, step: 0)) }

@@ -119,6 +119,8 @@ public final class RowCursor {
       self.database = database
       self.path = path
       sqlite3_busy_timeout(database, 60_000)
+      // As everywhere else: what is in double quotes is a column, and an error where there is none.
+      _disableDoubleQuotedStringLiterals(database)
     }
 
     deinit { sqlite3_close_v2(database) }

@@ -34,6 +34,11 @@ public struct RunTable: Sendable {
   public let checkpoints: Int
   /// SHA-256 of what tells these runs from others: number, checkpoints and sums of each.
   public let digest: [UInt8]
+
+  /// The runs that have checkpoints which meet the condition, in their order.
+  public var runs: [Int64] {
+    rows.indices.filter { steps == nil || stepStarts[$0] < stepStarts[$0 + 1] }.map { rows[$0].run }
+  }
 }
 
 extension IndexReader {

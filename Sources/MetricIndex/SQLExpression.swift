@@ -1,5 +1,6 @@
 public import Corpus
 import GRDB
+import GRDBSQLite
 
 extension Database {
   /// SQL that somebody has written, in parentheses, to stand inside a statement of ours.
@@ -13,7 +14,11 @@ extension Database {
   func expression(_ sql: String, within statement: (before: String, after: String)) throws -> String {
     let inParentheses = "(\n\(sql)\n)"
     for form in [sql, inParentheses] {
-      _ = try makeStatement(sql: "\(statement.before)\n\(form)\n\(statement.after)")
+      let prepared = try makeStatement(sql: "\(statement.before)\n\(form)\n\(statement.after)")
+      // A value of ours would take such a place; and what follows a zero, SQLite would not see.
+      guard sqlite3_bind_parameter_count(prepared.sqliteStatement) == 0, !sql.utf8.contains(0) else {
+        throw DatabaseError(message: "a condition has no ?, and no zero character")
+      }
     }
     return inParentheses
   }

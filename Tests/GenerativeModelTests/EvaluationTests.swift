@@ -16,6 +16,17 @@ import Testing
     #expect(Examination.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
   }
 
+  @Test func startsAreOfRunsThatMeetTheModelsCondition() throws {
+    let fixture = try ModelFixture()
+    let trainer = try Trainer(
+      ModelFixture.configuration(), on: fixture.corpus, condition: "run IN (1, 2) AND step > 3 -- two runs",
+      into: fixture.directory(), workers: 1)
+    let reader = try StartReader(fixture.corpus, for: trainer.description)
+    #expect(try reader.initialStarts(5, split: "train").map(\.run) == [1, 2])
+    #expect(try reader.initialStarts(5, split: "test").map(\.run) == [8, 9])
+    fixture.keep()
+  }
+
   /// Initial networks are those that runs begin with, and are judged as runs record them.
   @Test func startsAreThoseOfRuns() throws {
     let evaluator = try #require(
