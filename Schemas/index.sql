@@ -2,10 +2,11 @@
 --
 -- The index is derived. `corpus index --rebuild` makes it again from the shards alone, so it may be deleted.
 -- For every metric of the corpus, in the order of corpus.json, `checkpoints` has one more column,
---     ALTER TABLE checkpoints ADD COLUMN train_return REAL;
+--     ALTER TABLE checkpoints ADD COLUMN "train_return" REAL;
 -- and an index on it,
---     CREATE INDEX checkpoints_train_return ON checkpoints (train_return);
--- A metric that is not a number is NULL.
+--     CREATE INDEX checkpoints_train_return ON checkpoints ("train_return");
+-- A metric that is not a number is NULL. One whose name is a word of SQL, such as order, is to be written in quotes,
+-- and in earlier corpora one that is called as a column of `runs` is, checkpoints."split".
 
 -- What corpus.json says: task, architecture, metrics, recipe, generator_version (all but task as JSON).
 CREATE TABLE corpus (

@@ -17,6 +17,8 @@ final class EvaluatorHandle: Handle {
     if let recipe {
       do {
         value = try CanonicalJSON.decode(JSONValue.self, from: Data(recipe.utf8))
+      } catch let error as CorpusError {
+        throw error
       } catch {
         throw CorpusError(
           .invalidRecipe, "the recipe is no JSON", remedy: "pass that of a corpus, or none", cause: "\(error)"

@@ -28,10 +28,14 @@ public enum CanonicalJSON {
   /// Any encodable value as a ``JSONValue``.
   public static func value(_ value: some Encodable) throws(CorpusError) -> JSONValue {
     let data = try data(value, pretty: false)
-    guard let result = try? decode(JSONValue.self, from: data) else {
+    do {
+      return try decode(JSONValue.self, from: data)
+    } catch let error as CorpusError {
+      throw error
+    } catch {
       throw CorpusError(
-        .invalidRecipe, "a value cannot be read back from JSON", remedy: "report this as a bug")
+        .invalidRecipe, "a value cannot be read back from JSON", remedy: "report this as a bug",
+        cause: "\(error)")
     }
-    return result
   }
 }

@@ -29,7 +29,7 @@ public struct CorpusDirectory: Sendable {
         remedy: "name the directory that `corpus generate --out` made")
     }
     self.path = path
-    manifest = try Manifest(json: Files.contents(manifestPath, limit: 16 << 20), path: manifestPath)
+    manifest = try Manifest(json: Files.contents(manifestPath, limit: Manifest.byteLimit), path: manifestPath)
   }
 
   /// Opens the corpus of a directory; nil where none is.
@@ -54,6 +54,8 @@ public struct CorpusDirectory: Sendable {
           "\(path) is no corpus, and it is not empty (\(others.prefix(3).joined(separator: ", ")))",
           remedy: "choose an empty or a new --out directory")
       }
+      try manifest.validate()
+      try manifest.requireOwnColumns()
       try Files.createDirectory(path)
       do throws(CorpusError) {
         try Files.write(

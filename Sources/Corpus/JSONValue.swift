@@ -1,3 +1,5 @@
+import Foundation
+
 /// A JSON document as a value: what a recipe is to those who store it without knowing its task.
 public enum JSONValue: Hashable, Sendable {
   case null
@@ -32,22 +34,33 @@ extension JSONValue: Codable {
     } else if let value = try? container.decode(Bool.self) {
       self = .bool(value)
     } else if let value = try? container.decode(Double.self) {
+      try Self.requireExact(value, as: container)
       self = .number(value)
-      // Rounded, it would be another recipe's number, too.
-      let whole =
-        (try? container.decode(Int64.self)).map { Int128($0) }
-        ?? (try? container.decode(UInt64.self)).map { Int128($0) }
-      if let whole, whole != Int128(exactly: value) {
-        throw DecodingError.dataCorruptedError(
-          in: container, debugDescription: "the whole number \(whole) cannot be kept exactly in 53 bits")
-      }
     } else if let value = try? container.decode(String.self) {
       self = .string(value)
-    } else if let value = try? container.decode([JSONValue].self) {
-      self = .array(value)
+    } else if var elements = try? decoder.unkeyedContainer() {
+      var values: [JSONValue] = []
+      while !elements.isAtEnd { values.append(try elements.decode(JSONValue.self)) }
+      self = .array(values)
     } else {
       self = .object(try container.decode([String: JSONValue].self))
     }
+  }
+
+  /// Refuses an integer that no double is: it would be rounded to another one, and two recipes count as one.
+  private static func requireExact(
+    _ value: Double, as container: any SingleValueDecodingContainer
+  ) throws(CorpusError) {
+    guard value.magnitude >= 0x1p53 else { return }
+    let whole = try? container.decode(Int64.self)
+    // Beyond 64 bits, and where a double is written with its shortest digits, its value in decimals tells.
+    guard whole.map({ Int64(exactly: value) != $0 }) ?? true,
+      let number = try? container.decode(Decimal.self), number != Decimal(string: "\(value)"),
+      (try? container.decode(UInt64.self)).map({ UInt64(exactly: value) != $0 }) ?? true
+    else { return }
+    throw CorpusError(
+      .invalidRecipe, "the number \(number) cannot be kept exactly",
+      remedy: "write it as a text, or choose one of at most 2^53")
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -48,6 +48,10 @@ public struct SplitRule: Hashable, Sendable, Codable {
 public struct Manifest: Hashable, Sendable, Codable {
   public static let format = "checkpoint-corpus"
   public static let version = 1
+  /// How long a `corpus.json` may be, and so each of its parts where shards repeat them, in bytes.
+  package static let byteLimit = 16 << 20
+  /// Columns of a table in SQLite, 2,000 at most, but for those that are not metrics.
+  private static let metricLimit = 1_990
 
   public var format = Self.format
   public var version = Self.version
@@ -125,6 +129,8 @@ public struct Manifest: Hashable, Sendable, Codable {
       if !condition { throw CorpusError(.invalidArgument, message, remedy: remedy) }
     }
     try require(!task.isEmpty, "the task has no name", "give it one")
+    // Shards keep it as a text that ends at a zero.
+    try require(!task.utf8.contains(0), "the task's name has a zero character in it", "leave it out")
     let names = architecture.tensors.map(\.name)
     try require(
       Set(names).count == names.count, "two tensors of the architecture have the same name",
@@ -136,8 +142,30 @@ public struct Manifest: Hashable, Sendable, Codable {
         "use lower-case letters, digits and _, and not run, step, iteration or epoch")
     }
     try require(
+      metrics.count <= Self.metricLimit, "there are \(metrics.count) metrics",
+      "log at most \(Self.metricLimit), as the index has a column for each")
+    try require(
       Set(metrics.map(\.name)).count == metrics.count, "two metrics have the same name",
       "give each a name of its own")
+    let bytes = try CanonicalJSON.data(self, pretty: true).count
+    try require(
+      bytes <= Self.byteLimit, "architecture, recipe and metrics take \(bytes) bytes as JSON",
+      "make them shorter: corpus.json may have \(Self.byteLimit)")
+  }
+
+  /// Refuses metrics that a new corpus should not have; those of earlier ones go on.
+  func requireOwnColumns() throws(CorpusError) {
+    let others: Set = [
+      "seed", "shard", "split", "status", "checkpoints", "first_row", "sum", "sum_of_squares", "content_hash",
+      "parameters",
+    ]
+    for metric in metrics where others.contains(metric.name) {
+      throw CorpusError(
+        .invalidArgument,
+        "a metric cannot be called \"\(metric.name)\", as SQL and exported files have another column of that name",
+        remedy:
+          "call it otherwise, and not \(others.subtracting([metric.name]).sorted().joined(separator: ", "))")
+    }
   }
 
   /// Refuses, with what differs, a corpus whose runs would not be those of `other`.
@@ -195,8 +223,14 @@ public struct Manifest: Hashable, Sendable, Codable {
 }
 
 extension Metric {
-  /// Whether the name can stand in SQL and in an HDF5 path as it is.
-  var isColumnName: Bool {
+  /// The metric's column in SQL, whatever else its name may mean there.
+  public var column: String { Self.column(of: name) }
+
+  /// The column of the metric that is called so.
+  public static func column(of name: String) -> String { "checkpoints.\"\(name)\"" }
+
+  /// Whether the name can stand in SQL, in quotes, and in an HDF5 path as it is.
+  fileprivate var isColumnName: Bool {
     let reserved: Set = ["run", "step", "iteration", "epoch"]
     return name.wholeMatch(of: /[a-z][a-z0-9_]*/) != nil && !reserved.contains(name)
   }

@@ -51,6 +51,8 @@ public struct RecipeFile: Hashable, Sendable, Codable {
     let value: JSONValue
     do {
       value = try CanonicalJSON.decode(JSONValue.self, from: data)
+    } catch let error as CorpusError {
+      throw invalid("is no recipe file: \(error.message)")
     } catch DecodingError.dataCorrupted(let context) {
       throw invalid("is no recipe file: \(context.debugDescription)")
     } catch {

@@ -45,7 +45,7 @@ struct CorpusSummary {
   private mutating func add(_ metric: Metric, _ index: IndexReader) throws(CorpusError) {
     let best = metric.goal == .minimize ? "min" : "max"
     // A bare column beside min() or max() is that of the row where it was found: SQLite's documented rule.
-    let row = try index.rows("SELECT \(best)(\(metric.name)), run, step FROM checkpoints")
+    let row = try index.rows("SELECT \(best)(\(metric.column)), run, step FROM checkpoints")
     guard let row = row.first, row[0] != .null else { return }
     add(metric.name, "best \(row[0].short), of run \(row[1].short) at step \(row[2].short)")
   }

@@ -20,7 +20,7 @@ struct RunView {
         + "WHERE run = \(run)")
     guard let row = rows.first else { throw try Self.unknown(run, index) }
     let curve = try index.rows(
-      "SELECT iteration, \(metric.name) FROM checkpoints WHERE run = \(run) ORDER BY step")
+      "SELECT iteration, \(metric.column) FROM checkpoints WHERE run = \(run) ORDER BY step")
     let points = curve.compactMap { row -> (x: Double, y: Double)? in
       guard case .integer(let x) = row[0], case .real(let y) = row[1], y.isFinite else { return nil }
       return (Double(x), y)

@@ -64,7 +64,8 @@ public struct StartReader: Sendable {
   func curve(_ metric: String) throws(CorpusError) -> [(iteration: Double, value: Double)] {
     let rows = try reader.index.rows(
       """
-      SELECT avg(iteration), avg(\(metric)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
+      SELECT avg(iteration), avg(\(Metric.column(of: metric))) FROM checkpoints JOIN runs USING (run)
+      WHERE runs.status = 'ok'
       GROUP BY step ORDER BY step
       """)
     return rows.compactMap { row in

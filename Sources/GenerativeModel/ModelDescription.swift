@@ -73,7 +73,12 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   ///
   /// - Throws: `malformedModel`, `unsupportedVersion`, or what is wrong with the configuration.
   static func parse(_ data: Data, path: String) throws(CorpusError) -> ModelDescription {
-    let head = try? CanonicalJSON.decode(JSONValue.self, from: data)
+    var head: JSONValue?
+    do {
+      head = try CanonicalJSON.decode(JSONValue.self, from: data)
+    } catch let error as CorpusError {
+      throw CorpusError(.malformedModel, "in \(path), \(error.message)", remedy: error.remedy)
+    } catch {}
     guard let head, head["format"] == .string(format) else {
       throw CorpusError(
         .malformedModel, "\(path) is no description of a model",

@@ -90,9 +90,13 @@ extension GPTConfiguration {
   /// - Throws: `invalidRecipe`, naming what is missing, unknown or impossible.
   public init(contentsOf path: String) throws(CorpusError) {
     let data = try Files.contents(path, limit: 1 << 20)
-    guard let value = try? CanonicalJSON.decode(JSONValue.self, from: data) else {
+    let value: JSONValue
+    do {
+      value = try CanonicalJSON.decode(JSONValue.self, from: data)
+    } catch {
       throw CorpusError(
-        .invalidRecipe, "\(path) is no JSON",
+        .invalidRecipe,
+        "\(path) " + ((error as? CorpusError).map { "cannot be used: \($0.message)" } ?? "is no JSON"),
         remedy: "compare it with what `corpus train --print-config` prints")
     }
     do {

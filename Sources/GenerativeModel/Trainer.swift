@@ -265,7 +265,7 @@ extension Trainer {
   private static func range(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> [Float] {
     let rows = try index.rows(
       """
-      SELECT min(\(metric.name)), max(\(metric.name)) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'
+      SELECT min(\(metric.column)), max(\(metric.column)) FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok'
       """)
     return (rows.first ?? []).map { Float($0.double ?? 0) }
   }
@@ -274,9 +274,11 @@ extension Trainer {
   private static func bestTenth(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> Float? {
     let rows = try index.rows(
       """
-      SELECT \(metric.name) FROM checkpoints JOIN runs USING (run) WHERE status = 'ok' AND \(metric.name) IS NOT NULL
-      ORDER BY \(metric.name) \(metric.goal == .maximize ? "DESC" : "ASC")
-      LIMIT 1 OFFSET (SELECT count(\(metric.name)) / 10 FROM checkpoints JOIN runs USING (run) WHERE status = 'ok')
+      SELECT \(metric.column) FROM checkpoints JOIN runs USING (run)
+      WHERE runs.status = 'ok' AND \(metric.column) IS NOT NULL
+      ORDER BY \(metric.column) \(metric.goal == .maximize ? "DESC" : "ASC")
+      LIMIT 1 OFFSET (
+        SELECT count(\(metric.column)) / 10 FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok')
       """)
     return rows.first?.first?.double.map { Float($0) }
   }

@@ -120,7 +120,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   /// - Parameter own: a further condition on them.
   func condition(_ own: String?) -> String? {
     guard let checkpointsPerRun else { return own }
-    let spaced = "step % max(1, checkpoints / \(checkpointsPerRun)) = 0"
+    let spaced = "step % max(1, runs.checkpoints / \(checkpointsPerRun)) = 0"
     return own.map { "(\n\($0)\n) AND \(spaced)" } ?? spaced
   }
 

@@ -42,7 +42,7 @@ public struct CheckpointSelection: Sendable {
     var count = 0
     var bad = 0
     try index.query(
-      "SELECT run, status, count(*) \(Self.source) WHERE \(self.condition) GROUP BY run ORDER BY run",
+      "SELECT run, runs.status, count(*) \(Self.source) WHERE \(self.condition) GROUP BY run ORDER BY run",
       columns: { _ in },
       row: { row in
         guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }

@@ -72,7 +72,7 @@ extension IndexReader {
 
   /// Whether all that the index says of a run is what this shard says; true where the index has it from another one.
   private func says(_ run: StoredRun, in shard: ShardReader) throws(CorpusError) -> Bool {
-    let names = directory.manifest.metrics.map(\.name)
+    let names = directory.manifest.metrics.map(\.column)
     let row = try rows(
       """
       SELECT path, status, checkpoints, first_row, content_hash, runs.sum, sum_of_squares FROM runs

@@ -19,7 +19,7 @@ enum IndexSchema {
   static func create(in database: Database, manifest: Manifest, indexingMetrics: Bool) throws {
     try database.execute(sql: text)
     for metric in manifest.metrics {
-      try database.execute(sql: "ALTER TABLE checkpoints ADD COLUMN \(metric.name) REAL")
+      try database.execute(sql: "ALTER TABLE checkpoints ADD COLUMN \"\(metric.name)\" REAL")
     }
     if indexingMetrics { try indexMetrics(in: database, manifest: manifest) }
     for (name, value) in try description(of: manifest) {
@@ -31,7 +31,7 @@ enum IndexSchema {
   static func indexMetrics(in database: Database, manifest: Manifest) throws {
     for metric in manifest.metrics {
       try database.execute(
-        sql: "CREATE INDEX checkpoints_\(metric.name) ON checkpoints (\(metric.name))")
+        sql: "CREATE INDEX checkpoints_\(metric.name) ON checkpoints (\"\(metric.name)\")")
     }
   }
 

@@ -14,7 +14,7 @@ struct Ingest {
   init(_ database: Database, directory: CorpusDirectory) throws {
     self.database = database
     self.directory = directory
-    let columns = directory.manifest.metrics.map(\.name)
+    let columns = directory.manifest.metrics.map { "\"\($0.name)\"" }
     addRun = try database.cachedStatement(
       sql: """
         INSERT INTO runs (run, seed, shard, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash)

@@ -17,8 +17,8 @@ public struct RunFilter: Sendable {
 
   /// What holds for the runs, conditions apart.
   var ofRuns: String {
-    let status = "status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"
-    return split.map { "\(status) AND split = '\($0)'" } ?? status
+    let status = "runs.status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"
+    return split.map { "\(status) AND runs.split = '\($0)'" } ?? status
   }
 
   /// The conditions, to be put behind that.
@@ -36,7 +36,7 @@ extension IndexReader {
   ) throws(CorpusError) -> [[(step: Int32, value: Float)]] {
     try reading { database in
       let statement = try database.cachedStatement(
-        sql: "SELECT step, \(metric) FROM checkpoints WHERE run = ? ORDER BY step")
+        sql: "SELECT step, \(Metric.column(of: metric)) FROM checkpoints WHERE run = ? ORDER BY step")
       return try runs.map { run in
         var values: [(step: Int32, value: Float)] = []
         let rows = try Row.fetchCursor(statement, arguments: [run])
@@ -57,6 +57,7 @@ extension IndexReader {
     _ filter: RunFilter, _ metric: String, in range: ClosedRange<Float>, descending: Bool = false, limit: Int
   ) throws(CorpusError) -> [(run: Int64, value: Float)] {
     try reading { database in
+      let metric = Metric.column(of: metric)
       // CROSS keeps the order of the tables: the index on the metric first.
       let rows = try Row.fetchCursor(
         database,

@@ -179,9 +179,8 @@ struct HDF5Values {
     let type = HDF5Object(
       try HDF5.reading(H5Aget_type(attribute.id), "attribute \(name)", of: path), release: H5Tclose)
     let size = H5Tget_size(type.id)
-    guard H5Tget_class(type.id) == H5T_STRING, H5Tis_variable_str(type.id) == 0, size <= 64 << 20,
-      Int64(size) <= fileBytes,
-      isScalar(attribute)
+    guard H5Tget_class(type.id) == H5T_STRING, H5Tis_variable_str(type.id) == 0,
+      size <= Manifest.byteLimit, Int64(size) <= fileBytes, isScalar(attribute)
     else { throw HDF5.damaged(path, "its attribute \(name) is not a string") }
     var bytes = [UInt8](repeating: 0, count: size)
     _ = try HDF5.reading(H5Aread(attribute.id, type.id, &bytes), "attribute \(name)", of: path)

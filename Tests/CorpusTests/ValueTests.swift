@@ -33,6 +33,39 @@ import Testing
   }
 
   @Test(arguments: [
+    "9007199254740993", "-9007199254740993", "18446744073709551615", "1000000000000000000000000000001",
+    "[0, {\"a\": [9007199254740993]}]", "{\"seed\": 9223372036854775807}",
+  ])
+  func `integers that no double is are refused in recipes`(text: String) throws {
+    let decode = { try CanonicalJSON.decode(JSONValue.self, from: Data(text.utf8)) }
+    #expect {
+      _ = try decode()
+    } throws: {
+      ($0 as? CorpusError)?.code == .invalidRecipe && "\($0)".contains("exactly")
+    }
+    let file = "{\"format\": \"checkpoint-corpus recipe\", \"version\": 1, \"recipe\": \(text)}"
+    #expect {
+      _ = try RecipeFile(json: Data(file.utf8), path: "r.json")
+    } throws: {
+      ($0 as? CorpusError)?.code == .invalidRecipe && "\($0)".contains("exactly")
+    }
+  }
+
+  @Test(arguments: [
+    "9007199254740992", "-9007199254740992", "9007199254740994", "9223372036854775808", "1e+30", "1.5e+300",
+    "0.1",
+    "[[1, [2]], [], {\"a\": null}]",
+  ])
+  func `other numbers are kept as they are`(text: String) throws {
+    let value = try CanonicalJSON.decode(JSONValue.self, from: Data(text.utf8))
+    #expect(try CanonicalJSON.value(value) == value)
+    let again = try JSONSerialization.jsonObject(
+      with: Data(value.description.utf8), options: .fragmentsAllowed)
+    let given = try JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)
+    #expect((again as? NSObject) == (given as? NSObject))
+  }
+
+  @Test(arguments: [
     "", "a", "0..", "5..<5", "5..<4", "-1..<4", "1..<2..<3", "0..<", "..<4", "1.5", "0...-1", "0 ..<4",
     "4611686018427387904", "99999999999999999999",
   ])

@@ -8,12 +8,17 @@ import Testing
 
 /// A corpus of made-up runs with an index.
 struct IndexFixture {
-  let temporary = TemporaryDirectory()
+  let temporary: TemporaryDirectory
   let corpus: CorpusDirectory
 
-  init() throws {
-    corpus = try CorpusDirectory(
-      openingOrCreating: temporary.path + "/corpus", manifest: TestCorpus.manifest())
+  init(_ manifest: Manifest = TestCorpus.manifest()) throws {
+    temporary = TemporaryDirectory()
+    corpus = try CorpusDirectory(openingOrCreating: temporary.path + "/corpus", manifest: manifest)
+  }
+
+  /// The corpus of another fixture, opened anew.
+  init(opening other: IndexFixture, _ corpus: CorpusDirectory) {
+    (temporary, self.corpus) = (other.temporary, corpus)
   }
 
   func store(_ run: Run, as file: String? = nil) throws {
@@ -28,7 +33,8 @@ struct IndexFixture {
   }
 
   func store(_ seeds: some Sequence<Int64>) throws {
-    for seed in seeds { try store(TestCorpus.run(seed)) }
+    let parameters = corpus.manifest.architecture.parameterCount
+    for seed in seeds { try store(TestCorpus.run(seed, parameters: parameters)) }
   }
 
   @discardableResult

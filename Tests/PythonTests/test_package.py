@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
 import checkpoint_corpus
-from checkpoint_corpus import Corpus, CorpusError, PairStream, evaluate, index, initial_networks
+from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer, evaluate, index, initial_networks
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_sql_gives_frames_where_pandas_is(corpus):
     "query, words",
     [
         ("SELEC 1", "syntax error"), ("DELETE FROM runs", "only read"), ("SELECT 1; SELECT 2", "one statement"),
-        ("SELECT ?", "question marks"), ("SELECT colour FROM runs", "no such column"), ("SELECT '\0'", "zero"),
+        ("SELECT ?", "question marks"), ('SELECT "text"', "no such column"), ("SELECT colour FROM runs", "no such column"), ("SELECT '\0'", "zero"),
     ],
 )  # fmt: skip
 def test_sql_says_what_it_does_not_understand(corpus, query, words):
@@ -154,6 +154,22 @@ def test_errors_name_the_path_and_what_to_do(tmp_path, cartpole):
     with pytest.raises(CorpusError, match="closed"):
         corpus.sql("SELECT 1")
     assert "closed" in repr(corpus)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 2**64 + 1, 2**70, -(2**63) - 1])
+def test_numbers_of_more_than_64_bits_are_no_runs(corpus, number, tmp_path):
+    assert number not in corpus
+    for read in (corpus.run, corpus.parameters):
+        with pytest.raises(CorpusError, match="out of range"):
+            read(number)
+    architecture = {"weight": (2,)}
+    with Writer(tmp_path / "corpus", task="toy", architecture=architecture, metrics=["test_loss"]) as writer:
+        for use in (writer.run, writer.__contains__, lambda seed: list(writer.missing([seed]))):
+            with pytest.raises(CorpusError, match="out of range"):
+                use(number)
+        with writer.run(np.int64(1)) as run:
+            run.log(0, np.zeros(2, np.float32))
+        assert 1 in writer
 
 
 def test_many_threads_read_one_corpus(corpus):
@@ -359,6 +375,14 @@ def test_parquet_holds_every_checkpoint(corpus, tmp_path):
     with pytest.raises(CorpusError) as error:
         corpus.to_parquet(tmp_path / "b.parquet", where="nonsense")
     assert error.value.code == "invalid_sql"
+    for beyond in ("1) OR (1", "1 LIMIT 3 --", "1 UNION SELECT 1", "", "1) ORDER BY (1"):
+        with pytest.raises(CorpusError) as error:
+            corpus.to_parquet(tmp_path / "b.parquet", where=beyond)
+        assert error.value.code == "invalid_sql"
+    # A comment hides nothing of what comes after it.
+    assert corpus.to_parquet(path, where="step > 0 OR 1 -- all", overwrite=True) == 126
+    steps = parquet.read_table(path).column("step").to_pylist()
+    assert steps == sorted(steps[:21]) * 6
     with pytest.raises(CorpusError) as error:
         corpus.to_parquet(tmp_path / "nowhere" / "b.parquet")
     assert error.value.code == "input_output"

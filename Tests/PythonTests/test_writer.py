@@ -1,5 +1,6 @@
 """Storing checkpoints from Python, and reading them back by others."""
 
+import json
 import os
 import subprocess
 import sys
@@ -228,6 +229,31 @@ def test_corpora_that_were_begun_with_a_wrapper_go_on(tmp_path):
                 run.log(1, {"module.weight": model.weight, "layer.bias": model.bias})
 
 
+def test_metrics_may_be_called_by_words_of_sql(tmp_path):
+    path = tmp_path / "corpus"
+    with opened(path, metrics={"order": "minimize", "select": "maximize"}) as writer:
+        for seed in range(4):
+            with writer.run(seed) as run:
+                for iteration, vector in enumerate(walk(seed)):
+                    run.log(iteration, vector, order=iteration, select=-iteration)
+    for command in (["status", path], ["show", path, "1"], ["verify", path], ["show", path, "1", "--metric", "order"]):
+        run_corpus(*command)
+    pairs = ["--count", "3", "--metric", "order", "--balance", "metric", "--run-weights", 'max("order")']
+    assert "target_order" in run_corpus("stream", path, *pairs)
+    run_corpus("export", path, "--format", "npz", "--where", '"order" > 3', "--out", tmp_path / "some.npz")
+    training = {"batch": 2, "learning_rate": 0.001, "warmup": 0, "steps": 1, "evaluate_every": 0, "augmentation": "none"}
+    config = {"model": {"width": 16, "layers": 1, "heads": 2, "chunk": 8, "diffusion_steps": 20}, "training": training}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = tmp_path / "model"
+    run_corpus("train", path, "--metric", "order", "--config", tmp_path / "config.json", "--out", model, "--quiet")
+    with Corpus(path) as corpus:
+        assert corpus.run(2).metrics["order"].tolist() == list(range(30))
+        module_or_skip("pyarrow")
+        parquet = module_or_skip("pyarrow.parquet")
+        assert corpus.to_parquet(tmp_path / "all.parquet", where='"select" < -3') == 4 * 26
+        assert parquet.read_table(tmp_path / "all.parquet").column("order").to_pylist()[0] == 4
+
+
 def test_runs_that_raise_are_not_stored(tmp_path):
     with opened(tmp_path / "corpus") as writer:
         with pytest.raises(ZeroDivisionError):
@@ -308,6 +334,8 @@ with opened(sys.argv[1]) as writer:
         ({"architecture": {}}, "invalid_argument", "manifest"),
         ({"architecture": 5}, "invalid_argument", "int"),
         ({"recipe": {"rate": float("nan")}}, "invalid_recipe", "JSON"),
+        ({"recipe": {"seeds": [1, 2**53 + 1]}}, "invalid_recipe", "seeds.1. is 9007199254740993"),
+        ({"recipe": {"seed": 10**30 + 1}}, "invalid_recipe", "53 bits"),
         ({"codec": "gzip"}, "invalid_argument", "manifest"),
     ],
 )
@@ -317,6 +345,13 @@ def test_refuses_another_corpus_or_none_that_can_be(tmp_path, changes, code, wor
     with pytest.raises(CorpusError, match=words) as error:
         opened(tmp_path / "corpus", **changes)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("metric", ["split", "status", "checkpoints", "seed", "parameters", "run", "Order", "a-b"])
+def test_refuses_metrics_that_are_other_columns_before_there_is_a_corpus(tmp_path, metric):
+    with pytest.raises(CorpusError, match=metric) as error:
+        opened(tmp_path / "corpus", metrics={metric: "minimize"})
+    assert error.value.code == "invalid_argument" and not (tmp_path / "corpus").exists()
 
 
 def test_refuses_checkpoints_that_cannot_be(tmp_path):

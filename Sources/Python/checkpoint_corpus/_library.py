@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import pathlib
 import re
 import threading
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from .errors import CorpusError
 
@@ -127,9 +128,30 @@ def function(name: str) -> Callable[..., Any]:
 
 def call(name: str, *arguments: Any) -> None:
     """Calls a function that returns a code, and raises CorpusError where it has failed."""
-    code = function(name)(*arguments)
+    code = function(name)(*_fitting(name, arguments))
     if code:
         raise _last_error(code)
+
+
+#: What integers of C hold, from the first to below the last; ctypes takes others modulo that.
+_BOUNDS = {
+    kind: (-(2 ** (8 * ctypes.sizeof(kind) - 1)), 2 ** (8 * ctypes.sizeof(kind) - 1)) if kind(-1).value < 0
+    else (0, 2 ** (8 * ctypes.sizeof(kind)))
+    for kind in (c_int, c_uint, c_int32, c_int64, c_uint64, c_size_t)
+}  # fmt: skip
+
+
+def _fitting(name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+    """The arguments of a function, none of which becomes another number in C."""
+    for kind, argument in zip(_DECLARATIONS[name][1], arguments):
+        low, end = _BOUNDS.get(kind, (0, 0))
+        if end and hasattr(argument, "__index__"):
+            argument = operator.index(argument)
+            if not low <= argument < end:
+                raise CorpusError(
+                    "invalid_argument", f"the number {argument} is out of range", f"pass one from {low} to {end - 1}"
+                )
+        yield argument
 
 
 def _last_error(code: int) -> CorpusError:

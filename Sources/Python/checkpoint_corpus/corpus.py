@@ -142,7 +142,7 @@ class Corpus:
 
     def __contains__(self, run: object) -> bool:
         """Whether there is a run of this number."""
-        if not isinstance(run, (int, np.integer)):
+        if not isinstance(run, (int, np.integer)) or not 0 <= run < 2**63:
             return False
         return bool(self.sql("SELECT 1 FROM runs WHERE run = ?", int(run), frame=False))
 

@@ -8,7 +8,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from .errors import CorpusError
-from .rows import Rows, expression
+from .rows import Rows, column_of, expression
 
 
 def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], overwrite: bool) -> int:
@@ -29,7 +29,8 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
         + [(name, pyarrow.float32()) for name in metrics]
     )
     condition = "" if where is None else f"WHERE {expression(corpus, where)}"
-    query = f"SELECT {', '.join(schema.names)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
+    columns = ["run", "step", "iteration", "runs.split", "runs.status", *map(column_of, metrics)]
+    query = f"SELECT {', '.join(columns)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
     count = 0
     try:
@@ -37,13 +38,14 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
             with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
                 for batch in rows.batches():
                     # NaN stands for NULL in a column of numbers, and is none in Parquet.
-                    columns = [
+                    arrays = [
                         pyarrow.array(
-                            column.astype(np.float64) if name in metrics else column, field.type, from_pandas=True
+                            column.astype(np.float64) if field.type == pyarrow.float32() else column, field.type,
+                            from_pandas=True,
                         )
-                        for name, column, field in zip(schema.names, batch, schema)
-                    ]
-                    writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+                        for column, field in zip(batch, schema)
+                    ]  # fmt: skip
+                    writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
                     count += len(batch[0])
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

@@ -31,6 +31,11 @@ def fetch(corpus: int, query: str, parameters: Sequence[Any]) -> tuple[list[str]
     return names, [_joined([batch[column] for batch in batches]) for column in range(len(names))]
 
 
+def column_of(metric: str) -> str:
+    """A metric's column in SQL, whatever else its name may mean there."""
+    return f'checkpoints."{metric}"'
+
+
 def expression(corpus: int, condition: str) -> str:
     """A condition on the columns of runs and checkpoints in parentheses, to stand inside a statement of ours.
 

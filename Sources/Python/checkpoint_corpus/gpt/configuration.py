@@ -99,7 +99,7 @@ class TrainingConfiguration:
         """What the pairs' runs and checkpoints must be, in SQL; own: a further condition on them."""
         if self.checkpoints_per_run is None:
             return own
-        spaced = f"step % max(1, checkpoints / {self.checkpoints_per_run}) = 0"
+        spaced = f"step % max(1, runs.checkpoints / {self.checkpoints_per_run}) = 0"
         return f"(\n{own}\n) AND {spaced}" if own else spaced
 
     def decay(self, step: int) -> float:

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from .. import Corpus, CorpusError, PairStream
 from ..permutations import Permutations
-from ..rows import expression
+from ..rows import column_of, expression
 from . import evaluations
 from .configuration import Configuration
 from .diffusion import Diffusion
@@ -136,12 +136,12 @@ class Trainer:
         # That nothing is declared is something else than not to know, as models from before that do.
         manifest["architecture"].setdefault("permutations", Permutations().json())
         metric = next(m for m in manifest["metrics"] if m["name"] == self.stream.metric)
-        name, ways = metric["name"], "DESC" if metric["goal"] == "maximize" else "ASC"
-        fit = "FROM checkpoints JOIN runs USING (run) WHERE status = 'ok'"
-        row = corpus.sql(f"SELECT min({name}) AS low, max({name}) AS high {fit}", frame=False)[0]
+        column, ways = column_of(metric["name"]), "DESC" if metric["goal"] == "maximize" else "ASC"
+        fit = "FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok'"
+        row = corpus.sql(f"SELECT min({column}) AS low, max({column}) AS high {fit}", frame=False)[0]
         tenth = corpus.sql(
-            f"SELECT {name} AS value {fit} AND {name} IS NOT NULL ORDER BY {name} {ways} "
-            f"LIMIT 1 OFFSET (SELECT count({name}) / 10 {fit})", frame=False,
+            f"SELECT {column} AS value {fit} AND {column} IS NOT NULL ORDER BY {column} {ways} "
+            f"LIMIT 1 OFFSET (SELECT count({column}) / 10 {fit})", frame=False,
         )  # fmt: skip
         description = self.description
         description.setdefault("step", 0)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .. import Corpus, CorpusError, evaluate, initial_networks
+from ..rows import column_of
 from .configuration import Configuration
 from .diffusion import Diffusion
 from .evaluations import Evaluation
@@ -102,8 +103,8 @@ class TrainingPrompts:
         rows = corpus.sql("SELECT run FROM runs WHERE split = 'test' AND status = 'ok' ORDER BY run", frame=False)
         count = min(count, len(rows))
         chosen = [rows[number * len(rows) // count]["run"] for number in range(count)]
-        name = self.description["metric"]["name"]
-        query = f"SELECT {name} AS value FROM checkpoints WHERE run = ? AND step = 0"
+        column = column_of(self.description["metric"]["name"])
+        query = f"SELECT {column} AS value FROM checkpoints WHERE run = ? AND step = 0"
         metrics = [corpus.sql(query, run, frame=False)[0]["value"] for run in chosen]
         vectors = [corpus.parameters(run, 0) for run in chosen]
         return np.array(vectors, np.float32).reshape(count, -1), np.array(metrics, np.float32)
