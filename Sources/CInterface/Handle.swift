@@ -1,5 +1,6 @@
 import CCheckpointCorpus
 import Corpus
+import Foundation
 import Glibc
 
 /// What a C pointer to something open stands for. It belongs to the process that opened it.
@@ -67,6 +68,12 @@ func guardedOnFiles(_ body: () throws(CorpusError) -> Void) -> Int32 {
 func string(_ text: UnsafePointer<CChar>?, _ what: String) throws(CorpusError) -> String {
   guard let text else { throw .invalidArgument("the \(what) is NULL") }
   return String(cString: text)
+}
+
+/// A path that stays the same when the process changes its directory.
+func absolutePath(_ text: UnsafePointer<CChar>?, _ what: String) throws(CorpusError) -> String {
+  let path = try string(text, what)
+  return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
 }
 
 /// What a pointer argument points to.

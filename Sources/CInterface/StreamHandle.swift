@@ -50,7 +50,7 @@ public func cc_stream_open(
   guardedOnFiles { () throws(CorpusError) in
     let stream = try present(stream, "stream")
     let settings = try options?.pointee.copied() ?? PairStreamOptions()
-    let corpus = try CorpusDirectory(opening: string(path, "path"))
+    let corpus = try CorpusDirectory(opening: absolutePath(path, "path"))
     stream.pointee = try StreamHandle([(corpus, 1)], options: settings).passed()
   }
 }
@@ -65,7 +65,7 @@ public func cc_stream_open_mixture(
     let settings = try options?.pointee.copied() ?? PairStreamOptions()
     var mixed: [PairStream.Share] = []
     for share in UnsafeBufferPointer(start: count == 0 ? nil : try present(shares, "shares"), count: count) {
-      mixed.append((try CorpusDirectory(opening: string(share.path, "path")), share.share))
+      mixed.append((try CorpusDirectory(opening: absolutePath(share.path, "path")), share.share))
     }
     stream.pointee = try StreamHandle(mixed, options: settings).passed()
   }

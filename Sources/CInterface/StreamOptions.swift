@@ -62,7 +62,8 @@ extension cc_stream_options {
     }
     switch Int(cache) {
     case CC_CACHE_MEMORY: return .memory(bytes: Int(cache_bytes))
-    case CC_CACHE_DISK: return .disk(path: try string(cache_path, "cache's path"), bytes: Int(cache_bytes))
+    case CC_CACHE_DISK:
+      return .disk(path: try absolutePath(cache_path, "cache's path"), bytes: Int(cache_bytes))
     default: throw .invalidArgument("there is no cache \(cache)")
     }
   }

@@ -127,7 +127,7 @@ public func cc_writer_open(
   guardedOnFiles { () throws(CorpusError) in
     let writer = try present(writer, "writer")
     let manifest = try Description.manifest(json: string(manifest, "manifest"))
-    writer.pointee = try WriterHandle(path: string(path, "path"), manifest: manifest).passed()
+    writer.pointee = try WriterHandle(path: absolutePath(path, "path"), manifest: manifest).passed()
   }
 }
 

@@ -196,7 +196,15 @@ package enum Files {
     return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
   }
 
-  package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  /// Whether something is there, or may be: of what is hidden from us, opening it tells why.
+  package static func exists(_ path: String) -> Bool {
+    access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)
+  }
+
+  /// Makes an empty file where nothing is, with the permissions that the process gives to all its files.
+  package static func touch(_ path: String) throws(CorpusError) {
+    if !exists(path) { _ = try Descriptor(opening: path, O_RDWR | O_CREAT) }
+  }
 
   /// Whether there is something, where one may look for it.
   ///

@@ -28,7 +28,7 @@ func indexError(_ error: any Error, _ use: IndexUse, path: String) -> CorpusErro
     let remedy =
       use == .read
       ? "check that \(path) is a file that you may read"
-      : "make the directory writable for you, or choose another"
+      : "make it and its directory writable for you, as by `chmod g+w`, or \(rebuild)"
     return CorpusError(.readOnly, "cannot \(use) \(path): no permission", remedy: remedy, cause: cause)
   case .SQLITE_BUSY, .SQLITE_LOCKED:
     return CorpusError(

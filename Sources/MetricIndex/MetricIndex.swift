@@ -30,6 +30,8 @@ public final class MetricIndex: Sendable {
   private static func open(
     _ directory: CorpusDirectory, _ path: String, isBulk: Bool
   ) throws(CorpusError) -> DatabaseQueue {
+    // SQLite would make it writable for its owner alone, and shut out the others of a group.
+    try Files.touch(path)
     do {
       var configuration = Configuration()
       // Rollback journal, not WAL: readers then need no write access, and network file systems work.

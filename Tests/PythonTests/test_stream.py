@@ -351,6 +351,11 @@ def test_damage_is_skipped_and_counted(damaged, epochs):
         ("invalid_argument", "status", dict(statuses=())),
         ("invalid_argument", "statuses|status is 'good'", dict(statuses=("good",))),
         ("invalid_sql", "colour", dict(where="colour = 1")),
+        ("invalid_sql", "SQL", dict(where="1) OR (1")),
+        ("invalid_sql", "SQL", dict(run_weights="1) OR (1")),
+        ("invalid_sql", "SQL", dict(stages=[(1, dict(where="1) OR (1"))])),
+        ("invalid_sql", "SQL", dict(stages=[(1, dict(run_weights="1) OR (1"))])),
+        ("invalid_sql", "no such column", dict(where='split = "train"')),
         # What is an expression only in parentheses of ours would let held-out runs in.
         ("invalid_sql", "SQL", dict(where="1) OR (1")),
         ("invalid_sql", "SQL", dict(where="1 LIMIT 5")),
@@ -377,6 +382,20 @@ def test_damage_is_skipped_and_counted(damaged, epochs):
 )
 def test_what_cannot_be_is_refused(cartpole, code, words, changes):
     failure(code, words, cartpole, **changes)
+
+
+def test_relative_paths_are_those_of_the_opening(cartpole, epochs, tmp_path, monkeypatch):
+    monkeypatch.chdir(cartpole.parent)
+    corpus, stream = Corpus(cartpole.name), stream_of(cartpole.name, cache="cache")
+    cached = stream_of(corpus)
+    monkeypatch.chdir(tmp_path)
+    copies = pickle.loads(pickle.dumps((corpus, stream)))
+    for opened in (stream, cached, copies[1], stream_of(corpus)):
+        assert keys(opened) == epochs[0]
+    for opened in (corpus, copies[0]):
+        assert opened.parameters(1, 0).shape == (1250,) and list(opened) == list(range(6))
+    shutil.rmtree(cartpole.parent / "cache")
+    assert not list(tmp_path.iterdir())
 
 
 def test_errors_name_the_path(cartpole, tmp_path):

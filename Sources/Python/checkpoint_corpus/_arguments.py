@@ -38,7 +38,7 @@ def shares_of(corpus: Union[Corpus, Path, Sequence[tuple[Union[Corpus, Path], fl
 
 
 def _path(corpus: Union[Corpus, Path]) -> str:
-    return corpus.path if isinstance(corpus, Corpus) else os.fspath(corpus)
+    return corpus.path if isinstance(corpus, Corpus) else os.path.abspath(corpus)
 
 
 def options_of(

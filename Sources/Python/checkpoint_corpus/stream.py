@@ -212,8 +212,7 @@ class PairStream:
         self._require_open()
         opened = ("_source", "_lock", "_shared")
         state = {name: value for name, value in self.__dict__.items() if name not in opened}
-        shares = tuple((os.path.abspath(path), share) for path, share in self.shares)
-        return state | {"shares": shares, "_place": self.position}
+        return state | {"_place": self.position}
 
     def __repr__(self) -> str:
         if self._is_closed:
