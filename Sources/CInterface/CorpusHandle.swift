@@ -24,7 +24,7 @@ public func cc_corpus_open(
   guardedOnFiles { () throws(CorpusError) in
     let corpus = try present(corpus, "corpus")
     guard flags & ~UInt32(CC_STALE) == 0 else { throw .invalidArgument("there are no flags \(flags)") }
-    let handle = try CorpusHandle(path: string(path, "path"), allowStale: flags & UInt32(CC_STALE) != 0)
+    let handle = try CorpusHandle(path: absolutePath(path, "path"), allowStale: flags & UInt32(CC_STALE) != 0)
     corpus.pointee = handle.passed()
   }
 }
@@ -139,12 +139,21 @@ public func cc_corpus_canonicalize(
 
 @c @implementation
 public func cc_index(_ path: UnsafePointer<CChar>?, _ rebuild: Int32) -> Int32 {
+  index(path, rebuild, forgetsMissing: false)
+}
+
+@c @implementation
+public func cc_index_forget(_ path: UnsafePointer<CChar>?, _ rebuild: Int32) -> Int32 {
+  index(path, rebuild, forgetsMissing: true)
+}
+
+private func index(_ path: UnsafePointer<CChar>?, _ rebuild: Int32, forgetsMissing: Bool) -> Int32 {
   guardedOnFiles { () throws(CorpusError) in
-    let directory = try CorpusDirectory(opening: string(path, "path"))
+    let directory = try CorpusDirectory(opening: absolutePath(path, "path"))
     let report =
       rebuild != 0
-      ? try MetricIndex.rebuild(directory)
-      : try MetricIndex(openingOrCreating: directory).synchronize()
+      ? try MetricIndex.rebuild(directory, forgetsMissing: forgetsMissing)
+      : try MetricIndex(openingOrCreating: directory).synchronize(forgetsMissing: forgetsMissing)
     if let problem = report.problems.first ?? report.missingError(directory) { throw problem }
   }
 }

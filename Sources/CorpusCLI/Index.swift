@@ -33,7 +33,8 @@ struct Index: ParsableCommand {
     }
     let report =
       try rebuild
-      ? MetricIndex.rebuild(directory, cancellation: work.cancellation, progress: progress)
+      ? MetricIndex.rebuild(
+        directory, forgetsMissing: forget, cancellation: work.cancellation, progress: progress)
       : MetricIndex(openingOrCreating: directory).synchronize(
         forgetsMissing: forget, cancellation: work.cancellation, progress: progress)
     work.end()

@@ -5,8 +5,11 @@ import ShardStore
 
 extension MetricIndex {
   /// Makes the index again from the shards alone; the old one serves until the new one is complete.
+  ///
+  /// - Parameter forgetsMissing: whether to forget runs that the old one knows and whose shards are gone.
+  /// - Throws: `indexStale` for such runs, and leaves the old one in its place.
   public static func rebuild(
-    _ directory: CorpusDirectory, cancellation: Cancellation = Cancellation(),
+    _ directory: CorpusDirectory, forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws(CorpusError) -> Report {
     let claims = try Claims(directory: directory.path)
@@ -21,6 +24,7 @@ extension MetricIndex {
     do throws(CorpusError) {
       let index = try MetricIndex(directory, path: temporary, isBulk: true)
       var report = try index.synchronize(cancellation: cancellation, progress: progress)
+      if !forgetsMissing { try index.requireRuns(ofIndexBefore: directory) }
       try index.write { database in
         try database.interruptible(by: cancellation) {
           try IndexSchema.indexMetrics(in: database, manifest: directory.manifest)
@@ -37,6 +41,15 @@ extension MetricIndex {
       for file in [temporary, temporary + "-journal"] { try? Files.remove(file) }
       throw error
     }
+  }
+
+  /// Refuses to take the place of an index that knows runs whose shards are gone, as far as that can be read.
+  private func requireRuns(ofIndexBefore directory: CorpusDirectory) throws(CorpusError) {
+    guard let known = try? IndexReader(opening: directory, allowStale: true).indexedRuns() else { return }
+    let found = try write { Set(try Int64.fetchAll($0, sql: "SELECT run FROM runs")) }
+    let missing = known.filter { !found.contains($0.key) && !Files.exists(directory.absolute($0.value.file)) }
+    let files = Set(missing.values.map(\.file)).sorted()
+    if let error = IndexDifference.missingError(files, directory) { throw error }
   }
 
   /// Does the replacement while no other process writes to the old index, if that is still a database.

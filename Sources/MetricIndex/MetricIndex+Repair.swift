@@ -51,7 +51,8 @@ extension MetricIndex {
       problem = error
     }
     guard let problem else { return nil }
-    _ = try rebuild(directory, cancellation: cancellation)
+    // A repair has made sure that none is missing.
+    _ = try rebuild(directory, forgetsMissing: true, cancellation: cancellation)
     return problem
   }
 

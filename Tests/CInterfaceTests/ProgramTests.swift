@@ -76,6 +76,7 @@ import Testing
       for name in section.2.matches(of: /cc_[a-z_]+(?=;)/) { later[String(name.0)] = String(section.1) }
     }
     #expect(later["cc_evaluator_initial_network"] == "CHECKPOINT_CORPUS_2")
+    #expect(later["cc_index_forget"] == "CHECKPOINT_CORPUS_3")
     #expect(Set(names) == Set(declared.map { "\($0)@@\(later[String($0)] ?? "CHECKPOINT_CORPUS_1")" }))
   }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
-from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer
+from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer, index
 
 SHAPES = {"weight": (3, 4), "scale": (), "bias": (3,)}
 METRICS = {"test_loss": "minimize", "accuracy": "maximize"}
@@ -268,6 +268,38 @@ def test_runs_that_raise_are_not_stored(tmp_path):
     assert "closed" in repr(writer)
     with pytest.raises(CorpusError, match="closed"):
         writer.run(1)
+
+
+def test_a_writer_stays_where_it_was_opened(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with opened("corpus") as writer:
+        store(writer, 0)
+        with writer.run(1) as run:
+            monkeypatch.chdir(tmp_path / "elsewhere")
+            run.log(0, walk(1)[0])
+        store(writer, 2)
+        monkeypatch.chdir(tmp_path)
+    assert list(Corpus("corpus")) == [0, 1, 2] and not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_missing_runs_are_kept_until_they_are_forgotten(tmp_path):
+    path = tmp_path / "corpus"
+    with opened(path) as writer:
+        for seed in range(4):
+            store(writer, seed)
+    os.rename(path / "runs", tmp_path / "away")
+    (path / "runs").mkdir()
+    for use in (lambda: index(path), lambda: index(path, rebuild=True), lambda: Corpus(path), lambda: opened(path)):
+        with pytest.raises(CorpusError, match="4 shards of .* are gone") as error:
+            use()
+        assert error.value.code == "index_stale" and "index('" + str(path) + "', forget=True)" in error.value.remedy
+    assert len(Corpus(path, stale=True)) == 4 and not list((path / "runs").iterdir())
+    (path / "runs").rmdir()
+    os.rename(tmp_path / "away", path / "runs")
+    os.unlink(path / "runs" / "000002.h5")
+    index(path, forget=True)
+    assert list(Corpus(path)) == [0, 1, 3]
 
 
 def test_missing_runs_go_on_where_a_job_was(tmp_path):

@@ -211,8 +211,12 @@ int cc_corpus_canonicalize(cc_corpus *corpus, size_t count, float *parameters);
 /** Makes a corpus's index agree with its files, or makes it anew from them alone.
  *
  * rebuild: not 0 to make it anew, as is needed for one that is damaged.
- * Fails with the first of what is wrong with the files; the others are taken up all the same. */
+ * Fails with the first of what is wrong with the files; the others are taken up all the same. Runs whose files are gone
+ * stay in the index, and are missing: then it fails with CC_INDEX_STALE, and one that is made anew is left as it was. */
 int cc_index(const char *path, int rebuild);
+
+/** As cc_index(), but runs whose files are gone are forgotten. */
+int cc_index_forget(const char *path, int rebuild);
 
 /* ---- Asking in SQL ---- */
 

@@ -75,6 +75,7 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "corpus_read_run": (c_int, [c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p]),
     "corpus_canonicalize": (c_int, [c_void_p, c_size_t, c_void_p]),
     "index": (c_int, [c_char_p, c_int]),
+    "index_forget": (c_int, [c_char_p, c_int]),
     "query": (c_int, [c_void_p, c_char_p, POINTER(Value), c_size_t, POINTER(c_void_p)]),
     "rows_column_count": (c_size_t, [c_void_p]),
     "rows_column": (c_char_p, [c_void_p, c_size_t]),
@@ -163,6 +164,7 @@ def _last_error(code: int) -> CorpusError:
 def _in_python(remedy: str) -> str:
     """The advice to run a command, as advice for those who are in Python."""
     remedy = re.sub(r"`corpus index --rebuild (.+?)`", r"`checkpoint_corpus.index('\1', rebuild=True)`", remedy)
+    remedy = re.sub(r"`corpus index --forget (.+?)`", r"`checkpoint_corpus.index('\1', forget=True)`", remedy)
     remedy = re.sub(r"`corpus index (.+?)`", r"`checkpoint_corpus.index('\1')`", remedy)
     flags = {"add --stale": "pass stale=True", "--datasets": "datasets=", "--out directory": "directory"}
     for flag, said in flags.items():

@@ -322,14 +322,16 @@ def _has_pandas() -> bool:
     return True
 
 
-def index(path: Path, *, rebuild: bool = False) -> None:
+def index(path: Path, *, rebuild: bool = False, forget: bool = False) -> None:
     """Makes a corpus's index agree with its files.
 
     Args:
         path: the corpus's directory.
         rebuild: whether to make it anew from the files alone, as is needed for one that is damaged.
+        forget: whether to forget runs whose files are gone, which otherwise stay in it as missing.
 
     Raises:
-        CorpusError: the first of what is wrong with the files; the others are taken up all the same.
+        CorpusError: the first of what is wrong with the files; the others are taken up all the same. "index_stale" where
+            runs are missing.
     """
-    library.call("index", library.path_bytes(path), int(rebuild))
+    library.call("index_forget" if forget else "index", library.path_bytes(path), int(rebuild))
