@@ -24,6 +24,17 @@ int64_t cdelta_reserve(struct buffer *buffer, size_t size) {
     return 0;
 }
 
+size_t cdelta_directory_end(const void *chunk, size_t size) {
+    uint32_t frames, parameters;
+    uint16_t common;
+    if (cdelta_header(chunk, size, &frames, &parameters) != 0) return size;
+    memcpy(&common, (const uint8_t *)chunk + 10, 2);
+    size_t end = HEADER_BYTES + common + frames * entry_bytes(parameters);
+    return end < size ? end : size;
+}
+
+uint64_t cdelta_hash(const void *bytes, size_t size) { return XXH3_64bits(bytes, size); }
+
 const char *cdelta_error(int64_t code) {
     switch (code) {
     case CDELTA_ERROR_MEMORY: return "there is not enough memory for one frame";

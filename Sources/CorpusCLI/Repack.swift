@@ -7,7 +7,8 @@ struct Repack: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Store a corpus in another codec, bit for bit the same values.",
     discussion: """
-      New runs of the corpus are then stored in that codec, too.
+      New runs of the corpus are then stored in that codec, too. Shards in that codec are left as they are, unless
+      they are of the first releases: those are written anew, with the checksums that they lack.
 
       EXAMPLE
         corpus repack --codec zstd corpora/cartpole
@@ -32,7 +33,7 @@ struct Repack: ParsableCommand {
       .rows("SELECT sum(runs) FROM shards WHERE codec <> '\(codec.rawValue)'")[0][0].whole
     let report = try Repacking(directory: directory, codec: codec).run(
       cancellation: work.cancellation,
-      progress: { done, file in display.update(done, of: total, unit: "runs") { [file] } },
+      progress: { done, file in display.update(done, of: max(total, done), unit: "runs") { [file] } },
       indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
     work.end()
     for problem in report.problems { Console.complain(problem) }

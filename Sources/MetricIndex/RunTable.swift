@@ -1,5 +1,6 @@
 public import Corpus
 import GRDB
+import ShardStore
 
 /// Which runs, and which of their checkpoints, somebody is about to read: a snapshot of the index, a few bytes a run.
 public struct RunTable: Sendable {
@@ -10,6 +11,8 @@ public struct RunTable: Sendable {
     public let checkpoints: Int32
     /// Of the shard's rows, which tells how runs lie in it one after the other.
     public let firstRow: Int32
+    /// Stands for the sums of its parameters, as the index has them.
+    package let sums: UInt32
   }
 
   /// A shard.
@@ -87,14 +90,14 @@ extension RunTable {
         SELECT run, shard, checkpoints, first_row, sum, sum_of_squares FROM runs WHERE run IN (\(runs)) ORDER BY run
         """)
     while let run = try found.next() {
-      let row = Row(
-        run: try run.value(0), shard: places[try run.value(1)] ?? 0, checkpoints: try run.value(2),
-        firstRow: try run.value(3))
-      guard row.checkpoints > 0, row.firstRow >= 0 else { throw run.corrupt(2) }
-      rows.append(row)
       let (ofRun, ofSquares) = (
         Double.fromDatabaseValue(run[4]) ?? .nan, Double.fromDatabaseValue(run[5]) ?? .nan
       )
+      let row = Row(
+        run: try run.value(0), shard: places[try run.value(1)] ?? 0, checkpoints: try run.value(2),
+        firstRow: try run.value(3), sums: ParameterSums(sum: ofRun, sumOfSquares: ofSquares).tag)
+      guard row.checkpoints > 0, row.firstRow >= 0 else { throw run.corrupt(2) }
+      rows.append(row)
       sum += ofRun
       sumOfSquares += ofSquares
       checkpoints += Int(row.checkpoints)

@@ -123,10 +123,8 @@ struct PairLoader: ~Copyable {
   private func fetch(_ item: Located) {
     for (step, row) in [(item.draw.start, item.rows.start), (item.draw.target, item.rows.target)] {
       var bytes = item.shard.beginning(ofRow: row)
-      if let run = context.caches[item.draw.source]?.find(item.draw.run) {
-        let count = context.parameterCount
-        bytes = UnsafeRawBufferPointer(
-          start: run + Int(step) * count, count: count * MemoryLayout<Float>.stride)
+      if let cache = context.caches[item.draw.source], cache.holds(item.draw.run) {
+        bytes = cache.place(item.draw.run, Int(step))
       }
       if let base = bytes.baseAddress { ck_fetch(base, min(bytes.count, Self.fetchBytes)) }
     }
@@ -175,6 +173,14 @@ struct PairLoader: ~Copyable {
       context.permuter.copy(
         applied, from: target, to: targets + item * count, isPastCaches: isPastCaches)
     }
+    if FileMapping.isAnyTorn {
+      // What was copied may have been zeros.
+      try located.shard.requireWhole()
+      if let cache = context.caches[located.draw.source], cache.isTorn, cache.holds(located.draw.run) {
+        cache.abandon()
+        return try load(located, place, epoch, to: item, in: batch)
+      }
+    }
     batch.startMetric[item] = located.shard.metric(row: located.rows.start)
     batch.targetMetric[item] = located.shard.metric(row: located.rows.target)
     batch.run[item] = context.sampler.sources[located.draw.source].table.rows[located.draw.run].run
@@ -189,16 +195,15 @@ struct PairLoader: ~Copyable {
   private mutating func values(
     _ item: Located, _ isPair: Bool
   ) throws(CorpusError) -> (start: UnsafePointer<Float>, target: UnsafePointer<Float>) {
-    let count = context.parameterCount
     let (draw, shard, rows) = (item.draw, item.shard, item.rows)
-    if let start = shard.rawValues(row: rows.start), let target = shard.rawValues(row: rows.target) {
+    if let start = try shard.rawValues(row: rows.start), let target = try shard.rawValues(row: rows.target) {
       return (start, target)
     }
     if let cache = context.caches[draw.source] {
-      if cache.find(draw.run) == nil { try fill(cache, draw.run, shard, item.stored) }
-      if let run = cache.find(draw.run) {
+      if !cache.holds(draw.run) { try fill(cache, draw.run, shard, item.stored) }
+      if let found = cache.find(draw.run, (Int(draw.start), Int(draw.target))) {
         statistics.cached += 1
-        return (run + Int(draw.start) * count, run + Int(draw.target) * count)
+        return found
       }
     }
     let decoder = try decoder(for: shard)

@@ -25,7 +25,7 @@ final class RunFinder {
 
   /// - Parameter run: its place in the table.
   func find(_ run: Int) throws(CorpusError) -> Found {
-    if let last = recent[run & 3], last.run == run { return last.found }
+    if let last = recent[run & 3], last.run == run, !last.found.shard.isTorn { return last.found }
     let found = try search(run)
     recent[run & 3] = (run, found)
     return found
@@ -34,7 +34,7 @@ final class RunFinder {
   private func search(_ run: Int) throws(CorpusError) -> Found {
     let row = table.rows[run]
     let number = Int(row.shard)
-    if number < shards.count, let shard = shards[number], let place = shard.place(of: row.run) {
+    if number < shards.count, let shard = shards[number], !shard.isTorn, let place = try shard.member(row) {
       return (shard, place)
     }
     let found = try pool.find(run)

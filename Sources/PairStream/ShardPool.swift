@@ -49,11 +49,12 @@ final class ShardPool: Sendable {
   }
 
   private func open(_ path: String) throws(CorpusError) -> MappedShard {
-    if let shard = state.withLock({ $0.shards[path] }) { return shard }
+    // One that was shortened may be whole again, as a copy that was under way ends.
+    if let shard = state.withLock({ $0.shards[path] }), !shard.isTorn { return shard }
     let shard = try MappedShard(opening: directory.absolute(path), metric: metric)
     try shard.header.requireMember(of: directory.manifest, path: shard.path)
     return state.withLock { state in
-      if let other = state.shards[path] { return other }
+      if let other = state.shards[path], !other.isTorn { return other }
       if state.shards.count >= Self.limit { state.shards.remove(at: state.shards.startIndex) }
       state.shards[path] = shard
       return shard
@@ -63,12 +64,19 @@ final class ShardPool: Sendable {
 
 extension MappedShard {
   /// Where a run of the table lies, or nil if it is not here.
-  fileprivate func member(_ row: RunTable.Row) throws(CorpusError) -> Place? {
+  ///
+  /// - Throws: `indexStale` where the index says something else of the run than the shard.
+  func member(_ row: RunTable.Row) throws(CorpusError) -> Place? {
     guard let place = place(of: row.run) else { return nil }
     guard place.count == row.checkpoints else {
       throw CorpusError(
         .indexStale,
         "run \(row.run) in \(path) has \(place.count) checkpoints, and the index says \(row.checkpoints)",
+        remedy: "make the index again with `corpus index --rebuild`")
+    }
+    guard place.sums == row.sums else {
+      throw CorpusError(
+        .indexStale, "run \(row.run) in \(path) has other sums of its parameters than the index says",
         remedy: "make the index again with `corpus index --rebuild`")
     }
     return place

@@ -58,7 +58,7 @@ public struct RunEncoder: ~Copyable {
 
 /// The sums from which the normalisation of a corpus follows, added up in storage order so that they can be
 /// checked to the bit.
-struct ParameterSums: Equatable {
+package struct ParameterSums: Equatable {
   private(set) var sum = 0.0
   private(set) var sumOfSquares = 0.0
 
@@ -73,13 +73,20 @@ struct ParameterSums: Equatable {
     if sumOfSquares.isNaN { sumOfSquares = .nan }
   }
 
-  init(sum: Double, sumOfSquares: Double) {
+  package init(sum: Double, sumOfSquares: Double) {
     self.sum = sum
     self.sumOfSquares = sumOfSquares
   }
 
+  /// Stands for both: 32 bits, the same for all that is no number.
+  package var tag: UInt32 {
+    func bits(_ sum: Double) -> UInt64 { sum.isNaN ? Double.nan.bitPattern : sum.bitPattern }
+    let both = (bits(sum), bits(sumOfSquares))
+    return UInt32(truncatingIfNeeded: withUnsafeBytes(of: both) { Checksum(of: $0).value })
+  }
+
   /// Equality of bits, as a run that is not finite has sums that equal nothing.
-  static func == (a: Self, b: Self) -> Bool {
+  package static func == (a: Self, b: Self) -> Bool {
     a.sum.bitPattern == b.sum.bitPattern && a.sumOfSquares.bitPattern == b.sumOfSquares.bitPattern
   }
 }

@@ -44,6 +44,8 @@ struct HDF5Values {
 
   /// Below this a dataset lies in its object header, whose checksum then covers it.
   private static let compactLimit = 32 << 10
+  /// The attribute that holds the checksum of a larger one.
+  private static let checksum = "xxh3"
 
   // MARK: Writing
 
@@ -59,6 +61,7 @@ struct HDF5Values {
     try HDF5.writing(
       H5Dwrite(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, values), name,
       of: path)
+    if !isSmall { try setAttribute(Self.checksum, Checksum(of: values).description, of: dataset.id) }
   }
 
   func create(
@@ -80,25 +83,29 @@ struct HDF5Values {
   }
 
   /// A fixed-length UTF-8 string: variable-length ones lie in HDF5's global heap, which has no checksum.
-  func setAttribute(_ name: String, _ text: String) throws(CorpusError) {
+  ///
+  /// - Parameter object: what it is of, where that is not the root group.
+  func setAttribute(_ name: String, _ text: String, of object: hid_t? = nil) throws(CorpusError) {
     let type = HDF5Object(H5Tcopy(ch5_c_string()), release: H5Tclose)
     H5Tset_size(type.id, max(text.utf8.count, 1))
     H5Tset_cset(type.id, H5T_CSET_UTF8)
     H5Tset_strpad(type.id, H5T_STR_NULLPAD)
-    try setAttribute(name, type: type.id, memoryType: type.id, value: Array(text.utf8) + [0])
+    try setAttribute(
+      name, of: object ?? file, type: type.id, memoryType: type.id, value: Array(text.utf8) + [0])
   }
 
   func setAttribute(_ name: String, _ number: Int) throws(CorpusError) {
-    try setAttribute(name, type: ch5_int64(), memoryType: ch5_native_int64(), value: [Int64(number)])
+    try setAttribute(
+      name, of: file, type: ch5_int64(), memoryType: ch5_native_int64(), value: [Int64(number)])
   }
 
   private func setAttribute(
-    _ name: String, type: hid_t, memoryType: hid_t, value: [some BitwiseCopyable]
+    _ name: String, of object: hid_t, type: hid_t, memoryType: hid_t, value: [some BitwiseCopyable]
   ) throws(CorpusError) {
     let space = HDF5Object(H5Screate(H5S_SCALAR), release: H5Sclose)
     let attribute = HDF5Object(
       try HDF5.writing(
-        H5Acreate2(file, name, type, space.id, HDF5.standard, HDF5.standard), name, of: path),
+        H5Acreate2(object, name, type, space.id, HDF5.standard, HDF5.standard), name, of: path),
       release: H5Aclose)
     try HDF5.writing(H5Awrite(attribute.id, memoryType, value), name, of: path)
   }
@@ -157,7 +164,25 @@ struct HDF5Values {
     _ = try HDF5.reading(
       H5Dread(dataset.id, element.native, HDF5.standard, HDF5.standard, HDF5.standard, &values),
       "dataset \(name)", of: path)
+    try requireChecksum(of: values, dataset, name)
     return values
+  }
+
+  /// Refuses a large dataset that is not as it was written. Those of the first shards have no checksum.
+  private func requireChecksum<Value: BitwiseCopyable>(
+    of values: [Value], _ dataset: borrowing HDF5Object, _ name: String
+  ) throws(CorpusError) {
+    guard values.count * MemoryLayout<Value>.stride > Self.compactLimit,
+      try hasAttribute(Self.checksum, of: dataset.id)
+    else { return }
+    guard try text(attribute: Self.checksum, of: dataset.id) == Checksum(of: values).description else {
+      throw HDF5.damaged(path, "its dataset \(name) does not have the recorded checksum")
+    }
+  }
+
+  /// Whether there is a dataset of this name in a group that is there.
+  func has(dataset name: String) throws(CorpusError) -> Bool {
+    try HDF5.reading(H5Lexists(file, name, HDF5.standard), "dataset \(name)", of: path) > 0
   }
 
   func require(
@@ -170,12 +195,13 @@ struct HDF5Values {
     }
   }
 
-  func hasAttribute(_ name: String) throws(CorpusError) -> Bool {
-    try HDF5.reading(H5Aexists(file, name), "attribute \(name)", of: path) > 0
+  func hasAttribute(_ name: String, of object: hid_t? = nil) throws(CorpusError) -> Bool {
+    try HDF5.reading(H5Aexists(object ?? file, name), "attribute \(name)", of: path) > 0
   }
 
-  func text(attribute name: String) throws(CorpusError) -> String {
-    let attribute = try open(attribute: name)
+  /// - Parameter object: what it is of, where that is not the root group.
+  func text(attribute name: String, of object: hid_t? = nil) throws(CorpusError) -> String {
+    let attribute = try open(attribute: name, of: object ?? file)
     let type = HDF5Object(
       try HDF5.reading(H5Aget_type(attribute.id), "attribute \(name)", of: path), release: H5Tclose)
     let size = H5Tget_size(type.id)
@@ -188,16 +214,16 @@ struct HDF5Values {
   }
 
   func number(attribute name: String) throws(CorpusError) -> Int {
-    let attribute = try open(attribute: name)
+    let attribute = try open(attribute: name, of: file)
     guard isScalar(attribute) else { throw HDF5.damaged(path, "its attribute \(name) is not a number") }
     var value: Int64 = 0
     _ = try HDF5.reading(H5Aread(attribute.id, ch5_native_int64(), &value), "attribute \(name)", of: path)
     return Int(value)
   }
 
-  private func open(attribute name: String) throws(CorpusError) -> HDF5Object {
+  private func open(attribute name: String, of object: hid_t) throws(CorpusError) -> HDF5Object {
     HDF5Object(
-      try HDF5.reading(H5Aopen(file, name, HDF5.standard), "attribute \(name)", of: path),
+      try HDF5.reading(H5Aopen(object, name, HDF5.standard), "attribute \(name)", of: path),
       release: H5Aclose)
   }
 

@@ -10,6 +10,8 @@ public final class MappedShard: Sendable {
     public let firstRow: Int
     /// The number of its checkpoints.
     public let count: Int
+    /// Stands for the sums of its parameters.
+    package let sums: UInt32
   }
 
   public let path: String
@@ -19,6 +21,7 @@ public final class MappedShard: Sendable {
   private let mapping: FileMapping
   private let places: [Int64: Place]
   private let chunks: [StoredRun.Chunk]
+  private let proven: ProvenParts
   // Of its own rather than in an array, as it is lent for every balanced draw; nobody writes to it.
   nonisolated(unsafe) private let metric: UnsafeBufferPointer<Float>
 
@@ -32,8 +35,12 @@ public final class MappedShard: Sendable {
     layout = header.chunkLayout
     mapping = try FileMapping(opening: path)
     places = Dictionary(
-      reader.runs.map { ($0.seed, Place(firstRow: $0.firstRow, count: $0.count)) }, uniquingKeysWith: { $1 })
+      reader.runs.map { run in
+        let sums = ParameterSums(sum: run.sum, sumOfSquares: run.sumOfSquares)
+        return (run.seed, Place(firstRow: run.firstRow, count: run.count, sums: sums.tag))
+      }, uniquingKeysWith: { $1 })
     chunks = reader.runs.flatMap(\.chunks)
+    proven = ProvenParts(count: chunks.count)
     let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: reader.metrics[metric].count)
     _ = values.initialize(from: reader.metrics[metric])
     self.metric = UnsafeBufferPointer(values)
@@ -55,11 +62,30 @@ public final class MappedShard: Sendable {
     UnsafeBufferPointer(rebasing: metric[place.firstRow..<(place.firstRow + place.count)])
   }
 
-  /// The compressed bytes of the chunk that holds a row.
-  public func chunk(ofRow row: Int) -> UnsafeRawBufferPointer {
-    let chunk = chunks[row / layout.rows]
-    let start = Int(chunk.offset)
-    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + chunk.bytes)])
+  /// Whether the file has been shortened, or cannot be read, since it was opened: what it gave may be zeros.
+  package var isTorn: Bool { mapping.isTorn }
+
+  /// Refuses what was read of a file that was shortened meanwhile.
+  package func requireWhole() throws(CorpusError) {
+    guard isTorn else { return }
+    throw HDF5.damaged(path, "it has become shorter, or its disk fails, while it is read")
+  }
+
+  /// The compressed bytes of the chunk that holds a row, proven when it is first asked for.
+  public func chunk(ofRow row: Int) throws(CorpusError) -> UnsafeRawBufferPointer {
+    let number = row / layout.rows
+    let bytes = bytes(ofChunk: number)
+    if !proven.contains(number) {
+      try chunks[number].require(bytes, layout.codec, source: path)
+      try requireWhole()
+      proven.insert(number)
+    }
+    return bytes
+  }
+
+  private func bytes(ofChunk number: Int) -> UnsafeRawBufferPointer {
+    let start = Int(chunks[number].offset)
+    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + chunks[number].bytes)])
   }
 
   /// The bytes of the file from the first to the last chunk of a run.
@@ -71,7 +97,7 @@ public final class MappedShard: Sendable {
 
   /// What reading a row begins with: its floats, or the directory of its chunk.
   public func beginning(ofRow row: Int) -> UnsafeRawBufferPointer {
-    let chunk = chunk(ofRow: row)
+    let chunk = bytes(ofChunk: row / layout.rows)
     guard layout.codec == .raw else {
       return UnsafeRawBufferPointer(rebasing: chunk.prefix(Self.directoryBytes))
     }
@@ -85,11 +111,11 @@ public final class MappedShard: Sendable {
   /// The P floats of a row where they lie in the file as they are.
   ///
   /// - Returns: nil for a codec that has to decode them.
-  public func rawValues(row: Int) -> UnsafePointer<Float>? {
+  public func rawValues(row: Int) throws(CorpusError) -> UnsafePointer<Float>? {
     guard layout.codec == .raw else { return nil }
     let offset = row % layout.rows * layout.parameters * MemoryLayout<Float>.stride
     // Our writer puts chunks at multiples of 64 bytes; where another did not, they are decoded, that is copied.
-    guard let base = chunk(ofRow: row).baseAddress, UInt(bitPattern: base + offset).isMultiple(of: 4)
+    guard let base = try chunk(ofRow: row).baseAddress, UInt(bitPattern: base + offset).isMultiple(of: 4)
     else { return nil }
     return (base + offset).assumingMemoryBound(to: Float.self)
   }

@@ -21,7 +21,7 @@ public struct Repacking {
     self.workers = workers
   }
 
-  /// Rewrites every shard that is in another codec; the rest, as after an interruption, is left as it is. In the
+  /// Rewrites every shard that is in another codec, or lacks checksums; the rest, as after an interruption, is left as it is. In the
   /// end corpus.json says that new shards are stored in that codec.
   ///
   /// - Parameters:
@@ -39,7 +39,7 @@ public struct Repacking {
       do throws(CorpusError) {
         let shard = try ShardReader(opening: directory.absolute(file))
         try shard.header.requireMember(of: directory.manifest, path: shard.path)
-        if shard.header.codec == codec { continue }
+        if shard.header.codec == codec, shard.hasChecksums { continue }
         try rewrite(shard) { () throws(CorpusError) in
           runs += 1
           progress(runs, file)

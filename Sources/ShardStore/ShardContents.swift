@@ -145,12 +145,17 @@ struct ShardContents {
   ) throws(CorpusError) -> [StoredRun.Chunk] {
     let offsets: [Int64] = try values.read("chunks/offset", as: .int64, shape: [count], fill: 0)
     let bytes: [Int64] = try values.read("chunks/bytes", as: .int64, shape: [count], fill: 0)
+    var checksums = [Int64](repeating: 0, count: count)
+    if try values.has(dataset: "chunks/checksum") {
+      checksums = try values.read("chunks/checksum", as: .int64, shape: [count], fill: 0)
+    }
     var chunks: [StoredRun.Chunk] = []
-    for (offset, bytes) in zip(offsets, bytes) {
+    for ((offset, bytes), checksum) in zip(zip(offsets, bytes), checksums) {
       guard offset > 0, bytes > 0, bytes <= fileBytes, offset <= fileBytes - bytes else {
         throw HDF5.damaged(values.path, "chunk \(chunks.count) lies beyond its end")
       }
-      chunks.append(StoredRun.Chunk(offset: offset, bytes: Int(bytes)))
+      chunks.append(
+        StoredRun.Chunk(offset: offset, bytes: Int(bytes), checksum: UInt64(bitPattern: checksum)))
     }
     return chunks
   }

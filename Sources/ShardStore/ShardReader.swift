@@ -8,6 +8,8 @@ public struct StoredRun: Hashable, Sendable {
     /// In bytes from the beginning of the file.
     public let offset: Int64
     public let bytes: Int
+    /// Of `/chunks/checksum`; 0 where the shard does not have it.
+    let checksum: UInt64
   }
 
   public let seed: Int64
@@ -61,6 +63,9 @@ public final class ShardReader: Sendable {
     )
   }
 
+  /// Whether it has the checksums of its chunks and tables, which the first shards lack.
+  package var hasChecksums: Bool { runs.allSatisfy { $0.chunks.allSatisfy { $0.checksum != 0 } } }
+
   /// Refuses a file of a single run that does not hold the one run that its name says.
   package func requireName(_ file: String) throws(CorpusError) {
     guard let seed = CorpusDirectory.seed(ofRunFile: file), runs.map(\.seed) != [seed] else { return }
@@ -75,7 +80,14 @@ public final class ShardReader: Sendable {
   public func encodedRun(at index: Int) throws(CorpusError) -> EncodedRun {
     let run = runs[index]
     var chunks: [[UInt8]] = []
-    for chunk in run.chunks { chunks.append(try bytes(of: chunk)) }
+    for chunk in run.chunks {
+      let bytes = try bytes(of: chunk)
+      try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
+        try chunk.require(
+          UnsafeRawBufferPointer(buffer), header.codec, source: "run \(run.seed) in \(path)")
+      }
+      chunks.append(bytes)
+    }
     return EncodedRun(
       seed: run.seed, status: run.status, iterations: iterations(of: run), metrics: metrics(of: run),
       sum: run.sum, sumOfSquares: run.sumOfSquares, contentHash: run.contentHash, chunks: chunks)
@@ -175,8 +187,10 @@ public struct RunDecoder: ~Copyable {
         let bytes = UnsafeMutableRawBufferPointer(
           rebasing: UnsafeMutableRawBufferPointer(buffer)[..<chunk.bytes])
         try shard.file.read(into: bytes, at: chunk.offset)
+        let stored = UnsafeRawBufferPointer(bytes)
+        try chunk.require(stored, header.codec, source: "run \(run.seed) in \(shard.path)")
         try codec.decode(
-          UnsafeRawBufferPointer(bytes), rows: (step - chunkStart)..<(end - chunkStart), into: target,
+          stored, rows: (step - chunkStart)..<(end - chunkStart), into: target,
           source: "run \(run.seed) in \(shard.path)")
       }
       step = end

@@ -28,6 +28,7 @@ public struct ShardWriter: ~Copyable {
   private var hashes: [UInt8] = []
   private var chunkOffsets: [Int64] = []
   private var chunkBytes: [Int64] = []
+  private var chunkChecksums: [Int64] = []
 
   /// Bytes: for readers that map floats where they lie.
   private static let rawAlignment = 64
@@ -91,6 +92,8 @@ public struct ShardWriter: ~Copyable {
         H5Dwrite_chunk(parameters.id, HDF5.standard, 0, corner, chunk.count, chunk), "parameters", of: path)
       chunkOffsets.append(try offset(of: chunk, at: corner))
       chunkBytes.append(Int64(chunk.count))
+      let checksum = chunk.withUnsafeBytes { Checksum(ofChunk: $0, header.codec).value }
+      chunkChecksums.append(Int64(bitPattern: checksum))
     }
     for step in 0..<run.count {
       iterations[nextRow + step] = run.iterations[step]
@@ -147,6 +150,7 @@ public struct ShardWriter: ~Copyable {
     try values.write(hashes, as: .uint8, shape: [runs, 32], to: "runs/content_hash")
     try values.write(chunkOffsets, as: .int64, shape: [chunkOffsets.count], to: "chunks/offset")
     try values.write(chunkBytes, as: .int64, shape: [chunkBytes.count], to: "chunks/bytes")
+    try values.write(chunkChecksums, as: .int64, shape: [chunkChecksums.count], to: "chunks/checksum")
     let (output, path) = (output, path)
     let proof = provers.map { ShardProof(header: header, hashes: contentHashes, workers: $0) }
     _ = consume self

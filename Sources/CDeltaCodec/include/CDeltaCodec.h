@@ -98,6 +98,15 @@ int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uin
 /** The shape of a chunk, from its first 12 bytes. Returns 0, or an error that leaves the outputs alone. */
 int64_t cdelta_header(const void *chunk, size_t size, uint32_t *frames, uint32_t *parameters);
 
+/**
+ * How many bytes of a chunk lie before the bodies of its frames: the common codes, and the directory with the checksum of
+ * each frame. They tell the chunk from all others. `size` where the chunk is no chunk.
+ */
+size_t cdelta_directory_end(const void *chunk, size_t size);
+
+/** The XXH3 64-bit hash, seed 0, of any bytes. */
+uint64_t cdelta_hash(const void *bytes, size_t size);
+
 /** An English sentence about a negative return value; never NULL. The text is static. */
 const char *cdelta_error(int64_t code);
 

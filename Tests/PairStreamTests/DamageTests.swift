@@ -1,0 +1,122 @@
+import Corpus
+import Foundation
+import ShardStore
+import TestSupport
+import Testing
+
+import PairStream
+
+/// What other processes, and the disk, do to files while they are streamed from.
+@Suite struct StreamDamageTests {
+  private func shard(of fixture: StreamFixture) throws -> String {
+    fixture.corpus.absolute(try #require(try fixture.corpus.shardFiles().first))
+  }
+
+  /// Takes batches until one fails, through at most so many.
+  private func failure(of stream: PairStream, within batches: Int = 200) throws -> CorpusError? {
+    do {
+      for _ in 0..<batches { _ = try stream.next() }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// The process would end by SIGBUS.
+  @Test(arguments: Codec.allCases, [0, 5_000])
+  func `a shard that is shortened under a stream is an error, until it is whole again`(
+    codec: Codec, length: Int
+  ) throws {
+    let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60, codec: codec)
+    defer { fixture.keep() }
+    let path = try shard(of: fixture)
+    let whole = try fixture.stream().restOfEpoch()
+    let bytes = try Data(contentsOf: URL(filePath: path))
+    let stream = try fixture.stream { $0.prefetch = 1 }
+    #expect(try stream.next().pairs == Array(whole[..<8]))
+    #expect(truncate(path, length) == 0)
+    let error = try failure(of: stream)
+    #expect(error?.code == .damagedShard && "\(error, default: "none")".contains("shards/"))
+    // As `cp` does, into the same file.
+    let file = try FileHandle(forWritingTo: URL(filePath: path))
+    try file.write(contentsOf: bytes)
+    try file.close()
+    #expect(try fixture.stream().restOfEpoch() == whole)
+  }
+
+  @Test(arguments: Codec.allCases)
+  func `a shard that is removed under a stream stays until its end`(codec: Codec) throws {
+    let fixture = try StreamFixture(codec: codec)
+    defer { fixture.keep() }
+    let whole = try fixture.stream().restOfEpoch()
+    let stream = try fixture.stream { $0.prefetch = 1 }
+    _ = try stream.next()
+    try FileManager.default.removeItem(atPath: shard(of: fixture))
+    try stream.seek(PairStream.Position(epoch: 0, batch: 0))
+    #expect(try stream.restOfEpoch() == whole)
+  }
+
+  /// The options of a stream with a cache on disk, and the file of that.
+  private func cached(_ fixture: StreamFixture) throws -> (
+    options: (inout PairStreamOptions) -> Void, file: String
+  ) {
+    let path = fixture.folder.path + "/cache"
+    let options = { (options: inout PairStreamOptions) in
+      (options.cache, options.itemsPerEpoch) = (.disk(path: path, bytes: 1 << 30), 400)
+    }
+    let stream = try fixture.stream(options)
+    _ = try stream.restOfEpoch()
+    return (options, path + "/" + (try #require(try Files.names(in: path).first)))
+  }
+
+  @Test func `a rotten cache gives what the corpus does`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
+    let (options, file) = try cached(fixture)
+    var bytes = try Data(contentsOf: URL(filePath: file))
+    // One bit of each 700 bytes: of flags, vectors and checksums.
+    for place in stride(from: 9, to: bytes.count, by: 700) { bytes[place] ^= 1 << UInt8(place % 8) }
+    try bytes.write(to: URL(filePath: file))
+    let stream = try fixture.stream(options)
+    #expect(try stream.restOfEpoch() == whole)
+    #expect(stream.statistics.cached < stream.statistics.items)
+    // It heals.
+    let later = try fixture.stream {
+      options(&$0)
+      // Another worker would not wait for a run that is being taken up.
+      $0.workers = 1
+    }
+    #expect(try later.restOfEpoch() == whole && later.restOfEpoch().count == 400)
+    #expect(later.statistics.cached == later.statistics.items)
+  }
+
+  @Test func `a cache that is shortened under a stream gives what the corpus does`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
+    let (options, file) = try cached(fixture)
+    let stream = try fixture.stream {
+      options(&$0)
+      $0.prefetch = 1
+    }
+    #expect(try stream.next().pairs == Array(whole[..<8]))
+    #expect(truncate(file, 0) == 0)
+    #expect(try stream.restOfEpoch() == Array(whole[8...]))
+  }
+
+  /// What the index says of a run decides what is drawn from it, and by what it is scaled.
+  @Test(arguments: ["checkpoints = 60", "checkpoints = 5", "sum_of_squares = 4 * sum_of_squares", "sum = 1"])
+  func `an index that says something else of a run is found out`(change: String) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let tool = Process()
+    tool.executableURL = URL(filePath: "/usr/bin/sqlite3")
+    tool.arguments = [fixture.corpus.indexPath, "UPDATE runs SET \(change) WHERE run = 6"]
+    try tool.run()
+    tool.waitUntilExit()
+    #expect(tool.terminationStatus == 0)
+    let error = try failure(of: fixture.stream(), within: 10)
+    #expect(error?.code == .indexStale && "\(error, default: "none")".contains("run 6"))
+  }
+}
