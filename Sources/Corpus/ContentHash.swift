@@ -23,6 +23,10 @@ public struct SHA256: ~Copyable {
     withUnsafeBytes(of: value) { _ = EVP_DigestUpdate(context, $0.baseAddress, $0.count) }
   }
 
+  package mutating func update(bytes: UnsafeRawBufferPointer) {
+    _ = EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+  }
+
   /// The digest of everything hashed so far.
   public consuming func finish() -> [UInt8] {
     var digest = [UInt8](repeating: 0, count: 32)

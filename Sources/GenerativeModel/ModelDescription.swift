@@ -28,6 +28,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   public var history: [HistoryEntry]
   /// How well prompts were met while it was trained; nil in files from before that was measured.
   public var evaluations: [TrainingEvaluation]?
+  /// The hash of `model.json`, which only that file has.
+  var sha256: String?
 
   /// The corpus that it learns from.
   public struct Source: Hashable, Sendable, Codable {
@@ -64,7 +66,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
   enum CodingKeys: String, CodingKey {
     case format, version, task, architecture, recipe, metric, scale, corpus, model, training, step, history
-    case evaluations
+    case evaluations, sha256
     case metricRange = "metric_range"
     case bestTenth = "best_tenth"
   }
@@ -91,7 +93,12 @@ public struct ModelDescription: Hashable, Sendable, Codable {
           + "version \(version)", remedy: "use the release of checkpoint-corpus that wrote it, or a newer one"
       )
     }
-    let description: ModelDescription
+    if case .string(let digits)? = head["sha256"], try !EmbeddedHash.holds(digits, in: data) {
+      throw CorpusError(
+        .malformedModel, "\(path) is damaged: it does not have the SHA-256 that it says",
+        remedy: "restore it from a copy; if you have changed it yourself, take out its member sha256")
+    }
+    var description: ModelDescription
     do {
       description = try CanonicalJSON.decode(
         ModelDescription.self, from: CanonicalJSON.data(try GPTConfiguration.completed(head), pretty: false))
@@ -106,7 +113,15 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     }
     try description.model.validate()
     try description.training.validate()
+    description.sha256 = nil
     return description
+  }
+
+  /// The text of a `model.json`, with its hash.
+  func sealed() throws(CorpusError) -> Data {
+    var copy = self
+    copy.sha256 = EmbeddedHash.placeholder
+    return try EmbeddedHash.seal(CanonicalJSON.data(copy, pretty: true))
   }
 }
 

@@ -72,7 +72,7 @@ public struct ModelDirectory: Sendable {
       ], to: trainingPath)
     // What follows can be made of it again.
     if description.bestEvaluation == nil { try writeWeights(description, state, layout: layout) }
-    try Files.write(CanonicalJSON.data(description, pretty: true), to: descriptionPath)
+    try Files.write(description.sealed(), to: descriptionPath)
   }
 
   /// Stores the averaged weights as those that samples are drawn with.

@@ -80,9 +80,18 @@ final class TensorFile {
       guard offsets[1] <= bytes.count - start else { throw malformed("it ends before \(name) does") }
       tensors[name] = Tensor(shape: shape, bytes: (start + offsets[0])..<(start + offsets[1]))
     }
+    if let digits = metadata.removeValue(forKey: Self.hash) {
+      let isWhole = try EmbeddedHash.holds(digits, in: Data(bytes[..<start])) { hash in
+        hash.update(bytes: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+      }
+      guard isWhole, !mapping.isTorn else { throw malformed("it does not have the SHA-256 that it says") }
+    }
     self.metadata = metadata
     self.tensors = tensors
   }
+
+  /// The text with the hash of all of the file; the first files have none.
+  private static let hash = "sha256"
 
   private static func integers(_ value: JSONValue?) -> [Int]? {
     guard case .array(let values)? = value else { return nil }
@@ -109,6 +118,11 @@ final class TensorFile {
       UnsafeMutableRawBufferPointer(start: output + number * stride, count: row)
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + row)]))
     }
+    guard !mapping.isTorn else {
+      throw CorpusError(
+        .malformedModel, "\(path) has become shorter, or its disk fails, while it is read",
+        remedy: "restore it from a copy, or train the model again")
+    }
   }
 
   /// - Throws: `malformedModel` if there is no tensor of this name and shape.
@@ -132,7 +146,8 @@ final class TensorFile {
   static func write(
     _ tensors: [Contents], metadata: [String: String], to path: String
   ) throws(CorpusError) {
-    var members: [String: JSONValue] = ["__metadata__": .object(metadata.mapValues { .string($0) })]
+    let texts = metadata.merging([Self.hash: EmbeddedHash.placeholder]) { $1 }
+    var members: [String: JSONValue] = ["__metadata__": .object(texts.mapValues { .string($0) })]
     var end = 0
     for tensor in tensors {
       let bytes = 4 * tensor.shape.reduce(1, *)
@@ -147,7 +162,11 @@ final class TensorFile {
     let temporary = Files.temporaryPath(for: path)
     do throws(CorpusError) {
       let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
-      let beginning = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header
+      let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) }
+      let beginning = [UInt8](
+        try EmbeddedHash.seal(length + header) { (hash) throws(CorpusError) in
+          try tensors.forEachPart(from: 0) { bytes, _ in hash.update(bytes: bytes) }
+        })
       try file.reserve(bytes: Int64(beginning.count + end))
       try file.write(beginning, at: 0)
       try tensors.forEachPart(from: beginning.count) { (bytes, offset) throws(CorpusError) in

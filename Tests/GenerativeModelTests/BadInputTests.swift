@@ -100,12 +100,83 @@ import Testing
     fixture.keep()
   }
 
+  /// Every flip is refused, or what is read is as it was.
+  @Test(arguments: ["model.safetensors", "model.json"])
+  func noFlippedBitIsTaken(file: String) throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    let path = fixture.directory().path + "/" + file
+    let original = try fixture.bytes("model", of: file)
+    func networks() throws -> (ModelDescription, [[Float]]) {
+      let sampler = try Sampler(opening: fixture.directory())
+      let prompt = Prompt(start: ModelFixture.start, startMetric: 1, targetMetric: 0.5)
+      return (
+        sampler.description, try sampler.sample([prompt], options: SamplingOptions(steps: 2), workers: 1)
+      )
+    }
+    let expected = try networks()
+    var random = PhiloxGenerator(seed: 3)
+    var refused = 0
+    for _ in 0..<200 {
+      var bytes = original
+      let bit = random.integer(below: UInt32(8 * bytes.count))
+      bytes[Int(bit / 8)] ^= 1 << UInt8(bit % 8)
+      try bytes.write(to: URL(fileURLWithPath: path))
+      do {
+        let found = try networks()
+        #expect(found.0 == expected.0 && found.1 == expected.1, "bit \(bit)")
+      } catch is CorpusError {
+        refused += 1
+      }
+    }
+    #expect(refused > 190)
+    fixture.keep()
+  }
+
+  /// What a training goes on with is as it was stored, or refused.
+  @Test func noFlippedBitIsGoneOnWith() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    let path = fixture.directory().path + "/training.safetensors"
+    let original = try fixture.bytes("model", of: "training.safetensors")
+    var random = PhiloxGenerator(seed: 4)
+    for _ in 0..<20 {
+      var bytes = original
+      // In the numbers, behind the header.
+      let place = bytes.count - 1 - Int(random.integer(below: UInt32(bytes.count / 2)))
+      bytes[place] ^= 1
+      try bytes.write(to: URL(fileURLWithPath: path))
+      #expect(
+        code { _ = try Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1) }
+          == .malformedModel)
+    }
+    fixture.keep()
+  }
+
+  /// Files of before there were hashes, and descriptions that somebody has changed, have none.
+  @Test func aHashMayBeMissing() throws {
+    let fixture = try ModelFixture()
+    try fixture.trainer().save()
+    let path = fixture.directory().path + "/model.json"
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let moved = text.replacing("/corpus\"", with: "/elsewhere\"")
+    #expect(moved != text)
+    try moved.write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel)
+    let lines = moved.split(separator: "\n").filter { !$0.contains("\"sha256\"") }
+    #expect(lines.count == moved.split(separator: "\n").count - 1)
+    try lines.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(try Sampler(opening: fixture.directory()).description.corpus.path.hasSuffix("/elsewhere"))
+    fixture.keep()
+  }
+
   /// The first models had no choice of tokens, and their descriptions say nothing of it.
   @Test func aDescriptionWithoutTokensMeansChunks() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let path = fixture.directory().path + "/model.json"
-    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let text = String(
+      decoding: ModelFixture.unhashed(try fixture.bytes("model", of: "model.json")), as: UTF8.self)
     let line = try #require(text.split(separator: "\n").first { $0.contains("\"tokens\"") })
     #expect(line.contains("chunks"))
     let older = text.replacingOccurrences(of: line + "\n", with: "")

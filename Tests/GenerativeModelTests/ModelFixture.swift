@@ -72,6 +72,18 @@ struct ModelFixture {
       Self.configuration(steps: steps, change), on: corpus, into: directory(name), workers: workers)
   }
 
+  /// A network to prompt from.
+  static let start = (0..<architecture.parameterCount).map { Float($0 % 7) / 7 - 0.4 }
+
+  /// A model's file as one of before there were hashes, for changing it.
+  static func unhashed(_ file: Data) -> Data {
+    var file = file
+    if let name = file.firstRange(of: Data("\"sha256\"".utf8)) {
+      file.replaceSubrange(name, with: Data("\"unused\"".utf8))
+    }
+    return file
+  }
+
   func bytes(_ name: String, of file: String) throws -> Data {
     try Data(contentsOf: URL(fileURLWithPath: "\(directory(name).path)/\(file)"))
   }

@@ -150,6 +150,32 @@ def test_bad_input(cartpole, digits, config, tmp_path):
         ModelDirectory(tmp_path / "nowhere").load()
 
 
+@pytest.mark.parametrize("file", ["model.json", "model.safetensors"])
+def test_no_flipped_bit_is_taken(cartpole, config, tmp_path, file):
+    out = tmp_path / "model"
+    assert python_train(cartpole, "--config", config, "--out", out, "--steps", 2).returncode == 0
+    original = (out / file).read_bytes()
+    model, description = ModelDirectory(out).load()
+    expected = model.state_dict()
+    chance = random.Random(5)
+    refused = 0
+    for _ in range(200):
+        changed = bytearray(original)
+        bit = chance.randrange(8 * len(original))
+        changed[bit // 8] ^= 1 << bit % 8
+        (out / file).write_bytes(changed)
+        try:
+            found, said = ModelDirectory(out).load()
+        except ModelError:
+            refused += 1
+        else:
+            assert said == description
+            assert all(torch.equal(value, expected[name]) for name, value in found.state_dict().items())
+    assert refused > 190
+    (out / file).write_bytes(original)
+    run_corpus("prompt", out, "--target", 20, "--sampling-steps", 2)
+
+
 @pytest.mark.parametrize("condition", ["1) OR (1", "run = 0) OR (run >= 0"])
 def test_no_condition_switches_off_the_split(cartpole, config, tmp_path, condition):
     config.write_text(json.dumps({"model": MODEL, "training": TRAINING | {"checkpoints_per_run": 5}}))

@@ -14,7 +14,7 @@ import json
 import os
 import pathlib
 import struct
-from typing import Any, Iterator, Mapping, Union
+from typing import Any, Iterable, Iterator, Mapping, Union
 
 import numpy as np
 import torch
@@ -31,6 +31,22 @@ class ModelError(Exception):
     """What is wrong with a model's files, in a sentence that names the file and what to do."""
 
 
+_NO_HASH = b"0" * 64
+
+
+def _sealed(data: bytes, rest: Iterable[bytes] = ()) -> bytes:
+    """Bytes with their SHA-256, and that of what follows them, in place of the 64 zeros that stand for it in them."""
+    digest = hashlib.sha256(data)
+    for piece in rest:
+        digest.update(piece)
+    return data.replace(_NO_HASH, digest.hexdigest().encode(), 1)
+
+
+def _is_whole(data: bytes, digits: Any) -> bool:
+    """Whether bytes have the SHA-256 that stands in them."""
+    return isinstance(digits, str) and _sealed(data.replace(digits.encode(), _NO_HASH, 1)) == data
+
+
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The float32 tensors of a safetensors file, and the texts about them."""
     data = pathlib.Path(path).read_bytes()
@@ -45,6 +61,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
                 raise ValueError(f"{name} is not float32")
             values = np.frombuffer(data[first:last], "<f4").reshape(entry["shape"])
             tensors[name] = torch.from_numpy(values.copy())
+        # The first files have none.
+        if "sha256" in texts and not _is_whole(data, texts.pop("sha256")):
+            raise ValueError("it does not have the SHA-256 that it says")
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is no safetensors file of a model ({error}): restore it from a copy") from None
     return tensors, texts
@@ -52,7 +71,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], texts: Mapping[str, str]) -> None:
     """Writes a safetensors file that is there as a whole or not at all."""
-    header: dict[str, Any] = {"__metadata__": dict(texts)}
+    header: dict[str, Any] = {"__metadata__": {**texts, "sha256": _NO_HASH.decode()}}
     end = 0
     arrays = []
     for name, tensor in tensors.items():
@@ -63,7 +82,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], texts: Mappin
     text = json.dumps(header).encode()
     text += b" " * (-(8 + len(text)) % 64)
     with _whole(path) as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(_sealed(struct.pack("<Q", len(text)) + text, (array.tobytes() for array in arrays)))
         for array in arrays:
             file.write(array.tobytes())
 
@@ -154,13 +173,19 @@ class ModelDirectory:
         """What model.json says."""
         path = self.path / "model.json"
         try:
-            description = json.loads(path.read_text())
+            data = path.read_bytes()
+            description = json.loads(data)
         except FileNotFoundError:
             raise ModelError(f"there is no {path}: name the directory that a training has made") from None
         except ValueError:
             raise ModelError(f"{path} is damaged: restore it from a copy") from None
-        if description.get("format") != "checkpoint-corpus model" or description.get("version") != 1:
+        if not isinstance(description, dict) or description.get("format") != "checkpoint-corpus model" or description.get("version") != 1:
             raise ModelError(f"{path} describes no model of version 1: use the release that wrote it")
+        if "sha256" in description and not _is_whole(data, description.pop("sha256")):
+            raise ModelError(
+                f"{path} is damaged, as it does not have the SHA-256 that it says: restore it from a copy; if you have "
+                "changed it yourself, take out its member sha256"
+            )
         return description
 
     def load(self) -> tuple[GPT, dict[str, Any]]:
@@ -198,7 +223,8 @@ class ModelDirectory:
         if best(description) is None:
             self.save_weights(description, average)
         with _whole(self.path / "model.json") as file:
-            file.write((json.dumps(description, indent=2, sort_keys=True) + "\n").encode())
+            described = {**description, "sha256": _NO_HASH.decode()}
+            file.write(_sealed((json.dumps(described, indent=2, sort_keys=True) + "\n").encode()))
 
     def save_weights(self, description: Mapping[str, Any], average: Mapping[str, torch.Tensor]) -> None:
         """Stores the averaged weights as those that samples are drawn with."""
