@@ -50,6 +50,7 @@ let package = Package(
           ], .when(platforms: [.linux]))
       ]),
     .target(name: "CLinux", cSettings: c),
+    .target(name: "CLMDBReader", dependencies: ["CLMDB"], cSettings: c),
     .target(name: "CPeak", cSettings: c),
     .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
     .target(name: "VectorKernels", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
@@ -97,7 +98,7 @@ let package = Package(
       name: "Interchange",
       dependencies: [
         "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "GenerativeModel", "CLMDB",
-        "CLinux",
+        "CLMDBReader", "CLinux",
         "CZlib",
       ],
       swiftSettings: swift),

@@ -1,34 +1,11 @@
 import CLMDB
 import Corpus
 
-/// An open LMDB environment, closed with its owner: `mdb_env_open`.
+/// An LMDB environment to be written, closed with its owner: `mdb_env_open`. ``LMDBReader`` reads one.
 final class LMDBEnvironment {
   fileprivate let handle: OpaquePointer
   /// The directory that `data.mdb` lies in.
   let path: String
-
-  /// Opens an environment that is only read, without its lock file: nobody writes to a published one.
-  ///
-  /// - Throws: `malformedRelease` if there is no environment, or if its file is shorter than it says of itself, which
-  ///   LMDB would find out only by crashing.
-  init(reading path: String) throws(CorpusError) {
-    self.path = path
-    handle = try Self.create(path)
-    let size = try Files.size("\(path)/data.mdb")
-    // Published environments announce a map of 1 TiB; what is there is enough.
-    try LMDB.check(mdb_env_set_mapsize(handle, Int(size)), "read", path)
-    try LMDB.check(mdb_env_open(handle, path, UInt32(MDB_RDONLY | MDB_NOLOCK), 0o644), "read", path)
-    var information = MDB_envinfo()
-    var statistics = MDB_stat()
-    try LMDB.check(mdb_env_info(handle, &information), "read", path)
-    try LMDB.check(mdb_env_stat(handle, &statistics), "read", path)
-    guard size / Int64(statistics.ms_psize) > Int64(information.me_last_pgno) else {
-      throw CorpusError(
-        .malformedRelease,
-        "\(path)/data.mdb is truncated: it has \(size) bytes and should have "
-          + "\((information.me_last_pgno + 1) * Int(statistics.ms_psize))", remedy: "fetch it again")
-    }
-  }
 
   /// Makes an environment in an empty directory.
   ///
@@ -65,35 +42,22 @@ final class LMDBTransaction {
   private var handle: OpaquePointer?
   private let database: MDB_dbi
 
-  init(_ environment: LMDBEnvironment, isReadOnly: Bool) throws(CorpusError) {
+  init(_ environment: LMDBEnvironment) throws(CorpusError) {
     self.environment = environment
-    let action = isReadOnly ? "read" : "write"
     var handle: OpaquePointer?
-    let flags = isReadOnly ? UInt32(MDB_RDONLY) : 0
-    try LMDB.check(mdb_txn_begin(environment.handle, nil, flags, &handle), action, environment.path)
+    try LMDB.check(mdb_txn_begin(environment.handle, nil, 0, &handle), "write", environment.path)
     guard let handle else {
       throw CorpusError(.resource, "there is no memory for LMDB", remedy: "use fewer --workers")
     }
     var database: MDB_dbi = 0
     let code = mdb_dbi_open(handle, nil, 0, &database)
     if code != 0 { mdb_txn_abort(handle) }
-    try LMDB.check(code, action, environment.path)
+    try LMDB.check(code, "write", environment.path)
     self.handle = handle
     self.database = database
   }
 
   deinit { if let handle { mdb_txn_abort(handle) } }
-
-  /// Gives the value of a key, as it lies in the map, to `body`; nil where there is none: `mdb_get`.
-  func withValue<Result>(
-    of key: String, _ body: (UnsafeRawBufferPointer?) throws(CorpusError) -> Result
-  ) throws(CorpusError) -> Result {
-    var value = MDB_val()
-    let code = LMDB.withKey(key) { mdb_get(handle, database, $0, &value) }
-    if code == MDB_NOTFOUND { return try body(nil) }
-    try LMDB.check(code, "read", environment.path)
-    return try body(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
-  }
 
   /// Sets the value of a key: `mdb_put`.
   func put(_ bytes: UnsafeRawBufferPointer, as key: String) throws(CorpusError) {

@@ -91,7 +91,7 @@ public struct LMDBExport: Sendable {
     // A transaction keeps what it has changed in memory.
     let rows = max(1, (64 << 20) / (4 * length))
     for start in stride(from: 0, to: run.count, by: rows) {
-      let transaction = try LMDBTransaction(environment, isReadOnly: false)
+      let transaction = try LMDBTransaction(environment)
       for step in start..<min(start + rows, run.count) {
         try transaction.put(run.parameters[(step * length)..<((step + 1) * length)], as: keys[step])
         try transaction.put(task.tensorSizes, as: keys[step] + "_arch")

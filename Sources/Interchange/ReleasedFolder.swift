@@ -4,12 +4,12 @@ import Corpus
 struct ReleasedFolder {
   private let folder: Release.Folder
   private let records: [String: ReleasedRecord]
-  private let transaction: LMDBTransaction
+  private let reader: LMDBReader
 
   init(opening folder: Release.Folder) throws(CorpusError) {
     self.folder = folder
     records = try ReleasedRecord.read(folder: folder.path, runs: folder.runs.map(\.name))
-    transaction = try LMDBTransaction(LMDBEnvironment(reading: folder.path), isReadOnly: true)
+    reader = try LMDBReader(opening: folder.path)
   }
 
   /// A checkpoint's key and what it says.
@@ -43,12 +43,18 @@ struct ReleasedFolder {
     guard let key = records[run]?.checkpoints.keys.min() else {
       throw malformed(run, "runs.json names no checkpoints of it")
     }
-    return try transaction.withValue(of: key + "_arch") { (bytes) throws(CorpusError) in
-      guard let bytes else { throw malformed(run, "\(key)_arch is missing") }
-      return bytes.count.isMultiple(of: 4)
-        ? (0..<(bytes.count / 4)).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } : []
+    var sizes: [Float] = []
+    try reader.read([LMDBReader.Key(name: key + "_arch", limit: Self.longestArch)]) {
+      (_, value) throws(CorpusError) in
+      guard case .bytes(let bytes) = value else { throw malformed(run, "\(key)_arch is missing") }
+      guard bytes.count.isMultiple(of: 4) else { return }
+      sizes = (0..<(bytes.count / 4)).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
     }
+    return sizes
   }
+
+  /// Bytes: more than a number for each tensor of any network takes.
+  private static let longestArch = 1 << 16
 
   /// Reads a whole run and checks each of its entries.
   ///
@@ -69,18 +75,11 @@ struct ReleasedFolder {
           return Float(value)
         })
     }
-    let sizes = task.tensorSizes
     let length = task.architecture.parameterCount
     var failure: CorpusError?
     let parameters = [Float](unsafeUninitializedCapacity: checkpoints.count * length) { output, count in
       do throws(CorpusError) {
-        for (row, (_, checkpoint)) in checkpoints.enumerated() {
-          try check(checkpoint, of: name, sizes)
-          if task.metricNames == ["train_ret"] { try checkReturn(checkpoint, of: name) }
-          let target = UnsafeMutableRawBufferPointer(
-            UnsafeMutableBufferPointer(rebasing: output[(row * length)..<((row + 1) * length)]))
-          try copy(checkpoint, of: name, to: target)
-        }
+        try read(checkpoints.map(\.1), of: name, task, into: UnsafeMutableRawBufferPointer(output))
         count = checkpoints.count * length
       } catch {
         failure = error
@@ -116,37 +115,56 @@ struct ReleasedFolder {
     return timed
   }
 
-  private func check(_ checkpoint: Checkpoint, of run: String, _ sizes: [Float]) throws(CorpusError) {
-    let key = checkpoint.key + "_arch"
-    try transaction.withValue(of: key) { (bytes) throws(CorpusError) in
-      guard let bytes else { throw malformed(run, "\(key) is missing") }
-      let isRight = sizes.withUnsafeBytes { $0.elementsEqual(bytes) }
-      guard isRight else { throw malformed(run, "\(key) does not hold the task's tensor sizes") }
-    }
-  }
-
-  private func checkReturn(_ checkpoint: Checkpoint, of run: String) throws(CorpusError) {
-    let key = checkpoint.key + "_train_ret"
-    try transaction.withValue(of: key) { (bytes) throws(CorpusError) in
-      guard let bytes else { throw malformed(run, "\(key) is missing") }
-      guard bytes.count == 4 else { throw malformed(run, "\(key) has \(bytes.count) bytes, not 4") }
-      let value = bytes.loadUnaligned(as: Float.self)
-      let recorded = Float(checkpoint.metrics["train_ret"] ?? .nan)
-      guard value == recorded || value.isNaN && recorded.isNaN else {
-        throw malformed(run, "\(key) is \(value), and runs.json says \(recorded)")
-      }
-    }
-  }
-
-  private func copy(
-    _ checkpoint: Checkpoint, of run: String, to target: UnsafeMutableRawBufferPointer
+  /// Reads the parameters of checkpoints, and compares what else the release has of them.
+  ///
+  /// - Parameter output: checkpoints × P floats.
+  private func read(
+    _ checkpoints: [Checkpoint], of run: String, _ task: ReleasedTask,
+    into output: UnsafeMutableRawBufferPointer
   ) throws(CorpusError) {
-    try transaction.withValue(of: checkpoint.key) { (bytes) throws(CorpusError) in
-      guard let bytes else { throw malformed(run, "\(checkpoint.key) is missing") }
-      guard bytes.count == target.count else {
-        throw malformed(run, "\(checkpoint.key) has \(bytes.count) bytes, not \(target.count)")
+    let sizes = task.tensorSizes
+    let length = 4 * task.architecture.parameterCount
+    let isReturn = task.metricNames == ["train_ret"]
+    var keys: [LMDBReader.Key] = []
+    for checkpoint in checkpoints {
+      keys.append(LMDBReader.Key(name: checkpoint.key + "_arch", limit: 4 * sizes.count))
+      if isReturn { keys.append(LMDBReader.Key(name: checkpoint.key + "_train_ret", limit: 4)) }
+      keys.append(LMDBReader.Key(name: checkpoint.key, limit: length))
+    }
+    let keysEach = isReturn ? 3 : 2
+    try reader.read(keys) { (number, value) throws(CorpusError) in
+      let checkpoint = checkpoints[number / keysEach]
+      let key = keys[number]
+      switch number % keysEach {
+      case 0:
+        if case .missing = value { throw malformed(run, "\(key.name) is missing") }
+        guard case .bytes(let bytes) = value, sizes.withUnsafeBytes({ $0.hasBytes(of: bytes) }) else {
+          throw malformed(run, "\(key.name) does not hold the task's tensor sizes")
+        }
+      case keysEach - 1:
+        let bytes = try bytes(of: value, key, run)
+        let start = number / keysEach * length
+        UnsafeMutableRawBufferPointer(rebasing: output[start..<(start + length)]).copyMemory(from: bytes)
+      default:
+        let bytes = try bytes(of: value, key, run)
+        let value = bytes.loadUnaligned(as: Float.self)
+        let recorded = Float(checkpoint.metrics["train_ret"] ?? .nan)
+        guard value == recorded || value.isNaN && recorded.isNaN else {
+          throw malformed(run, "\(key.name) is \(value), and runs.json says \(recorded)")
+        }
       }
-      target.copyMemory(from: bytes)
+    }
+  }
+
+  /// A value of exactly the length that it should have.
+  private func bytes(
+    of value: LMDBReader.Value, _ key: LMDBReader.Key, _ run: String
+  ) throws(CorpusError) -> UnsafeRawBufferPointer {
+    switch value {
+    case .missing: throw malformed(run, "\(key.name) is missing")
+    case .bytes(let bytes) where bytes.count == key.limit: return bytes
+    case .bytes(let bytes): throw malformed(run, "\(key.name) has \(bytes.count) bytes, not \(key.limit)")
+    case .long(let count): throw malformed(run, "\(key.name) has \(count) bytes, not \(key.limit)")
     }
   }
 
