@@ -161,6 +161,6 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
-      exclude: ["flip.c"], swiftSettings: swift),
+      exclude: ["flip.c", "locks.c"], swiftSettings: swift),
   ]
 )

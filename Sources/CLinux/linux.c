@@ -25,6 +25,11 @@ int clinux_lock(int fd, int64_t offset) {
   return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+int clinux_lock_shared(int fd, int64_t offset) {
+  struct flock lock = one_byte(F_RDLCK, offset);
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 int clinux_unlock(int fd, int64_t offset) {
   struct flock lock = one_byte(F_UNLCK, offset);
   return fcntl(fd, F_OFD_SETLK, &lock);

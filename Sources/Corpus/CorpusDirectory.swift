@@ -4,6 +4,8 @@ import Foundation
 public struct CorpusDirectory: Sendable {
   public let path: String
   public let manifest: Manifest
+  /// Whether no other process works on the corpus, so that nothing needs the file locks that some file systems lack.
+  public var isAlone = ProcessInfo.processInfo.environment["CORPUS_ALONE"] == "1"
 
   public var indexPath: String { "\(path)/index.sqlite" }
   /// Sealed shards of many runs.
@@ -80,7 +82,9 @@ public struct CorpusDirectory: Sendable {
     var manifest = manifest
     manifest.codec = codec
     try Files.write(CanonicalJSON.data(manifest, pretty: true), to: "\(path)/corpus.json")
-    return CorpusDirectory(path: path, manifest: manifest)
+    var corpus = CorpusDirectory(path: path, manifest: manifest)
+    corpus.isAlone = isAlone
+    return corpus
   }
 
   /// Where the shard of a single run lies, relative to the corpus.

@@ -34,10 +34,11 @@ package enum Files {
   package static func write(
     _ data: Data, to path: String, replacing: Bool = true
   ) throws(CorpusError) {
-    // The process number keeps apart those who write the same file at once; the last one wins, whole.
-    let temporary = temporaryPath(for: path) + "\(getpid())"
+    // Of those who write the same file at once the last one wins, whole.
+    try TemporaryFile.removeLeftovers(of: path)
+    let temporary = TemporaryFile.path(for: path)
     do throws(CorpusError) {
-      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
+      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_EXCL)
       try file.writeAll(data)
       try file.synchronize()
       file.forgetCache()
@@ -56,12 +57,6 @@ package enum Files {
       remedy:
         "the disk or the memory is failing; nothing was replaced for it: run the same command again, best on "
         + "another machine")
-  }
-
-  /// Where a file is written before it gets its name: hidden, and no `.h5`, so that no reader takes it up.
-  package static func temporaryPath(for path: String) -> String {
-    let (directory, name) = split(path)
-    return "\(directory)/.\(name).tmp"
   }
 
   /// Gives a complete temporary file its name: fsync, rename, fsync of the directory.
@@ -112,8 +107,8 @@ package enum Files {
         continue
       }
       // File systems without hard links keep a copy.
-      let temporary = temporaryPath(for: target)
-      try remove(temporary)
+      try TemporaryFile.removeLeftovers(of: target)
+      let temporary = TemporaryFile.path(for: target)
       do {
         try FileManager.default.copyItem(atPath: path, toPath: temporary)
       } catch {
@@ -157,6 +152,12 @@ package enum Files {
 
   package static func remove(_ path: String) throws(CorpusError) {
     guard unlink(path) == 0 || errno == ENOENT else { throw error("remove", path) }
+  }
+
+  /// Removes a directory and the files in it.
+  package static func removeFolder(_ path: String) throws(CorpusError) {
+    for name in try names(in: path) { try remove("\(path)/\(name)") }
+    guard rmdir(path) == 0 || errno == ENOENT else { throw error("remove", path) }
   }
 
   package static func synchronizeDirectory(_ path: String) throws(CorpusError) {

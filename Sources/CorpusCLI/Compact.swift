@@ -13,7 +13,7 @@ struct Compact: ParsableCommand {
         corpus compact corpora/cartpole
       """)
 
-  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var corpus: ChangedCorpusArgument
 
   @Option(help: "The size that a sealed shard may reach, in MB.")
   var shardSize = 512

@@ -43,6 +43,26 @@ struct CorpusArgument: ParsableArguments {
   func open() throws(CorpusError) -> CorpusDirectory { try CorpusDirectory(opening: path) }
 }
 
+/// The corpus that a command changes.
+struct ChangedCorpusArgument: ParsableArguments {
+  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var locks: LockOption
+
+  func open() throws(CorpusError) -> CorpusDirectory { locks.applied(to: try corpus.open()) }
+}
+
+/// The flag of all commands that change a corpus.
+struct LockOption: ParsableArguments {
+  @Flag(help: "Do without file locks, which some file systems lack: no other process works on the corpus.")
+  var alone = false
+
+  func applied(to directory: CorpusDirectory) -> CorpusDirectory {
+    var directory = directory
+    if alone { directory.isAlone = true }
+    return directory
+  }
+}
+
 /// Refuses "-", by which other programs mean standard output: these files are written at places, and proven.
 func requireFile(_ out: String?) throws {
   if out == "-" { throw ValidationError("--out must name a file: nothing is written to standard output") }

@@ -39,6 +39,8 @@ struct GenerateOptions: ParsableArguments {
   @Flag(help: "Leave the index to a later `corpus index`, as on many machines with one network directory.")
   var noIndex = false
 
+  @OptionGroup var locks: LockOption
+
   @Flag(help: "Show no progress.")
   var quiet = false
 
@@ -54,7 +56,8 @@ struct GenerateOptions: ParsableArguments {
     let range = try SeedRange(parsing: runs)
     var request = request
     if let codec { request.codec = codec }
-    let (directory, generator) = try request.open(out)
+    let (opened, generator) = try request.open(out)
+    let directory = locks.applied(to: opened)
     let job = GenerationJob(
       generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
       codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)

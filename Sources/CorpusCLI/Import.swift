@@ -58,6 +58,8 @@ struct ImportLMDB: ParsableCommand {
   @Flag(help: "Import runs without DONE.txt, too.")
   var unfinished = false
 
+  @OptionGroup var locks: LockOption
+
   @Flag(help: "Show no progress.")
   var quiet = false
 
@@ -68,9 +70,10 @@ struct ImportLMDB: ParsableCommand {
 
   func run() throws {
     let release = try Release(opening: source)
-    let job = try LMDBImport(
+    var job = try LMDBImport(
       release, into: out, task: task?.rawValue, stepsPerEpoch: stepsPerEpoch, codec: codec,
       includesUnfinished: unfinished)
+    job.directory = locks.applied(to: job.directory)
     let work = LongWork("import", quiet: quiet)
     defer { work.end() }
     let display = work.display

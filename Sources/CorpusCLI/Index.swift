@@ -12,7 +12,7 @@ struct Index: ParsableCommand {
         corpus index --forget corpora/cartpole
       """)
 
-  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var corpus: ChangedCorpusArgument
 
   @Flag(help: "Make the index again from the shards alone.")
   var rebuild = false

@@ -14,7 +14,7 @@ struct Repack: ParsableCommand {
         corpus repack --codec zstd corpora/cartpole
       """)
 
-  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var corpus: ChangedCorpusArgument
 
   @Option(help: "delta (smallest), zstd (read by h5py with hdf5plugin) or raw (mapped into memory).")
   var codec: Codec

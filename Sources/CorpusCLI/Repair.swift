@@ -15,7 +15,7 @@ struct Repair: ParsableCommand {
         corpus repair corpora/mnist --datasets Data
       """)
 
-  @OptionGroup var corpus: CorpusArgument
+  @OptionGroup var corpus: ChangedCorpusArgument
   @OptionGroup var datasets: DatasetOptions
 
   @Option(help: "How many shards to read, or runs to make, at a time (default: one a core).")

@@ -159,9 +159,10 @@ final class TensorFile {
     }
     var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
     header.append(contentsOf: repeatElement(0x20, count: (64 - (8 + header.count) % 64) % 64))
-    let temporary = Files.temporaryPath(for: path)
+    try TemporaryFile.removeLeftovers(of: path)
+    let temporary = TemporaryFile.path(for: path)
     do throws(CorpusError) {
-      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
+      let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_EXCL)
       let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) }
       let beginning = [UInt8](
         try EmbeddedHash.seal(length + header) { (hash) throws(CorpusError) in

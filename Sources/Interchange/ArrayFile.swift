@@ -1,4 +1,3 @@
-import CLinux
 package import Corpus
 import Glibc
 package import ShardStore
@@ -99,18 +98,16 @@ struct ArrayTable {
   func finish() throws(CorpusError) { try writer.finish() }
 }
 
-/// Where a new file will be: free, and this process the only one that writes there.
+/// Where a new file will be: free, and nobody else writing there.
 ///
 /// What was written under the temporary name goes with the owner.
 package final class ExportPlace {
   package let path: String
   package let temporary: String
-  private let lock: Descriptor
 
   /// - Throws: `alreadyExists` if the name is taken; `resource` if another process writes a file of that name.
   package init(_ path: String) throws(CorpusError) {
     self.path = path
-    temporary = Files.temporaryPath(for: path)
     try Self.requireFree(path)
     let folder = Files.split(path).directory
     guard Files.isDirectory(folder) else {
@@ -118,19 +115,18 @@ package final class ExportPlace {
         .inputOutput, "cannot write \(path): there is no directory \(folder)",
         remedy: "make it, or choose another --out")
     }
-    // Not ours until it is locked, and so not ours to remove.
-    let file: Descriptor
-    do {
-      file = try Descriptor(opening: temporary, O_RDWR | O_CREAT)
-    } catch {
-      throw error.naming(path, insteadOf: temporary)
-    }
-    guard clinux_lock(file.fd, 0) == 0 else {
+    guard try !TemporaryFile.removeLeftovers(of: path) else {
       throw CorpusError(
         .resource, "another process is writing \(path)",
         remedy: "wait until it has ended, or choose another --out")
     }
-    lock = file
+    temporary = TemporaryFile.path(for: path)
+    do throws(CorpusError) {
+      // Now, so that whoever comes next sees it.
+      _ = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_EXCL)
+    } catch {
+      throw error.naming(path, insteadOf: temporary)
+    }
   }
 
   deinit { unlink(temporary) }

@@ -1,6 +1,5 @@
 public import Corpus
 import Foundation
-import Glibc
 public import MetricIndex
 
 /// Writes runs in the layout of the published release: an LMDB directory each, with `runs.json` and `DONE.txt`.
@@ -42,6 +41,8 @@ public struct LMDBExport: Sendable {
     if Files.exists(path), !Files.isDirectory(path) { throw ExportPlace.taken(path) }
     for run in runs { try ExportPlace.requireFree("\(path)/\(Self.name(run))") }
     try Files.createDirectory(path)
+    let names = Set(runs.map(Self.name))
+    try TemporaryFile.removeLeftovers(in: path) { names.contains($0) }
     var reader = CheckpointReader(index)
     for (done, run) in runs.enumerated() {
       if cancellation.isCancelled {
@@ -59,8 +60,7 @@ public struct LMDBExport: Sendable {
 
   private func write(_ run: Run, to path: String) throws(CorpusError) {
     let folder = "\(path)/\(Self.name(run.seed))"
-    let temporary = Files.temporaryPath(for: folder)
-    try Self.removeFolder(temporary)
+    let temporary = TemporaryFile.path(for: folder)
     try Files.createDirectory(temporary)
     do throws(CorpusError) {
       let keys = run.iterations.map {
@@ -71,16 +71,11 @@ public struct LMDBExport: Sendable {
       try Files.write(Data(), to: "\(temporary)/DONE.txt")
       try Files.publish(temporary, as: folder, replacing: false)
     } catch {
-      try? Self.removeFolder(temporary)
+      try? Files.removeFolder(temporary)
       throw error.code == .alreadyExists
         ? ExportPlace.taken(folder)
         : error.naming(folder, insteadOf: temporary)
     }
-  }
-
-  private static func removeFolder(_ path: String) throws(CorpusError) {
-    for name in try Files.names(in: path) { try Files.remove("\(path)/\(name)") }
-    guard rmdir(path) == 0 || errno == ENOENT else { throw Files.error("remove", path) }
   }
 
   private func writeEntries(_ run: Run, _ keys: [String], to folder: String) throws(CorpusError) {

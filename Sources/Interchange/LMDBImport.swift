@@ -29,7 +29,7 @@ public struct LMDBImport: Sendable {
     public var done: Int { found + stored + elsewhere + failed }
   }
 
-  public let directory: CorpusDirectory
+  public var directory: CorpusDirectory
   private let release: Release
   private let includesUnfinished: Bool
   private let task: ReleasedTask

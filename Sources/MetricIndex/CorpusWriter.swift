@@ -32,7 +32,8 @@ public final class CorpusWriter: Sendable {
   public init(_ directory: CorpusDirectory, index: MetricIndex?) throws(CorpusError) {
     self.directory = directory
     self.index = index
-    claims = try Claims(directory: directory.path)
+    claims = try Claims(directory)
+    try claims.removeUnfinishedRuns(of: directory)
     let stored = try StoredRuns(directory)
     if let problem = stored.problems.first { throw problem }
     storedRuns = Mutex(stored)

@@ -36,7 +36,7 @@ public struct IndexDifference: Sendable {
 
   /// Without the runs that a living process is about to take up itself.
   func ignoringClaimed(_ directory: CorpusDirectory) -> IndexDifference {
-    guard !isEmpty, let claims = try? Claims(directory: directory.path, readOnly: true) else { return self }
+    guard !isEmpty, let claims = try? Claims(directory, isReadOnly: true) else { return self }
     let isCompacting = claims.isTaken(Claims.compaction)
     let abandoned = new.filter { file in
       !(isCompacting || CorpusDirectory.seed(ofRunFile: file).map(claims.isTaken) ?? false)

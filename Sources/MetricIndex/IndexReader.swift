@@ -29,6 +29,8 @@ public enum SQLValue: Hashable, Sendable {
 public final class IndexReader: Sendable {
   public let directory: CorpusDirectory
   private let queue: DatabaseQueue
+  /// Whether the file system has no locks.
+  let isUnlocked: Bool
 
   /// Opens the index of a corpus.
   ///
@@ -43,8 +45,9 @@ public final class IndexReader: Sendable {
         remedy: "make it with `corpus index "
           + "\(directory.path)`")
     }
+    isUnlocked = try !Claims.areLocksThere(directory)
     do {
-      queue = try Self.open(path)
+      queue = try Self.open(path, isUnlocked: isUnlocked)
       try queue.read { database in
         try IndexSchema.check(database, manifest: directory.manifest, path: path)
         if allowStale { return }
@@ -60,15 +63,18 @@ public final class IndexReader: Sendable {
     }
   }
 
-  private static func open(_ path: String) throws -> DatabaseQueue {
+  private static func open(_ path: String, isUnlocked: Bool) throws -> DatabaseQueue {
+    let locator = IndexFile.locator(path, withoutLocks: isUnlocked)
     var configuration = Configuration()
     configuration.readonly = true
     configuration.busyMode = .timeout(60)
     do {
-      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      let queue = try DatabaseQueue(path: locator, configuration: configuration)
       _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }
       return queue
     } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_READONLY_ROLLBACK {
+      // Somebody may be in the midst of it.
+      if isUnlocked { throw Self.changing(path) }
       // A writer was killed in the midst of a transaction, and only a writer may roll it back.
       configuration.readonly = false
       do {
@@ -106,13 +112,33 @@ public final class IndexReader: Sendable {
 
   /// Runs SQL that a user has written, with errors that tell them what is wrong with it.
   func reading<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
+    let state = unlockedState
+    let result = Result { try queue.read(body) }
+    try requireUnchanged(state)
     do {
-      return try queue.read(body)
+      return try result.get()
     } catch let error as DatabaseError {
       throw Self.queryError(error, path: directory.indexPath)
     } catch {
       throw indexError(error, .read, path: directory.indexPath)
     }
+  }
+
+  /// The state of the index where no lock keeps it as it is; nil where SQLite sees to that.
+  var unlockedState: UnlockedState? { isUnlocked ? UnlockedState(directory.indexPath) : nil }
+
+  /// Refuses what was read since then without a lock while somebody changed it, which may be half of the change.
+  func requireUnchanged(_ state: UnlockedState?) throws(CorpusError) {
+    guard let state else { return }
+    guard !state.isChanging, unlockedState == state else { throw Self.changing(directory.indexPath) }
+  }
+
+  private static func changing(_ path: String) -> CorpusError {
+    CorpusError(
+      .resource,
+      "\(path) is being changed, or was left in the midst of a change by a killed process; the file system has no locks "
+        + "by which it could be read all the same",
+      remedy: "run the same command again when nobody changes it, or `corpus index --alone` if nobody does")
   }
 
   /// All rows of a statement that only reads.

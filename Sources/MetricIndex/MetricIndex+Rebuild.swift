@@ -12,15 +12,15 @@ extension MetricIndex {
     _ directory: CorpusDirectory, forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws(CorpusError) -> Report {
-    let claims = try Claims(directory: directory.path)
+    let claims = try Claims(directory)
     guard try claims.take(Claims.rebuild) else {
       throw CorpusError(
         .resource, "another process is rebuilding the index of \(directory.path)",
         remedy: "wait until it has ended")
     }
     defer { claims.release(Claims.rebuild) }
-    let temporary = Files.temporaryPath(for: directory.indexPath)
-    for file in [temporary, temporary + "-journal"] { try Files.remove(file) }
+    try TemporaryFile.removeLeftovers(of: directory.indexPath)
+    let temporary = TemporaryFile.path(for: directory.indexPath)
     do throws(CorpusError) {
       let index = try MetricIndex(directory, path: temporary, isBulk: true)
       var report = try index.synchronize(cancellation: cancellation, progress: progress)
@@ -30,7 +30,7 @@ extension MetricIndex {
           try IndexSchema.indexMetrics(in: database, manifest: directory.manifest)
         }
       }
-      try replace(directory.indexPath) { () throws(CorpusError) in
+      try replace(directory) { () throws(CorpusError) in
         // What was stored meanwhile, and is in the old index only.
         report.ingested += try index.synchronize().ingested
         try index.close()
@@ -53,10 +53,15 @@ extension MetricIndex {
   }
 
   /// Does the replacement while no other process writes to the old index, if that is still a database.
-  private static func replace(_ path: String, by body: () throws(CorpusError) -> Void) throws(CorpusError) {
+  private static func replace(
+    _ directory: CorpusDirectory, by body: () throws(CorpusError) -> Void
+  ) throws(CorpusError) {
+    let path = directory.indexPath
     var configuration = Configuration()
     configuration.busyMode = .timeout(60)
-    guard Files.exists(path), let old = try? DatabaseQueue(path: path, configuration: configuration),
+    guard Files.exists(path),
+      let old = try? DatabaseQueue(
+        path: IndexFile.locator(path, withoutLocks: directory.isAlone), configuration: configuration),
       (try? old.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }) != nil
     else {
       // A journal would be rolled back into the new file.

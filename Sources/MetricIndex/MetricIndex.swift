@@ -30,6 +30,7 @@ public final class MetricIndex: Sendable {
   private static func open(
     _ directory: CorpusDirectory, _ path: String, isBulk: Bool
   ) throws(CorpusError) -> DatabaseQueue {
+    try Claims.requireLocks(directory)
     // SQLite would make it writable for its owner alone, and shut out the others of a group.
     try Files.touch(path)
     do {
@@ -43,7 +44,8 @@ public final class MetricIndex: Sendable {
       }
       // By ourselves, so that its mode is what the umask says: SQLite's own keeps a group out that shares the directory.
       if !Files.exists(path) { _ = try Descriptor(opening: path, O_RDWR | O_CREAT) }
-      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      let queue = try DatabaseQueue(
+        path: IndexFile.locator(path, withoutLocks: directory.isAlone), configuration: configuration)
       try queue.write { database in
         if try IndexSchema.isEmpty(database) {
           try IndexSchema.create(in: database, manifest: directory.manifest, indexingMetrics: !isBulk)

@@ -21,6 +21,8 @@ public final class RowCursor {
   private let connection: Connection
   private let statement: OpaquePointer
   private let path: String
+  private let index: IndexReader
+  private let state: UnlockedState?
   private var isAtEnd = false
 
   /// Prepares a statement.
@@ -31,7 +33,9 @@ public final class RowCursor {
   /// - Throws: `invalidSQL`.
   public init(_ sql: String, parameters: [SQLValue] = [], of index: IndexReader) throws(CorpusError) {
     path = index.directory.indexPath
-    connection = try Connection(path)
+    self.index = index
+    state = index.unlockedState
+    connection = try Connection(path, isUnlocked: index.isUnlocked)
     statement = try connection.prepare(sql)
     columns = (0..<sqlite3_column_count(statement)).map { [statement] in
       sqlite3_column_name(statement, $0).map { String(cString: $0) } ?? ""
@@ -63,6 +67,7 @@ public final class RowCursor {
     isAtEnd = true
     // Frees the lock on the file.
     sqlite3_reset(statement)
+    try index.requireUnchanged(state)
     guard code == SQLITE_DONE else { throw failure(code) }
     return false
   }
@@ -109,9 +114,11 @@ public final class RowCursor {
     private let interrupted = Atomic(false)
     private let path: String
 
-    init(_ path: String) throws(CorpusError) {
+    init(_ path: String, isUnlocked: Bool) throws(CorpusError) {
       var database: OpaquePointer?
-      let code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX, nil)
+      let code = sqlite3_open_v2(
+        IndexFile.locator(path, withoutLocks: isUnlocked), &database,
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX, nil)
       guard code == SQLITE_OK, let database else {
         sqlite3_close(database)
         throw indexError(DatabaseError(resultCode: ResultCode(rawValue: code)), .read, path: path)

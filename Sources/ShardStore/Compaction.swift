@@ -64,7 +64,8 @@ public struct Compaction: Sendable {
     defer { claims.release(Claims.compaction) }
     // Copies of a corpus may lack it, as some tools leave out empty directories.
     try Files.createDirectory(directory.shardsPath)
-    try removeLeftovers(claims)
+    try TemporaryFile.removeLeftovers(in: directory.shardsPath) { _ in true }
+    try claims.removeUnfinishedRuns(of: directory)
     var report = Report()
     let stored = try StoredRuns(directory)
     report.problems += stored.problems
@@ -194,25 +195,22 @@ public struct Compaction: Sendable {
     try writer.finish(replacing: false, provers: workers)
   }
 
-  /// Removes the unfinished files of killed jobs; those of living ones are claimed.
-  private func removeLeftovers(_ claims: Claims) throws(CorpusError) {
-    for name in try Files.names(in: directory.shardsPath) where name.hasPrefix(".") && name.hasSuffix(".tmp")
-    {
-      try Files.remove("\(directory.shardsPath)/\(name)")
-    }
-    for name in try Files.names(in: directory.runsPath) where name.hasPrefix(".") && name.hasSuffix(".tmp") {
-      let file = "runs/" + name.dropFirst().dropLast(4)
-      guard let seed = CorpusDirectory.seed(ofRunFile: file), try claims.take(seed) else { continue }
-      try Files.remove("\(directory.runsPath)/\(name)")
-      claims.release(seed)
-    }
-  }
 }
 
 extension Claims {
+  /// Removes the unfinished runs of killed jobs; those of living ones are claimed.
+  package func removeUnfinishedRuns(of directory: CorpusDirectory) throws(CorpusError) {
+    try TemporaryFile.removeLeftovers(in: directory.runsPath) { (name) throws(CorpusError) in
+      guard let seed = CorpusDirectory.seed(ofRunFile: "runs/\(name)"), try take(seed) else { return false }
+      // Whoever takes it from here on writes another file.
+      release(seed)
+      return true
+    }
+  }
+
   /// The claims of a corpus with the one for moving runs between shards taken.
   package static func takingCompaction(_ directory: CorpusDirectory) throws(CorpusError) -> Claims {
-    let claims = try Claims(directory: directory.path)
+    let claims = try Claims(directory)
     guard try claims.take(compaction) else {
       throw CorpusError(
         .resource, "another process is compacting, repacking or repairing \(directory.path)",

@@ -18,14 +18,14 @@ final class HDF5Output {
   init(path: String, temporary: String? = nil, bytes: Int64, alignment: Int = 1) throws(CorpusError) {
     try HDF5.prepare()
     self.path = path
-    let temporary = temporary ?? Files.temporaryPath(for: path)
+    let temporary = temporary ?? TemporaryFile.path(for: path)
     self.temporary = temporary
     // First, as errno then tells why the file cannot be made.
     descriptor = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_TRUNC)
     let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
     // The newest layout that HDF5 1.10 reads puts a checksum on every piece of metadata.
     H5Pset_libver_bounds(access.id, H5F_LIBVER_V110, H5F_LIBVER_V110)
-    // Each temporary file has one writer by its claim; locks of HDF5's own fail on some cluster file systems.
+    // Each temporary file has one writer by its name; locks of HDF5's own fail on some cluster file systems.
     H5Pset_file_locking(access.id, false, true)
     H5Pset_alignment(access.id, 0, UInt64(alignment))
     let id = H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id)

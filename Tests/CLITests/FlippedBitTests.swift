@@ -6,19 +6,7 @@ import Testing
 
 /// Commands that give up one copy of a run for another, while a bit flips in what they read or write.
 @Suite struct FlippedBitTests {
-  private static let temporary = TemporaryDirectory()
-
-  private static let library = Result {
-    let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/flip.c"
-    let path = temporary.path + "/flip.so"
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["cc", "-shared", "-fPIC", "-O1", source, "-o", path, "-ldl"]
-    try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0)
-    return path
-  }
+  private static let library = Preloaded("flip")
 
   /// `CORPUS_FLIPS` of them for each command and kind of call, for who wants to be surer than a test can be.
   private static let tries = ProcessInfo.processInfo.environment["CORPUS_FLIPS"].flatMap { Int($0) } ?? 10
@@ -41,12 +29,12 @@ import Testing
       try FileManager.default.copyItem(atPath: original, toPath: fixture.path)
       try? FileManager.default.removeItem(atPath: mark)
       let settings = [
-        "LD_PRELOAD=\(try Self.library.get())", "FLIP_BELOW=\(fixture.path)", "FLIP_CALL=\(kind)",
+        "FLIP_BELOW=\(fixture.path)", "FLIP_CALL=\(kind)",
         "FLIP_NUMBER=\(1 + (number - 1) * calls / Self.tries)", "FLIP_PERMILLE=\(number * 137 % 1000)",
         "FLIP_MARK=\(mark)",
       ]
       let result = try Command.run(
-        [command[0], fixture.path, "--quiet"] + command.dropFirst(), wrapper: ["env"] + settings)
+        [command[0], fixture.path, "--quiet"] + command.dropFirst(), wrapper: Self.library.wrapper(settings))
       flipped += FileManager.default.fileExists(atPath: mark) ? 1 : 0
       refused += result.status == 0 ? 0 : 1
       let verified = try Command.run("verify", fixture.path, "--quiet")

@@ -114,14 +114,25 @@ import Testing
 
   @Test func `gives a claim to one owner at a time`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
-    let a = try Claims(directory: corpus.path)
-    var b: Claims? = try Claims(directory: corpus.path)
+    let a = try Claims(corpus)
+    var b: Claims? = try Claims(corpus)
     #expect(try a.take(5) && b?.take(5) == false && b?.take(6) == true)
     #expect(a.isTaken(6) && b?.isTaken(5) == true && !a.isTaken(7) && !a.isTaken(5))
     b = nil
     #expect(!a.isTaken(6))
     a.release(5)
-    #expect(try Claims(directory: corpus.path).take(5))
+    #expect(try Claims(corpus).take(5))
+  }
+
+  @Test func `gives every claim to who is alone`() throws {
+    var corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    let other = try Claims(corpus)
+    #expect(try other.take(5))
+    corpus.isAlone = true
+    let claims = try Claims(corpus)
+    #expect(try claims.take(5) && !claims.isTaken(5))
+    claims.release(5)
+    #expect(try corpus.replacing(codec: .raw).isAlone)
   }
 
   @Test func `keeps the old file where the new one cannot be written`() throws {

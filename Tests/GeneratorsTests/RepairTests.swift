@@ -232,7 +232,7 @@ import Testing
 
   @Test func `respects the claims of other processes`() throws {
     let fixture = try RepairFixture()
-    let claims = try Claims(directory: fixture.corpus.path)
+    let claims = try Claims(fixture.corpus)
     try fixture.remove("runs/000004.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)
     for seed in [2, 4] as [Int64] { #expect(try claims.take(seed)) }

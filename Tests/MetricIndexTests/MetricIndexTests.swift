@@ -327,7 +327,7 @@ struct IndexFixture {
   @Test func `does not call stale what a living process is about to index`() throws {
     let fixture = try IndexFixture()
     try fixture.synchronize()
-    let claims = try Claims(directory: fixture.corpus.path)
+    let claims = try Claims(fixture.corpus)
     #expect(try claims.take(7))
     try fixture.store([7])
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)

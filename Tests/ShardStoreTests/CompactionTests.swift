@@ -82,10 +82,14 @@ import Testing
     try fixture.write(Data("half".utf8), to: "runs/.000001.h5.tmp")
     try fixture.write(Data("half".utf8), to: "runs/.000002.h5.tmp")
     try fixture.write(Data("half".utf8), to: "shards/.000000-000009.h5.tmp")
-    let living = try Claims(directory: fixture.corpus.path)
+    // One whose claim, on a file system without locks, nobody sees.
+    let path = TemporaryFile.path(for: fixture.corpus.absolute("runs/000003.h5"))
+    let unseen = Files.split(path).name
+    try fixture.write(Data("half".utf8), to: "runs/\(unseen)")
+    let living = try Claims(fixture.corpus)
     #expect(try living.take(2))
     _ = try Compaction(directory: fixture.corpus).run { _ in }
-    #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp"])
+    #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp", unseen])
     #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
   }
 
@@ -139,7 +143,7 @@ import Testing
   @Test func `leaves runs that their maker has not indexed yet`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
-    let maker = try Claims(directory: fixture.corpus.path)
+    let maker = try Claims(fixture.corpus)
     #expect(try maker.take(1))
     _ = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000001.h5"])
@@ -147,7 +151,7 @@ import Testing
 
   @Test func `lets one process compact at a time`() throws {
     let fixture = try ShardFixture()
-    let other = try Claims(directory: fixture.corpus.path)
+    let other = try Claims(fixture.corpus)
     #expect(try other.take(Claims.compaction))
     #expect(throws: CorpusError.self) { try Compaction(directory: fixture.corpus).run { _ in } }
     #expect(throws: CorpusError.self) { try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in } }

@@ -47,6 +47,31 @@ struct ShardFixture {
   }
 }
 
+@Suite struct ShardWriterTests {
+  /// As two processes where no lock keeps them apart.
+  @Test func `who makes the same run does not write into the same file`() throws {
+    let fixture = try ShardFixture()
+    let header = ShardHeader(manifest: fixture.corpus.manifest, codec: .delta, checkpoints: 23)
+    var encoder = try RunEncoder(header: header)
+    let run = try encoder.encode(TestCorpus.run(1))
+    let file = "runs/000001.h5"
+    func begin() throws -> ShardWriter {
+      try ShardWriter(
+        path: fixture.corpus.absolute(file), header: header, counts: [run.count],
+        bytes: run.compressedBytes)
+    }
+    var one = try begin()
+    try one.append(run)
+    var other = try begin()
+    try one.finish()
+    #expect(same(try fixture.read(file), [TestCorpus.run(1)]))
+    try other.append(run)
+    try other.finish()
+    #expect(same(try fixture.read(file), [TestCorpus.run(1)]))
+    #expect(try Files.names(in: fixture.corpus.runsPath) == ["000001.h5"])
+  }
+}
+
 /// Equality of bits: NaN equals itself here.
 func same(_ a: [Run], _ b: [Run]) -> Bool {
   func bits(_ runs: [Run]) -> [[UInt32]] {

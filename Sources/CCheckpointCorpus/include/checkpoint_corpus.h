@@ -280,7 +280,9 @@ typedef struct cc_writer cc_writer;
  * describes it (refused where it contradicts the shapes, or differs from what the corpus has); and "codec" ("delta" or "zstd"), "split" ({"test_fraction": 0.05, "test_limit": 2050}) and
  * "generator_version" (0: runs that this library cannot make again).
  * Fails with CC_INVALID_ARGUMENT for a manifest that cannot be, CC_DIFFERENT_TASK or CC_DIFFERENT_RECIPE for a corpus
- * that is there and has another, CC_ALREADY_EXISTS where something else is there, CC_READ_ONLY, CC_DISK_FULL. */
+ * that is there and has another, CC_ALREADY_EXISTS where something else is there, CC_READ_ONLY, CC_DISK_FULL,
+ * CC_RESOURCE on a file system without locks, unless the variable CORPUS_ALONE is 1: then nothing keeps other processes
+ * from changing the corpus at the same time. */
 int cc_writer_open(const char *path, const char *manifest, cc_writer **writer);
 
 /** Gives up the runs that were begun and not stored. */

@@ -15,6 +15,8 @@ int clinux_rename(const char *from, const char *to, int replacing);
 
 /// fcntl(2) with F_OFD_SETLK on one byte: 0, or -1 and errno EAGAIN where another description holds it.
 int clinux_lock(int fd, int64_t offset);
+/// Likewise a lock that others may share, for who only reads.
+int clinux_lock_shared(int fd, int64_t offset);
 int clinux_unlock(int fd, int64_t offset);
 
 /// Whether a signal is ignored, as by nohup(1): 1 or 0.

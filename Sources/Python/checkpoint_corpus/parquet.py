@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Optional, Sequence
 
 import numpy as np
 
+from . import _temporary
 from .errors import CorpusError
 from .rows import Rows, column_of, expression
 
@@ -31,7 +33,7 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
     condition = "" if where is None else f"WHERE {expression(corpus, where)}"
     columns = ["run", "step", "iteration", "runs.split", "runs.status", *map(column_of, metrics)]
     query = f"SELECT {', '.join(columns)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}.tmp")
+    temporary = str(_temporary.path_for(pathlib.Path(path)))
     count = 0
     try:
         with Rows(corpus, query, ()) as rows:

@@ -39,6 +39,7 @@ class Writer:
 
     A run is stored as a whole when its `with` block ends, and not at all if that raises. Any number of threads and
     processes may store into one corpus, each run made by one of them; a job that is run again goes on where it was.
+    That needs a file system with locks; without, set the environment variable CORPUS_ALONE=1 in the one process that stores.
 
     Args:
         path: the corpus's directory.

@@ -19,6 +19,7 @@ from typing import Any, Iterable, Iterator, Mapping, Union
 import numpy as np
 import torch
 
+from .. import _temporary
 from .configuration import Configuration
 from .evaluations import best
 from .model import GPT
@@ -95,10 +96,10 @@ class _whole:
 
     def __init__(self, path: Path) -> None:
         self.path = pathlib.Path(path)
-        self.temporary = self.path.with_name(f".{self.path.name}.tmp{os.getpid()}")
+        self.temporary = _temporary.path_for(self.path)
 
     def __enter__(self) -> _whole:
-        self.file = open(self.temporary, "w+b")
+        self.file = open(self.temporary, "x+b")
         self._hash = hashlib.blake2b()
         return self
 
