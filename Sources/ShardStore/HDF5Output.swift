@@ -28,6 +28,9 @@ final class HDF5Output {
     // Each temporary file has one writer by its name; locks of HDF5's own fail on some cluster file systems.
     H5Pset_file_locking(access.id, false, true)
     H5Pset_alignment(access.id, 0, UInt64(alignment))
+    // HDF5 gathers small pieces of data in blocks. Each chunk is to lie at the end of the file instead, where ShardWriter
+    // finds it.
+    H5Pset_small_data_block_size(access.id, 0)
     let id = H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id)
     values = HDF5Values(file: id, path: path)
     file = id >= 0 ? HDF5Object(id, release: H5Fclose) : nil

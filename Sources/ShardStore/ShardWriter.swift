@@ -29,6 +29,8 @@ public struct ShardWriter: ~Copyable {
   private var chunkOffsets: [Int64] = []
   private var chunkBytes: [Int64] = []
   private var chunkChecksums: [Int64] = []
+  /// How many chunks HDF5 had to look for among all that there are.
+  package private(set) var searches = 0
 
   /// Bytes: for readers that map floats where they lie.
   private static let rawAlignment = 64
@@ -112,12 +114,14 @@ public struct ShardWriter: ~Copyable {
   /// Where in the file HDF5 has put the chunk that was just written.
   ///
   /// HDF5 1.10 finds a chunk's address by going through all chunks, which takes minutes in a large shard. But it
-  /// puts them at the end of the file, so we look there first, and believe what we read back.
-  private func offset(of chunk: [UInt8], at corner: [UInt64]) throws(CorpusError) -> Int64 {
+  /// puts them at the end of the file, where ``HDF5Output`` makes it, so we look there first, and believe what we read
+  /// back.
+  private mutating func offset(of chunk: [UInt8], at corner: [UInt64]) throws(CorpusError) -> Int64 {
     var end: haddr_t = 0
     try HDF5.writing(H5Fget_eoa(output.values.file, &end), "parameters", of: path)
     let start = Int64(end) - Int64(chunk.count)
     if start > 0, try output.descriptor.holds(chunk, at: start) { return start }
+    searches += 1
     var mask: UInt32 = 0
     var address: haddr_t = 0
     var size: hsize_t = 0
