@@ -1,4 +1,5 @@
 public import Corpus
+import Synchronization
 
 /// Stores the shards of a corpus in another codec, each under the name that it had; no value changes.
 public struct Repacking {
@@ -14,7 +15,7 @@ public struct Repacking {
   private let codec: Codec
   private let workers: Int
 
-  /// - Parameter workers: how many runs of a new shard are proven at a time.
+  /// - Parameter workers: how many runs are decoded and encoded, and of a new shard proven, at a time.
   public init(directory: CorpusDirectory, codec: Codec, workers: Int = Workers.available) {
     self.directory = directory
     self.codec = codec
@@ -59,18 +60,37 @@ public struct Repacking {
   private func rewrite(_ shard: ShardReader, each: () throws(CorpusError) -> Void) throws(CorpusError) {
     let checkpoints = shard.runs.map(\.count).max() ?? 1
     let header = shard.header.replacing(codec: codec, checkpoints: checkpoints)
-    var decoder = try RunDecoder(header: shard.header)
-    var encoder = try RunEncoder(header: header)
     // Neither codec ever takes much more than the values themselves.
     let raw = shard.runs.reduce(0) {
       $0 + 4 * header.parameterCount * header.rowCount(checkpoints: $1.count)
     }
     var writer = try ShardWriter(
       path: shard.path, header: header, counts: shard.runs.map(\.count), bytes: raw)
-    for index in shard.runs.indices {
-      try writer.append(encoder.encode(decoder.run(at: index, in: shard)))
-      try each()
+    // So many that the workers seldom wait for the slowest of them, and that memory holds them.
+    let batch = 4 * workers
+    for start in stride(from: 0, to: shard.runs.count, by: batch) {
+      for run in try encode(start..<min(start + batch, shard.runs.count), of: shard, header) {
+        try writer.append(run)
+        try each()
+      }
     }
     try writer.finish(provers: workers)
+  }
+
+  /// Some runs of a shard, encoded for another one, in their order.
+  private func encode(
+    _ places: Range<Int>, of shard: ShardReader, _ header: ShardHeader
+  ) throws(CorpusError) -> [EncodedRun] {
+    let queue = WorkQueue(Array(places))
+    let encoded = Mutex<[(place: Int, run: EncodedRun)]>([])
+    try Workers.run(max(1, min(workers, places.count))) { _ throws(CorpusError) in
+      var decoder = try RunDecoder(header: shard.header)
+      var encoder = try RunEncoder(header: header)
+      while let place = queue.next() {
+        let run = try encoder.encode(decoder.run(at: place, in: shard))
+        encoded.withLock { $0.append((place, run)) }
+      }
+    }
+    return encoded.withLock { $0.sorted { $0.place < $1.place }.map(\.run) }
   }
 }

@@ -157,6 +157,17 @@ import Testing
     #expect(throws: CorpusError.self) { try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in } }
   }
 
+  @Test func `repacks to the same bytes with any number of workers`() throws {
+    func repacked(workers: Int) throws -> Data {
+      let fixture = try ShardFixture()
+      try fixture.store((0..<11).map { TestCorpus.run($0) }, as: "shards/000000-000010.h5")
+      let repacking = Repacking(directory: fixture.corpus, codec: .zstd, workers: workers)
+      #expect(try repacking.run { _ in }.files.count == 1)
+      return try fixture.bytes("shards/000000-000010.h5")
+    }
+    #expect(try repacked(workers: 1) == repacked(workers: 3))
+  }
+
   @Test func `repacks there and back to the same hashes`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
