@@ -5,14 +5,16 @@ import Glibc
 
 /// What the commands write to the terminal, and what they hear from it.
 enum Console {
-  static func write(_ text: String) { put(text, to: STDOUT_FILENO) }
+  static func write(_ text: String) { write(Array(text.utf8)) }
+
+  static func write(_ bytes: [UInt8]) { put(bytes, to: STDOUT_FILENO) }
 
   static func print(_ line: String) { write(line + "\n") }
 
   /// A line beside the results: on standard error, so that results can be piped.
-  static func note(_ line: String) { put(line + "\n", to: STDERR_FILENO) }
+  static func note(_ line: String) { put(Array((line + "\n").utf8), to: STDERR_FILENO) }
 
-  static func noteWithoutNewline(_ text: String) { put(text, to: STDERR_FILENO) }
+  static func noteWithoutNewline(_ text: String) { put(Array(text.utf8), to: STDERR_FILENO) }
 
   static func complain(_ error: CorpusError) { note("corpus: \(error)") }
 
@@ -23,19 +25,23 @@ enum Console {
     return Int(size.ws_col)
   }
 
-  private static func put(_ text: String, to fd: Int32) {
-    var bytes = Array(text.utf8)[...]
+  private static func put(_ bytes: [UInt8], to fd: Int32) {
+    var bytes = bytes[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
       guard count >= 0 || errno == EINTR else {
         // There is nowhere left to complain where standard error is gone.
         if fd == STDERR_FILENO { return }
-        let cause = String(cString: strerror(errno))
-        note("corpus: cannot write the output (\(cause)): what was printed is not complete")
-        exit(1)
+        failOutput(String(cString: strerror(errno)))
       }
       bytes = bytes.dropFirst(max(count, 0))
     }
+  }
+
+  /// Ends the process, as its output cannot be complete.
+  static func failOutput(_ cause: String) -> Never {
+    note("corpus: cannot write the output (\(cause)): what was printed is not complete")
+    exit(1)
   }
 
   /// Calls `stop` at the first Ctrl-C, SIGTERM or SIGHUP (the terminal is gone); the second one ends the process at once.

@@ -45,8 +45,11 @@ struct Query: ParsableCommand {
     if let timeout {
       DispatchQueue.global().asyncAfter(deadline: .now() + timeout) { index.interrupt() }
     }
-    var printer = RowPrinter(format: format)
+    let output = SpooledOutput()
+    var printer = RowPrinter(format: format, output: output.write)
     let sql = sql == "-" ? try Self.standardInput() : sql
+    // What was printed before a failure is printed.
+    defer { output.finish() }
     try index.query(sql, columns: { printer.begin(columns: $0) }, row: { printer.add($0) })
     printer.end()
   }

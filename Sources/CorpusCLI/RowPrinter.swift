@@ -9,6 +9,7 @@ enum RowFormat: String, ExpressibleByArgument, CaseIterable {
 /// Prints the rows of a query as they come.
 struct RowPrinter {
   private let format: RowFormat
+  private let output: (String) -> Void
   private var columns: [String] = []
   private var count = 0
   /// The first rows of a table, from which its widths follow.
@@ -18,7 +19,11 @@ struct RowPrinter {
 
   private static let heldRows = 1_000
 
-  init(format: RowFormat) { self.format = format }
+  /// - Parameter output: takes what is to be printed, some lines at a time.
+  init(format: RowFormat, output: @escaping (String) -> Void = Console.write) {
+    self.format = format
+    self.output = output
+  }
 
   mutating func begin(columns: [String]) {
     self.columns = columns
@@ -77,7 +82,7 @@ struct RowPrinter {
   }
 
   private mutating func flush() {
-    Console.write(buffer)
+    output(buffer)
     buffer = ""
   }
 
