@@ -7,6 +7,14 @@
 --     CREATE INDEX checkpoints_train_return ON checkpoints ("train_return");
 -- A metric that is not a number is NULL. One whose name is a word of SQL, such as order, is to be written in quotes,
 -- and in earlier corpora one that is called as a column of `runs` is, checkpoints."split".
+--
+-- While rows are added, the indexes on the metrics are left away, as each row would change a page of its own in them. There
+-- is a table then that tells how many checkpoints there were when they were dropped,
+--     CREATE TABLE metrics_unindexed (checkpoints);
+-- They are made again when an eighth of all checkpoints is new, and by `corpus index` in any case.
+--
+-- The journal is a rollback journal (not WAL), so that readers need not write and network file systems work. Who changes
+-- the index takes it exclusively for a short transaction, and a job that stores runs tries again later where it cannot.
 
 -- What corpus.json says: task, architecture, metrics, recipe, generator_version (all but task as JSON).
 CREATE TABLE corpus (

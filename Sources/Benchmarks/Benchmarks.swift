@@ -10,7 +10,8 @@ struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "corpus-benchmarks",
     subcommands: [
-      Decode.self, MakeUp.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self, CIFAR10Kernels.self,
+      Decode.self, MakeUp.self, Append.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self,
+      CIFAR10Kernels.self,
       CIFAR10Parity.self, GPTParity.self, GPTSpeed.self,
     ])
 }
@@ -54,7 +55,47 @@ struct Decode: ParsableCommand {
   }
 }
 
-/// Makes up a corpus of many runs with next to no parameters: work for the index alone.
+/// Runs with next to no parameters: work for the index alone.
+private enum MadeUpRuns {
+  static let manifest = Manifest(
+    task: "made-up", architecture: Architecture(name: "one", tensors: [.init("weight", [1])]),
+    metrics: [.trainReturn], recipe: .object([:]), generatorVersion: 1, split: SplitRule(testLimit: 2_050),
+    codec: .delta)
+
+  static func run(_ seed: Int64, checkpoints: Int) -> Run {
+    var random = PhiloxGenerator(seed: UInt64(seed))
+    return Run(
+      seed: seed, iterations: (0..<checkpoints).map { Int32($0 * 2) },
+      metrics: [(0..<checkpoints).map { Float($0) + 50 * random.uniform() }],
+      parameters: (0..<checkpoints).map { _ in random.uniform() })
+  }
+}
+
+/// Stores made-up runs one by one, as generating jobs do.
+struct Append: ParsableCommand {
+  @Argument var path: String
+  @Option var first = 0
+  @Option var runs = 5_000
+  @Option var checkpoints = 200
+  @Flag var noIndex = false
+
+  func run() throws {
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: MadeUpRuns.manifest)
+    let header = ShardHeader(manifest: corpus.manifest, codec: .delta, checkpoints: checkpoints)
+    let writer = try CorpusWriter(corpus, index: noIndex ? nil : MetricIndex(openingOrCreating: corpus))
+    let seeds = WorkQueue((first..<first + runs).map(Int64.init))
+    try Workers.run(Workers.available) { [checkpoints] _ throws(CorpusError) in
+      var encoder = try RunEncoder(header: header)
+      while let seed = seeds.next() {
+        _ = try writer.store(seed, with: &encoder) { MadeUpRuns.run(seed, checkpoints: checkpoints) }
+      }
+    }
+    let left = try writer.finish()
+    print("stored \(runs) runs of \(checkpoints) checkpoints in \(path), \(left) of them not in the index")
+  }
+}
+
+/// Makes up a corpus of many runs in sealed shards.
 struct MakeUp: ParsableCommand {
   @Argument var path: String
   @Option var runs = 5_000
@@ -62,30 +103,20 @@ struct MakeUp: ParsableCommand {
   @Option var runsPerShard = 500
 
   func run() throws {
-    let manifest = Manifest(
-      task: "made-up", architecture: Architecture(name: "one", tensors: [.init("weight", [1])]),
-      metrics: [.trainReturn], recipe: .object(["runs": .number(Double(runs))]), generatorVersion: 1,
-      split: SplitRule(testLimit: 2_050), codec: .delta)
-    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: manifest)
-    let header = ShardHeader(manifest: manifest, codec: .delta, checkpoints: checkpoints)
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: MadeUpRuns.manifest)
+    let header = ShardHeader(manifest: corpus.manifest, codec: .delta, checkpoints: checkpoints)
     var encoder = try RunEncoder(header: header)
     for first in stride(from: 0, to: runs, by: runsPerShard) {
       let seeds = first..<min(first + runsPerShard, runs)
       var writer = try ShardWriter(
         path: corpus.absolute(corpus.sealedFile(first: Int64(first), last: Int64(seeds.upperBound - 1))),
         header: header, counts: seeds.map { _ in checkpoints }, bytes: 0)
-      for seed in seeds { try writer.append(encoder.encode(madeUpRun(Int64(seed)))) }
+      for seed in seeds {
+        try writer.append(encoder.encode(MadeUpRuns.run(Int64(seed), checkpoints: checkpoints)))
+      }
       try writer.finish()
     }
     print("made up \(runs) runs of \(checkpoints) checkpoints in \(path)")
-  }
-
-  private func madeUpRun(_ seed: Int64) -> Run {
-    var random = PhiloxGenerator(seed: UInt64(seed))
-    return Run(
-      seed: seed, iterations: (0..<checkpoints).map { Int32($0 * 2) },
-      metrics: [(0..<checkpoints).map { Float($0) + 50 * random.uniform() }],
-      parameters: (0..<checkpoints).map { _ in random.uniform() })
   }
 }
 
@@ -109,8 +140,9 @@ struct Ingest: ParsableCommand {
     }
     let rows = try IndexReader(opening: corpus).rows("SELECT count(*) FROM checkpoints")[0][0]
     guard case .integer(let count) = rows else { return }
-    for (name, seconds) in [("rebuild", bulk.sorted()), ("ingest with metric indexes", incremental.sorted())]
-    {
+    for (name, seconds) in [
+      ("rebuild", bulk.sorted()), ("ingest into an index that is there", incremental.sorted()),
+    ] {
       let median = seconds[seconds.count / 2]
       print(
         "\(name): \(Int(Double(count) / median)) checkpoint rows/s (median of \(repetitions), "

@@ -13,13 +13,15 @@ final class WriterHandle: Handle {
   init(path: String, manifest: Manifest) throws(CorpusError) {
     let directory = try CorpusDirectory(openingOrCreating: path, manifest: manifest)
     let index = try MetricIndex(openingOrCreating: directory)
-    let report = try index.synchronize()
+    let report = try index.synchronize(patience: .seconds(1))
     if let problem = report.problems.first ?? report.missingError(directory) { throw problem }
     writer = try CorpusWriter(directory, index: index)
   }
 
   deinit {
     for seed in begun.withLock({ $0 }) { writer.release(seed) }
+    // What it could not take up now is left to the next writer, or `corpus index`; there is nobody to tell.
+    _ = try? writer.finish()
   }
 
   func contains(_ seed: Int64) throws(CorpusError) -> Bool { try writer.isStored(seed) }

@@ -38,6 +38,9 @@ struct CorpusSummary {
       "\(Format.bytes(stored)), \(Format.ratio(raw: raw, stored: stored)) smaller than "
         + "\(Format.bytes(raw)) of float32")
     for metric in manifest.metrics { try add(metric, index) }
+    if try !index.areMetricsIndexed() {
+      add("index", "without indexes on the metrics, since runs were added: `corpus index` makes them")
+    }
   }
 
   private mutating func add(_ name: String, _ value: String) { lines.append((name, value)) }

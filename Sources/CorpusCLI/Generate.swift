@@ -66,6 +66,11 @@ struct GenerateOptions: ParsableArguments {
     let display = work.display
     let result = try job.run(cancellation: work.cancellation) { show($0, on: display) }
     work.end()
+    if result.unindexed > 0 {
+      Console.note(
+        "\(Format.count(result.unindexed, "run")) \(result.unindexed == 1 ? "is" : "are") stored and not in the index, "
+          + "which somebody has kept reading: run `corpus index \(directory.path)` when that has ended")
+    }
     if !quiet { Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path)) }
   }
 

@@ -22,6 +22,8 @@ public struct GenerationJob: Sendable {
     public var madeElsewhere = 0
     /// Those that other jobs are making and this one waits for.
     public var awaited = 0
+    /// Those that are stored and not in the index, as somebody would not let go of it.
+    public var unindexed = 0
     public var checkpoints = 0
     public var rawBytes = 0
     public var compressedBytes = 0
@@ -37,7 +39,7 @@ public struct GenerationJob: Sendable {
   private let isIndexing: Bool
 
   /// - Parameters:
-  ///   - isIndexing: whether to take the runs up into the index as they are stored; off for many machines on a
+  ///   - isIndexing: whether to take the runs up into the index, as soon as it is free; off for many machines on a
   ///     network file system, whose locks SQLite cannot trust.
   public init(
     generator: any Generator, directory: CorpusDirectory, seeds: Range<Int64>, workers: Int, codec: Codec,
@@ -59,14 +61,38 @@ public struct GenerationJob: Sendable {
     cancellation: Cancellation, report: @escaping @Sendable (Progress) -> Void
   ) throws(CorpusError) -> Progress {
     let index = isIndexing ? try MetricIndex(openingOrCreating: directory) : nil
-    let indexed = try index?.synchronize(cancellation: cancellation)
+    var indexed = try index?.synchronize(patience: .seconds(1), cancellation: cancellation)
     var problems = indexed?.problems ?? []
     let writer = try CorpusWriter(directory, index: index)
     let found = try storedSeeds(writer.sealedRuns, isChecking: index == nil, &problems)
     let start = Progress(total: seeds.count, found: found.count)
     let job = SharedState(start, seeds: seeds, found: found)
     report(start)
-    try Workers.run(max(1, min(workers, seeds.count - found.count))) { [self] _ throws(CorpusError) in
+    let making = Result { () throws(CorpusError) in
+      try makeAll(job, writer, workers: seeds.count - found.count, cancellation, report)
+    }
+    // What was stored before a failure, or a request to stop, is worth finding, too.
+    let unindexed = Result { () throws(CorpusError) in try writer.finish() }
+    try making.get()
+    var left = try unindexed.get()
+    if let postponed = indexed?.postponed, postponed > 0 {
+      indexed = try index?.synchronize(patience: .zero, cancellation: cancellation)
+      problems += indexed?.problems ?? []
+      left = max(left, indexed?.postponed ?? 0)
+    }
+    // Those of this range have been made again meanwhile.
+    if let problem = problems.first ?? indexed?.missingError(directory) { throw problem }
+    return job.progress.withLock {
+      $0.unindexed = left
+      return $0
+    }
+  }
+
+  private func makeAll(
+    _ job: SharedState, _ writer: CorpusWriter, workers needed: Int, _ cancellation: Cancellation,
+    _ report: @escaping @Sendable (Progress) -> Void
+  ) throws(CorpusError) {
+    try Workers.run(max(1, min(workers, needed))) { [self] _ throws(CorpusError) in
       do throws(CorpusError) {
         try work(job, writer, cancellation, report)
       } catch {
@@ -75,9 +101,6 @@ public struct GenerationJob: Sendable {
       }
     }
     try awaitOthers(job, writer, cancellation, report)
-    // Those of this range have been made again meanwhile.
-    if let problem = problems.first ?? indexed?.missingError(directory) { throw problem }
-    return job.progress.withLock { $0 }
   }
 
   /// The seeds of our range whose runs are stored.
@@ -147,7 +170,7 @@ public struct GenerationJob: Sendable {
     ShardHeader(manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun)
   }
 
-  /// Trains, stores and indexes one run, unless another process is at it or has just done it.
+  /// Trains and stores one run, unless another process is at it or has just done it.
   private func make(
     _ seed: Int64, with encoder: inout RunEncoder, _ job: SharedState, _ writer: CorpusWriter,
     _ cancellation: Cancellation
@@ -193,7 +216,8 @@ public struct GenerationJob: Sendable {
       try cancellation.check()
       var waiting: [Int64] = []
       for seed in pending {
-        if writer.isClaimed(seed) {
+        let isStored = try writer.isStored(seed)
+        if writer.isClaimed(seed), !isStored {
           waiting.append(seed)
         } else {
           // It is stored now, or its maker has died and it is ours to make.

@@ -139,17 +139,10 @@ public struct LMDBImport: Sendable {
 
   /// Takes up all that is new.
   ///
-  /// At the end, because metrics come in no order: one by one they would make SQLite write pages all over a large
-  /// index, for each run as much as its parameters. Where much is new, the whole is faster made again.
+  /// At the end, by one process, so that its threads do not wait for each other.
   private func updateIndex(_ note: ((inout Progress) -> Void) -> Void) throws(CorpusError) {
     let progress = { (done: Int, _: Int) in note { $0.indexed = done } }
-    let isNew = !Files.exists(directory.indexPath)
-    let index = try MetricIndex(openingOrCreating: directory)
-    let new = try index.difference().unindexed.count
-    let all = try directory.shardFiles().count
-    let report =
-      try isNew || 4 * new > all
-      ? MetricIndex.rebuild(directory, progress: progress) : index.synchronize(progress: progress)
+    let report = try MetricIndex(openingOrCreating: directory).synchronize(progress: progress)
     note { $0.problems += report.problems }
   }
 

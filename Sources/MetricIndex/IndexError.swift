@@ -32,7 +32,8 @@ func indexError(_ error: any Error, _ use: IndexUse, path: String) -> CorpusErro
     return CorpusError(.readOnly, "cannot \(use) \(path): no permission", remedy: remedy, cause: cause)
   case .SQLITE_BUSY, .SQLITE_LOCKED:
     return CorpusError(
-      .resource, "\(path) is in use by another process", remedy: "try again when it has ended", cause: cause)
+      .resource, "\(path) is in use by another process",
+      remedy: "run the same command again when that has ended; nothing stored was lost", cause: cause)
   case .SQLITE_INTERRUPT:
     return CorpusError(
       .interrupted, "the query was interrupted", remedy: "ask for less, or wait longer")

@@ -90,6 +90,9 @@ public final class IndexReader: Sendable {
     }
   }
 
+  /// Whether the metrics have indexes now; without them, SQL on metrics reads all checkpoints.
+  public func areMetricsIndexed() throws(CorpusError) -> Bool { try reading(IndexSchema.areMetricsIndexed) }
+
   /// Stops the query that is running, if any; it then throws `interrupted`.
   public func interrupt() { queue.interrupt() }
 

@@ -13,26 +13,17 @@ enum IndexSchema {
     try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") == 0
   }
 
-  /// Makes the tables of an empty database.
-  ///
-  /// - Parameter indexingMetrics: whether to index the metrics now; filling many rows first is faster.
-  static func create(in database: Database, manifest: Manifest, indexingMetrics: Bool) throws {
+  /// Makes the tables of an empty database; its metrics are not indexed.
+  static func create(in database: Database, manifest: Manifest) throws {
     try database.execute(sql: text)
     for metric in manifest.metrics {
       try database.execute(sql: "ALTER TABLE checkpoints ADD COLUMN \"\(metric.name)\" REAL")
     }
-    if indexingMetrics { try indexMetrics(in: database, manifest: manifest) }
+    try markUnindexed(database)
     for (name, value) in try description(of: manifest) {
       try database.execute(sql: "INSERT INTO corpus VALUES (?, ?)", arguments: [name, value])
     }
     try database.execute(sql: "PRAGMA user_version = \(version)")
-  }
-
-  static func indexMetrics(in database: Database, manifest: Manifest) throws {
-    for metric in manifest.metrics {
-      try database.execute(
-        sql: "CREATE INDEX checkpoints_\(metric.name) ON checkpoints (\"\(metric.name)\")")
-    }
   }
 
   /// Refuses a database that is no index of this corpus.
@@ -44,7 +35,7 @@ enum IndexSchema {
         .indexCorrupt, "\(path) has index version \(found), and this program uses version \(version)",
         remedy: remedy)
     }
-    guard try tables(database, manifest) == expectedTables(manifest) else {
+    guard try tables(database, manifest) == expectedTables(manifest, areMetricsIndexed(database)) else {
       throw CorpusError(.indexCorrupt, "\(path) lacks tables or indexes that it should have", remedy: remedy)
     }
     let rows = try Row.fetchAll(database, sql: "SELECT name, value FROM corpus")
@@ -57,14 +48,14 @@ enum IndexSchema {
   /// The names of our tables and indexes that a database has.
   private static func tables(_ database: Database, _ manifest: Manifest) throws -> Set<String> {
     let names = try String.fetchSet(database, sql: "SELECT name FROM sqlite_schema")
-    return names.intersection(expectedTables(manifest))
+    return names.intersection(expectedTables(manifest, true))
   }
 
-  private static func expectedTables(_ manifest: Manifest) -> Set<String> {
+  private static func expectedTables(_ manifest: Manifest, _ areMetricsIndexed: Bool) -> Set<String> {
     let names = text.matches(of: /^CREATE (?:TABLE|INDEX) ([a-z_]+)/.anchorsMatchLineEndings()).map {
       String($0.1)
     }
-    return Set(names + manifest.metrics.map { "checkpoints_\($0.name)" })
+    return Set(names + (areMetricsIndexed ? manifest.metrics.map { "checkpoints_\($0.name)" } : []))
   }
 
   private static func description(of manifest: Manifest) throws -> [String: String] {

@@ -7,13 +7,16 @@ import ShardStore
 struct Ingest {
   private let database: Database
   private let directory: CorpusDirectory
+  /// Whether new rows go into indexes on metrics, too, where there are some.
+  private let keepsMetricIndexes: Bool
   private let addRun: Statement
   private let addCheckpoint: Statement
   private let addChunk: Statement
 
-  init(_ database: Database, directory: CorpusDirectory) throws {
+  init(_ database: Database, directory: CorpusDirectory, keepsMetricIndexes: Bool = false) throws {
     self.database = database
     self.directory = directory
+    self.keepsMetricIndexes = keepsMetricIndexes
     let columns = directory.manifest.metrics.map { "\"\($0.name)\"" }
     addRun = try database.cachedStatement(
       sql: """
@@ -60,6 +63,7 @@ struct Ingest {
   }
 
   private func addNew(_ run: StoredRun, _ shard: Int64, _ reader: ShardReader) throws {
+    if !keepsMetricIndexes { try IndexSchema.dropMetricIndexes(in: database, manifest: directory.manifest) }
     try addRun.execute(arguments: [
       run.seed, run.seed, shard, run.status.rawValue, run.count, run.firstRow, run.sum, run.sumOfSquares,
       run.contentHash.description,

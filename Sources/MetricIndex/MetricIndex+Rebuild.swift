@@ -25,11 +25,7 @@ extension MetricIndex {
       let index = try MetricIndex(directory, path: temporary, isBulk: true)
       var report = try index.synchronize(cancellation: cancellation, progress: progress)
       if !forgetsMissing { try index.requireRuns(ofIndexBefore: directory) }
-      try index.write { database in
-        try database.interruptible(by: cancellation) {
-          try IndexSchema.indexMetrics(in: database, manifest: directory.manifest)
-        }
-      }
+      try index.indexMetrics(cancellation: cancellation)
       try replace(directory) { () throws(CorpusError) in
         // What was stored meanwhile, and is in the old index only.
         report.ingested += try index.synchronize().ingested
@@ -52,7 +48,8 @@ extension MetricIndex {
     if let error = IndexDifference.missingError(files, directory) { throw error }
   }
 
-  /// Does the replacement while no other process writes to the old index, if that is still a database.
+  /// Does the replacement while no other process writes to the old index, if that is still a database. Those who read
+  /// it go on in the old file.
   private static func replace(
     _ directory: CorpusDirectory, by body: () throws(CorpusError) -> Void
   ) throws(CorpusError) {
@@ -71,7 +68,7 @@ extension MetricIndex {
     do {
       // Those who wait for this lock find the file replaced, and open the new one.
       try old.inDatabase { database in
-        try database.inTransaction(.exclusive) {
+        try database.inTransaction(.immediate) {
           try body()
           return .rollback
         }
@@ -84,7 +81,7 @@ extension MetricIndex {
 
 extension Database {
   /// Lets somebody's wish to stop end the statements of `body`, each of which may take minutes.
-  fileprivate func interruptible<Value>(by cancellation: Cancellation, _ body: () throws -> Value) rethrows
+  func interruptible<Value>(by cancellation: Cancellation, _ body: () throws -> Value) rethrows
     -> Value
   {
     let isCancelled: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { context in

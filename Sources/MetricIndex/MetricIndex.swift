@@ -2,6 +2,7 @@ public import Corpus
 import Foundation
 import Glibc
 import GRDB
+import GRDBSQLite
 import ShardStore
 import Synchronization
 
@@ -9,7 +10,11 @@ import Synchronization
 public final class MetricIndex: Sendable {
   public let directory: CorpusDirectory
   private let path: String
+  private let isBulk: Bool
   private let queue: Mutex<DatabaseQueue>
+
+  /// How long to wait for those who read or change the index, unless somebody says otherwise.
+  private static let patience = Duration.seconds(60)
 
   /// Opens the index of a corpus, making an empty one where there is none.
   ///
@@ -21,6 +26,7 @@ public final class MetricIndex: Sendable {
   init(_ directory: CorpusDirectory, path: String, isBulk: Bool = false) throws(CorpusError) {
     self.directory = directory
     self.path = path
+    self.isBulk = isBulk
     queue = Mutex(try Self.open(directory, path, isBulk: isBulk))
   }
 
@@ -35,24 +41,26 @@ public final class MetricIndex: Sendable {
     try Files.touch(path)
     do {
       var configuration = Configuration()
-      // Rollback journal, not WAL: readers then need no write access, and network file systems work.
-      configuration.busyMode = .timeout(60)
+      // Rollback journal, not WAL: readers then need no write access, and network file systems work. A reader who never
+      // ends keeps changes out as long as it lives, and so those who store runs never wait for the index: CorpusWriter.
+      configuration.busyMode = .timeout(patience / .seconds(1))
       configuration.prepareDatabase { database in
         // What a power cut may take from the index is in the shards.
         try database.execute(sql: "PRAGMA synchronous = \(isBulk ? "OFF" : "NORMAL")")
         try database.execute(sql: "PRAGMA cache_size = -65536")
+        // Some distributions overwrite what is deleted: every page of an index that is dropped.
+        try database.execute(sql: "PRAGMA secure_delete = OFF")
       }
-      // By ourselves, so that its mode is what the umask says: SQLite's own keeps a group out that shares the directory.
-      if !Files.exists(path) { _ = try Descriptor(opening: path, O_RDWR | O_CREAT) }
       let queue = try DatabaseQueue(
         path: IndexFile.locator(path, withoutLocks: directory.isAlone), configuration: configuration)
-      try queue.write { database in
-        if try IndexSchema.isEmpty(database) {
-          try IndexSchema.create(in: database, manifest: directory.manifest, indexingMetrics: !isBulk)
-        } else {
-          try IndexSchema.check(database, manifest: directory.manifest, path: path)
+      if try queue.read(IndexSchema.isEmpty) {
+        try queue.write { database in
+          // Another process may have been faster.
+          guard try IndexSchema.isEmpty(database) else { return }
+          try IndexSchema.create(in: database, manifest: directory.manifest)
         }
       }
+      try queue.read { try IndexSchema.check($0, manifest: directory.manifest, path: path) }
       return queue
     } catch {
       throw indexError(error, .write, path: path)
@@ -60,11 +68,28 @@ public final class MetricIndex: Sendable {
   }
 
   /// Runs a transaction; once more on the new file if somebody has replaced the index meanwhile.
-  func write<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
+  ///
+  /// It is exclusive from its beginning, so that who reads meanwhile is found before anything is done in vain.
+  ///
+  /// - Returns: nil if others have kept it from beginning for so long.
+  func write<Value>(
+    patience: Duration, _ body: (Database) throws -> Value
+  ) throws(CorpusError) -> Value? {
     var attempts = 0
     while true {
       do {
-        return try current.write(body)
+        return try current.inDatabase { database in
+          sqlite3_busy_timeout(database.sqliteConnection, Int32(patience / .milliseconds(1)))
+          defer { sqlite3_busy_timeout(database.sqliteConnection, Int32(Self.patience / .milliseconds(1))) }
+          var value: Value?
+          try database.inTransaction(.exclusive) {
+            value = try body(database)
+            return .commit
+          }
+          return value
+        }
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+        return nil
       } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_READONLY_DBMOVED {
         attempts += 1
         guard attempts < 10 else { throw indexError(error, .write, path: path) }
@@ -76,19 +101,46 @@ public final class MetricIndex: Sendable {
     }
   }
 
+  /// Runs a transaction, and waits for others as long as is usual.
+  func write<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
+    if let value = try write(patience: Self.patience, body) { return value }
+    throw indexError(DatabaseError(resultCode: .SQLITE_BUSY), .write, path: path)
+  }
+
   /// Takes up shards that are new or have changed, each relative to the corpus, in one transaction.
   public func ingest(_ files: [String]) throws(CorpusError) {
-    var shards: [(file: String, reader: ShardReader)] = []
+    try write { try add(files, in: $0) }
+  }
+
+  private func add(_ files: [String], in database: Database) throws {
+    let ingest = try Ingest(database, directory: directory, keepsMetricIndexes: isBulk)
     for file in files {
       let reader = try ShardReader(opening: directory.absolute(file))
       try reader.header.requireMember(of: directory.manifest, path: reader.path)
       try reader.requireName(file)
-      shards.append((file, reader))
+      try ingest.add(file, reader)
     }
-    try write { database in
-      let ingest = try Ingest(database, directory: directory)
-      for shard in shards { try ingest.add(shard.file, shard.reader) }
-      try ingest.finish()
+    try ingest.finish()
+  }
+
+  /// Makes the indexes on the metrics, where they were dropped.
+  ///
+  /// - Parameter patience: how long to wait for others. Given one, the indexes are made only if much is new, and are
+  ///   left to others who come for the index itself if there is no getting at it.
+  func indexMetrics(patience: Duration? = nil, cancellation: Cancellation = Cancellation())
+    throws(CorpusError)
+  {
+    if let patience {
+      guard try read(IndexSchema.isMuchUnindexed) else { return }
+      _ = try write(patience: patience) { try indexMetrics(in: $0, cancellation) }
+    } else if try !read(IndexSchema.areMetricsIndexed) {
+      try write { try indexMetrics(in: $0, cancellation) }
+    }
+  }
+
+  private func indexMetrics(in database: Database, _ cancellation: Cancellation) throws {
+    try database.interruptible(by: cancellation) {
+      try IndexSchema.indexMetrics(in: database, manifest: directory.manifest)
     }
   }
 
@@ -100,6 +152,8 @@ public final class MetricIndex: Sendable {
     public var problems: [CorpusError] = []
     /// Shards that are gone with runs that the index knows, and lie nowhere else.
     public var missing: [String] = []
+    /// Shards that were left to the next time, as others would not let go of the index.
+    public var postponed = 0
 
     /// What to say of those that are missing still; nil if none is.
     public func missingError(_ directory: CorpusDirectory) -> CorpusError? {
@@ -114,50 +168,79 @@ public final class MetricIndex: Sendable {
   ///
   /// - Parameters:
   ///   - forgetsMissing: whether to forget such runs.
+  ///   - patience: how long to wait for others who read or change the index, by who has come for something else, and does
+  ///     not mind what is left; such callers call ``CorpusWriter/finish(patience:)`` later. By default as long as is
+  ///     usual, and then that is an error; and the metrics get their indexes.
   ///   - progress: called with the number of shards taken up and the number of those to take up.
   public func synchronize(
-    forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
+    forgetsMissing: Bool = false, patience: Duration? = nil, cancellation: Cancellation = Cancellation(),
     progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(CorpusError) -> Report {
+    let report = try update(forgetsMissing, patience, cancellation, progress)
+    if patience == nil, !isBulk { try indexMetrics(cancellation: cancellation) }
+    return report
+  }
+
+  private func update(
+    _ forgetsMissing: Bool, _ patience: Duration?, _ cancellation: Cancellation,
+    _ progress: (Int, Int) -> Void
   ) throws(CorpusError) -> Report {
     var report = Report()
     let difference = try difference()
     let pending = difference.unindexed
-    // Files of single runs are small, so many go into one transaction.
-    for start in stride(from: 0, to: pending.count, by: 64) {
+    var done = 0
+    while done < pending.count {
       try cancellation.check()
-      let batch = Array(pending[start..<min(start + 64, pending.count)])
-      try ingest(batch, &report)
-      progress(start + batch.count, pending.count)
+      // Files of single runs are small, so many go into one transaction.
+      let single = pending[done...].prefix(Self.filesPerTransaction).prefix { !CorpusDirectory.isSealed($0) }
+      let batch = single.isEmpty ? [pending[done]] : Array(single)
+      guard try ingest(batch, &report, patience) else {
+        report.postponed = pending.count - done
+        return report
+      }
+      done += batch.count
+      progress(done, pending.count)
     }
+    if difference.isEmpty { return report }
     // Copies of runs that are gone may lie in shards that were taken up long ago.
     var others = Report()
-    if !difference.isEmpty {
-      let shadowed = try write { try Ingest($0, directory: directory).shadowed() }
-      try ingest(
-        shadowed.filter { !pending.contains($0) && !difference.vanished.contains($0) }, &others)
-    }
+    let known = Set(pending + difference.vanished)
+    let shadowed = try read { try Ingest($0, directory: directory).shadowed() }.filter { !known.contains($0) }
+    if !shadowed.isEmpty { _ = try ingest(shadowed, &others, patience) }
     report.problems += others.problems
-    let missing = try write { database in
+    if difference.vanished.isEmpty { return report }
+    let missing = try write(patience: patience ?? Self.patience) { database in
       let ingest = try Ingest(database, directory: directory)
       let missing = forgetsMissing ? [] : try difference.vanished.filter { try ingest.holdsRuns($0) }
       for file in difference.vanished where !missing.contains(file) { try ingest.forget(file) }
       try ingest.finish()
       return missing
     }
-    report.missing = missing
-    report.forgotten = difference.vanished.count - missing.count
+    report.missing = missing ?? difference.vanished
+    report.forgotten = difference.vanished.count - report.missing.count
     return report
   }
 
+  static let filesPerTransaction = 256
+
   /// Takes up many shards at once, or one by one if some of them are damaged.
-  private func ingest(_ batch: [String], _ report: inout Report) throws(CorpusError) {
+  ///
+  /// - Returns: false if others have kept the index for as long as the patience lasts; without one, that is an error.
+  func ingest(
+    _ batch: [String], _ report: inout Report, _ patience: Duration?
+  ) throws(CorpusError) -> Bool {
+    func take(_ files: [String]) throws(CorpusError) -> Bool {
+      if let patience { return try write(patience: patience) { try add(files, in: $0) } != nil }
+      try ingest(files)
+      return true
+    }
     do throws(CorpusError) {
-      try ingest(batch)
+      guard try take(batch) else { return false }
       report.ingested += batch.count
     } catch  where error.concernsOneShard {
       for file in batch {
         do throws(CorpusError) {
-          try ingest([file])
+          guard try take([file]) else { return false }
           report.ingested += 1
         } catch  where error.concernsOneShard {
           // A compaction may have moved its run meanwhile; the sealed shard is the compaction's to take up.
@@ -165,12 +248,17 @@ public final class MetricIndex: Sendable {
         }
       }
     }
+    return true
   }
 
   /// How the index differs from the shards that are there.
   public func difference() throws(CorpusError) -> IndexDifference {
+    try read { try IndexDifference($0, directory: directory) }
+  }
+
+  private func read<Value>(_ body: (Database) throws -> Value) throws(CorpusError) -> Value {
     do {
-      return try current.read { try IndexDifference($0, directory: directory) }
+      return try current.read(body)
     } catch {
       throw indexError(error, .read, path: path)
     }

@@ -6,7 +6,7 @@ import Synchronization
 /// The rows of a SQL statement that only reads, fetched one by one, by the caller's own pace; one owner of a
 /// connection and its statement. Serves one thread at a time; ``interrupt()`` may come from any other.
 ///
-/// While rows are left, SQLite keeps writers waiting.
+/// While rows are left, the index takes up no runs; those who store some do not wait for that.
 public final class RowCursor {
   /// Where a value is until the next row is fetched.
   public enum Value {

@@ -42,6 +42,7 @@ import Testing
       guard seed == 1 else { continue }
       _ = try Compaction(directory: directory).run { (file) throws(CorpusError) in try index.ingest([file]) }
     }
+    try writer.finish()
     // Forgets the files that were sealed.
     _ = try index.synchronize()
   }

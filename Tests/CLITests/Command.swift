@@ -31,7 +31,7 @@ struct Command {
     process.standardInput = FileHandle.nullDevice
   }
 
-  private static let path: String = {
+  static let path: String = {
     let beside = executable
     if FileManager.default.isExecutableFile(atPath: beside) { return beside }
     let build = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

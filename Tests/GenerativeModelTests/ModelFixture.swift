@@ -44,6 +44,7 @@ struct ModelFixture {
           parameters: made.parameters.enumerated().map { rest[$0 / count] * $1 })
       }
     }
+    try writer.finish()
   }
 
   func directory(_ name: String = "model") -> ModelDirectory { ModelDirectory(folder.path + "/" + name) }

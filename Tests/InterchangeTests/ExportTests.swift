@@ -50,6 +50,7 @@ private struct Safetensors {
         _ = try index.synchronize()
       }
     }
+    try writer.finish()
     return try IndexReader(opening: directory)
   }
 
@@ -165,6 +166,7 @@ private struct Safetensors {
     var encoder = try RunEncoder(
       header: ShardHeader(manifest: directory.manifest, codec: .delta, checkpoints: 23))
     for seed in Int64(0)..<5 { _ = try writer.store(seed, with: &encoder) { TestCorpus.run(seed) } }
+    try writer.finish()
     var options = PairStreamOptions()
     options.batchSize = 4
     options.itemsPerEpoch = 40

@@ -59,6 +59,7 @@ struct StreamFixture {
           metrics: [made.metrics[0], (0..<checkpoints).map { curve(run, $0) }], parameters: made.parameters)
       }
     }
+    try writer.finish()
   }
 
   func compact() throws {

@@ -49,6 +49,38 @@ def test_a_change_of_the_working_directory_loses_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
+def test_a_cursor_that_is_left_open_keeps_no_writer_from_storing(tmp_path):
+    path = tmp_path / "corpus"
+    with opened(path) as writer:
+        store(writer, 0)
+    # In a process of its own: locks on files keep processes apart, and Python's SQLite may be another than ours.
+    program = """
+import sqlite3, sys
+cursor = sqlite3.connect(sys.argv[1]).execute("SELECT * FROM checkpoints")
+print(len(cursor.fetchone()), flush=True)
+sys.stdin.read()
+print(len(cursor.fetchall()))
+"""
+    reader = subprocess.Popen(
+        [sys.executable, "-c", program, path / "index.sqlite"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert reader.stdout.readline()
+    with opened(path) as writer:
+        for seed in range(1, 4):
+            store(writer, seed)
+            assert seed in writer
+    with opened(path) as writer:
+        assert list(writer.missing(range(6))) == [4, 5]
+    with pytest.raises(CorpusError) as error:
+        Corpus(path)
+    assert error.value.code == "index_stale"
+    assert reader.communicate()[0] == "29\n"
+    index(path)
+    with Corpus(path) as corpus:
+        assert list(corpus) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("number", [2**53 + 1, -(2**60), 10**30])
 def test_numbers_that_would_be_rounded_are_refused(tmp_path, number):
     with pytest.raises(CorpusError) as error:

@@ -301,7 +301,8 @@ int cc_writer_begin(cc_writer *writer, int64_t seed);
 /** Gives a run up that was begun. */
 void cc_writer_abandon(cc_writer *writer, int64_t seed);
 
-/** Stores a run, begun or not, and takes it up in the index. It is there as a whole or not at all.
+/** Stores a run, begun or not. It is there as a whole or not at all. The index takes it up when it is free, at the latest
+ * in cc_writer_close(); what a reader who never ends keeps out of it even then is left to cc_index().
  *
  * checkpoints: K, above 0. iterations: (K), ascending, from 0 on. metrics: (M, K), in the order of the manifest, NaN
  * for no value. parameters: (K, P).

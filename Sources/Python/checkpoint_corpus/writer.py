@@ -37,7 +37,9 @@ class Writer:
         ...             ...
         ...             run.log(iteration, model, train_loss=loss, test_loss=test(model))
 
-    A run is stored as a whole when its `with` block ends, and not at all if that raises. Any number of threads and
+    A run is stored as a whole when its `with` block ends, and not at all if that raises. The index takes it up when
+    it is free, at the latest when the writer is closed; runs that somebody's open cursor keeps out of it even then are
+    left to `index`. Any number of threads and
     processes may store into one corpus, each run made by one of them; a job that is run again goes on where it was.
     That needs a file system with locks; without, set the environment variable CORPUS_ALONE=1 in the one process that stores.
 
