@@ -44,7 +44,7 @@ enum Console {
     exit(1)
   }
 
-  /// Calls `stop` at the first Ctrl-C, SIGTERM or SIGHUP (the terminal is gone); the second one ends the process at once.
+  /// Calls `stop` at the first Ctrl-C, SIGTERM or SIGHUP (the terminal is gone); a later one ends the process at once.
   /// Signals that the process was started to ignore, as by nohup, stay ignored.
   ///
   /// Of two such handlers only one would hear a signal: a command has one.
@@ -54,9 +54,9 @@ enum Console {
     [SIGINT, SIGTERM, SIGHUP].filter { clinux_is_ignored($0) == 0 }.map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      let count = Counter()
+      let requests = Requests()
       source.setEventHandler {
-        if count.increment() > 1 { _exit(130) }
+        if requests.isAgain() { _exit(128 + number) }
         stop()
       }
       source.resume()
@@ -64,13 +64,17 @@ enum Console {
     }
   }
 
-  private final class Counter: @unchecked Sendable {
+  private final class Requests: @unchecked Sendable {
     // Used by one dispatch source only, whose handler never runs twice at once.
-    private var value = 0
+    private var first: ContinuousClock.Instant?
 
-    func increment() -> Int {
-      value += 1
-      return value
+    /// Whether somebody asks for the second time. `timeout` sends each signal twice: to the process, and to its group.
+    func isAgain() -> Bool {
+      guard let first else {
+        first = .now
+        return false
+      }
+      return .now - first > .milliseconds(500)
     }
   }
 }

@@ -34,7 +34,11 @@ import Testing
     {
       Thread.sleep(forTimeInterval: 0.05)
     }
-    kill(command.process.processIdentifier, signal)
+    // Twice, as `timeout` does: to a process, and to its group.
+    for _ in 0..<2 {
+      kill(command.process.processIdentifier, signal)
+      Thread.sleep(forTimeInterval: 0.02)
+    }
     let result = command.finish()
     #expect(result.status == 130 && result.error.contains("same command"))
     #expect(try Command.run("verify", fixture.path).status == 0)
