@@ -30,6 +30,20 @@ static herr_t ch5_refuse_link(const char *parent_file, const char *parent_group,
 /// Makes an access list for datasets that follows no link into another file.
 static inline herr_t ch5_refuse_external_links(hid_t access) { return H5Pset_elink_cb(access, ch5_refuse_link, NULL); }
 
+// Whether the values of a dataset lie in other files, by the external file list in its header: 1, 0, or negative where it
+// cannot be read. Asking for the list of its properties takes as long as reading a small dataset does.
+static inline int ch5_is_external(hid_t dataset) {
+  enum { EXTERNAL_FILE_LIST = 7 };
+#if H5_VERSION_GE(1, 12, 0)
+  H5O_native_info_t info;
+  if (H5Oget_native_info(dataset, &info, H5O_NATIVE_INFO_HDR) < 0) return -1;
+#else
+  H5O_info_t info;
+  if (H5Oget_info2(dataset, &info, H5O_INFO_HDR) < 0) return -1;
+#endif
+  return info.hdr.mesg.present >> EXTERNAL_FILE_LIST & 1;
+}
+
 static inline unsigned ch5_truncate(void) { return H5F_ACC_TRUNC; }
 static inline unsigned ch5_read_only(void) { return H5F_ACC_RDONLY; }
 static inline haddr_t ch5_undefined_address(void) { return HADDR_UNDEF; }

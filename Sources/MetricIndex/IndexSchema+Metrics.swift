@@ -12,7 +12,9 @@ extension IndexSchema {
 
   static func areMetricsIndexed(_ database: Database) throws -> Bool {
     // Not `tableExists`, which remembers what there was before another process changed it.
-    try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema WHERE name = '\(mark)'") == 0
+    let statement = try database.cachedStatement(
+      sql: "SELECT count(*) FROM sqlite_schema WHERE name = '\(mark)'")
+    return try Int.fetchOne(statement) == 0
   }
 
   static func markUnindexed(_ database: Database) throws {

@@ -12,6 +12,9 @@ struct Ingest {
   private let addRun: Statement
   private let addCheckpoint: Statement
   private let addChunk: Statement
+  private let addShard: Statement
+  private let findRun: Statement
+  private let findRuns: Statement
 
   init(_ database: Database, directory: CorpusDirectory, keepsMetricIndexes: Bool = false) throws {
     self.database = database
@@ -29,16 +32,22 @@ struct Ingest {
         VALUES (?, ?, ?\(String(repeating: ", ?", count: columns.count)))
         """)
     addChunk = try database.cachedStatement(sql: "INSERT INTO chunks VALUES (?, ?, ?, ?)")
+    addShard = try database.cachedStatement(
+      sql: """
+        INSERT INTO shards (path, bytes, runs, codec, rows_per_chunk) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, runs = excluded.runs, codec = excluded.codec, rows_per_chunk = excluded.rows_per_chunk
+        RETURNING shard
+        """)
+    findRun = try database.cachedStatement(
+      sql: "SELECT content_hash, shard, path FROM runs JOIN shards USING (shard) WHERE run = ?")
+    findRuns = try database.cachedStatement(sql: "SELECT run FROM runs WHERE shard = ?")
   }
 
   /// Takes up a shard, or takes it up again if it has changed.
   func add(_ file: String, _ reader: ShardReader) throws {
     let shard = try shardNumber(file, reader)
     for run in reader.runs {
-      if let known = try Row.fetchOne(
-        database, sql: "SELECT content_hash, shard, path FROM runs JOIN shards USING (shard) WHERE run = ?",
-        arguments: [run.seed])
-      {
+      if let known = try Row.fetchOne(findRun, arguments: [run.seed]) {
         try replace(run, knownAs: known, by: shard, file, reader)
       } else {
         try addNew(run, shard, reader)
@@ -50,12 +59,7 @@ struct Ingest {
 
   private func shardNumber(_ file: String, _ reader: ShardReader) throws -> Int64 {
     try Int64.fetchOne(
-      database,
-      sql: """
-        INSERT INTO shards (path, bytes, runs, codec, rows_per_chunk) VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, runs = excluded.runs, codec = excluded.codec, rows_per_chunk = excluded.rows_per_chunk
-        RETURNING shard
-        """,
+      addShard,
       arguments: [
         file, try Files.size(reader.path), reader.runs.count, reader.header.codec.rawValue,
         reader.header.rowsPerChunk,
@@ -157,7 +161,7 @@ struct Ingest {
   }
 
   private func forgetRuns(of shard: Int64, except kept: Set<Int64>) throws {
-    let runs = try Int64.fetchAll(database, sql: "SELECT run FROM runs WHERE shard = ?", arguments: [shard])
+    let runs = try Int64.fetchAll(findRuns, arguments: [shard])
     for run in runs where !kept.contains(run) { try forget(run: run) }
   }
 

@@ -109,17 +109,14 @@ public final class MetricIndex: Sendable {
 
   /// Takes up shards that are new or have changed, each relative to the corpus, in one transaction.
   public func ingest(_ files: [String]) throws(CorpusError) {
-    try write { try add(files, in: $0) }
+    var shards: [(file: String, reader: ShardReader)] = []
+    for file in files { shards.append((file, try OpenedShard(file, of: directory).reader.get())) }
+    try write { try add(shards, in: $0) }
   }
 
-  private func add(_ files: [String], in database: Database) throws {
+  private func add(_ shards: [(file: String, reader: ShardReader)], in database: Database) throws {
     let ingest = try Ingest(database, directory: directory, keepsMetricIndexes: isBulk)
-    for file in files {
-      let reader = try ShardReader(opening: directory.absolute(file))
-      try reader.header.requireMember(of: directory.manifest, path: reader.path)
-      try reader.requireName(file)
-      try ingest.add(file, reader)
-    }
+    for (file, reader) in shards { try ingest.add(file, reader) }
     try ingest.finish()
   }
 
@@ -189,19 +186,15 @@ public final class MetricIndex: Sendable {
     let difference = try difference()
     let pending = difference.unindexed
     var done = 0
-    while done < pending.count {
+    try OpenedShard.open(Self.batches(of: pending), of: directory) { (batch) throws(CorpusError) in
       try cancellation.check()
-      // Files of single runs are small, so many go into one transaction.
-      let single = pending[done...].prefix(Self.filesPerTransaction).prefix { !CorpusDirectory.isSealed($0) }
-      let batch = single.isEmpty ? [pending[done]] : Array(single)
-      guard try ingest(batch, &report, patience) else {
-        report.postponed = pending.count - done
-        return report
-      }
+      guard try ingest(batch, &report, patience) else { return false }
       done += batch.count
       progress(done, pending.count)
+      return true
     }
-    if difference.isEmpty { return report }
+    report.postponed = pending.count - done
+    if difference.isEmpty || report.postponed > 0 { return report }
     // Copies of runs that are gone may lie in shards that were taken up long ago.
     var others = Report()
     let known = Set(pending + difference.vanished)
@@ -223,28 +216,60 @@ public final class MetricIndex: Sendable {
 
   static let filesPerTransaction = 256
 
-  /// Takes up many shards at once, or one by one if some of them are damaged.
+  /// Files of single runs are small, so many go into one transaction.
+  private static func batches(of files: [String]) -> [[String]] {
+    var batches: [[String]] = []
+    var rest = files[...]
+    while let first = rest.first {
+      let single = rest.prefix(filesPerTransaction).prefix { !CorpusDirectory.isSealed($0) }
+      let batch = single.isEmpty ? [first] : Array(single)
+      batches.append(batch)
+      rest = rest.dropFirst(batch.count)
+    }
+    return batches
+  }
+
+  func ingest(
+    _ files: [String], _ report: inout Report, _ patience: Duration?
+  ) throws(CorpusError) -> Bool {
+    try ingest(files.map { OpenedShard($0, of: directory) }, &report, patience)
+  }
+
+  /// Takes up many shards at once, or one by one if some of them contradict others.
   ///
   /// - Returns: false if others have kept the index for as long as the patience lasts; without one, that is an error.
-  func ingest(
-    _ batch: [String], _ report: inout Report, _ patience: Duration?
+  private func ingest(
+    _ batch: [OpenedShard], _ report: inout Report, _ patience: Duration?
   ) throws(CorpusError) -> Bool {
-    func take(_ files: [String]) throws(CorpusError) -> Bool {
-      if let patience { return try write(patience: patience) { try add(files, in: $0) } != nil }
-      try ingest(files)
+    func take(_ shards: [(file: String, reader: ShardReader)]) throws(CorpusError) -> Bool {
+      if shards.isEmpty { return true }
+      if let patience { return try write(patience: patience) { try add(shards, in: $0) } != nil }
+      try write { try add(shards, in: $0) }
       return true
     }
+    func note(_ error: CorpusError, _ file: String) throws(CorpusError) {
+      guard error.concernsOneShard else { throw error }
+      // A compaction may have moved its run meanwhile; the sealed shard is the compaction's to take up.
+      if Files.exists(directory.absolute(file)) { report.problems.append(error) }
+    }
+    var shards: [(file: String, reader: ShardReader)] = []
+    for shard in batch {
+      do throws(CorpusError) {
+        shards.append((shard.file, try shard.reader.get()))
+      } catch {
+        try note(error, shard.file)
+      }
+    }
     do throws(CorpusError) {
-      guard try take(batch) else { return false }
-      report.ingested += batch.count
+      guard try take(shards) else { return false }
+      report.ingested += shards.count
     } catch  where error.concernsOneShard {
-      for file in batch {
+      for shard in shards {
         do throws(CorpusError) {
-          guard try take([file]) else { return false }
+          guard try take([shard]) else { return false }
           report.ingested += 1
-        } catch  where error.concernsOneShard {
-          // A compaction may have moved its run meanwhile; the sealed shard is the compaction's to take up.
-          if Files.exists(directory.absolute(file)) { report.problems.append(error) }
+        } catch {
+          try note(error, shard.file)
         }
       }
     }

@@ -41,6 +41,16 @@ struct HDF5Values {
   let path: String
   /// When reading: the file's length, which no dataset but the compressed one can exceed.
   var fileBytes: Int64 = 0
+  /// The open group that names of datasets are looked up in, where that is not the root.
+  private var group: hid_t?
+  /// What stands before such a name when looked up from the root.
+  private var prefix = ""
+
+  init(file: hid_t, path: String, fileBytes: Int64 = 0) {
+    self.file = file
+    self.path = path
+    self.fileBytes = fileBytes
+  }
 
   /// Below this a dataset lies in its object header, whose checksum then covers it.
   private static let compactLimit = 32 << 10
@@ -112,19 +122,30 @@ struct HDF5Values {
 
   // MARK: Reading
 
+  /// Opens a group, from which several datasets are to be read: each is then found faster than from the root.
+  func open(group name: String) throws(CorpusError) -> HDF5Object {
+    HDF5Object(
+      try HDF5.reading(H5Gopen2(file, name, HDF5.standard), "group \(name)", of: path), release: H5Gclose)
+  }
+
+  /// The datasets of an open group, whose owner outlives what is returned.
+  func datasets(of group: borrowing HDF5Object, _ name: String) -> HDF5Values {
+    var values = self
+    (values.group, values.prefix) = (group.id, name + "/")
+    return values
+  }
+
   /// Opens a dataset of this file. What a shard says lies elsewhere is refused: it would be another file's bytes, or a
   /// pipe that never answers.
   func open(dataset name: String) throws(CorpusError) -> HDF5Object {
-    let access = HDF5Object(H5Pcreate(ch5_dataset_access()), release: H5Pclose)
-    _ = try HDF5.reading(ch5_refuse_external_links(access.id), "dataset \(name)", of: path)
+    let access = try HDF5.reading(HDF5.datasetAccess, "dataset \(name)", of: path)
     let dataset = HDF5Object(
-      try HDF5.reading(H5Dopen2(file, name, access.id), "dataset \(name)", of: path), release: H5Dclose)
-    let properties = HDF5Object(
-      try HDF5.reading(H5Dget_create_plist(dataset.id), "dataset \(name)", of: path), release: H5Pclose)
-    let layout = H5Pget_layout(properties.id)
-    guard [H5D_COMPACT, H5D_CONTIGUOUS, H5D_CHUNKED].contains(layout),
-      H5Pget_external_count(properties.id) == 0
-    else { throw HDF5.damaged(path, "its dataset \(name) lies in another file") }
+      try HDF5.reading(H5Dopen2(group ?? file, name, access), "dataset \(prefix)\(name)", of: path),
+      release: H5Dclose)
+    // A virtual dataset, which lies in other files too, has no storage of its own: `read` finds that out.
+    guard try HDF5.reading(ch5_is_external(dataset.id), "dataset \(prefix)\(name)", of: path) == 0 else {
+      throw HDF5.damaged(path, "its dataset \(prefix)\(name) lies in another file")
+    }
     return dataset
   }
 
@@ -144,16 +165,18 @@ struct HDF5Values {
     }
   }
 
-  /// Reads a dataset, which must have this element type and shape.
+  /// Reads a dataset, which must have this element type and shape; without one, any number of values in one dimension.
   func read<Value: BitwiseCopyable>(
-    _ name: String, as element: HDF5Element, shape expected: [Int], fill: Value
+    _ lastName: String, as element: HDF5Element, shape expected: [Int]?, fill: Value
   ) throws(CorpusError) -> [Value] {
-    let dataset = try open(dataset: name)
-    guard try shape(dataset, rank: expected.count, name) == expected else {
+    let dataset = try open(dataset: lastName)
+    let name = prefix + lastName
+    let shape = try shape(dataset, rank: expected?.count ?? 1, name)
+    if let expected, shape != expected {
       throw HDF5.damaged(path, "its dataset \(name) has not the shape \(expected)")
     }
     try require(element, dataset, name)
-    let count = expected.reduce(1, *)
+    let count = shape.reduce(1, *)
     // Storage that is not there would be made up from fill values, in any amount that a header claims.
     guard count * element.size <= fileBytes,
       count == 0 || H5Dget_storage_size(dataset.id) == UInt64(count * element.size)
@@ -182,7 +205,7 @@ struct HDF5Values {
 
   /// Whether there is a dataset of this name in a group that is there.
   func has(dataset name: String) throws(CorpusError) -> Bool {
-    try HDF5.reading(H5Lexists(file, name, HDF5.standard), "dataset \(name)", of: path) > 0
+    try HDF5.reading(H5Lexists(group ?? file, name, HDF5.standard), "dataset \(prefix)\(name)", of: path) > 0
   }
 
   func require(

@@ -44,6 +44,20 @@ enum HDF5 {
     H5Eset_auto2(standard, nil, nil)
   }
 
+  /// How files are opened for reading: without HDF5's own locks, which fail on some cluster file systems. Made once, as
+  /// making lists of properties takes a good part of the time that opening a small file does.
+  static let readingAccess: hid_t = {
+    let access = H5Pcreate(ch5_file_access())
+    H5Pset_file_locking(access, false, true)
+    return access
+  }()
+
+  /// How datasets are opened: nothing is read that lies in another file. Negative where HDF5 cannot promise that.
+  static let datasetAccess: hid_t = {
+    let access = H5Pcreate(ch5_dataset_access())
+    return ch5_refuse_external_links(access) < 0 ? -1 : access
+  }()
+
   /// The innermost message of this thread's error stack.
   static func lastMessage() -> String? {
     var messages: [String] = []

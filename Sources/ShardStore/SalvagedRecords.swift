@@ -15,14 +15,12 @@ package struct SalvagedRecords {
 
   private mutating func read(_ path: String) throws(CorpusError) {
     try HDF5.prepare()
-    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
-    H5Pset_file_locking(access.id, false, true)
     let hdf5 = HDF5Object(
-      try HDF5.reading(H5Fopen(path, ch5_read_only(), access.id), "header", of: path), release: H5Fclose)
+      try HDF5.reading(H5Fopen(path, ch5_read_only(), HDF5.readingAccess), "header", of: path),
+      release: H5Fclose)
     let values = HDF5Values(file: hdf5.id, path: path, fileBytes: try Files.size(path))
-    let runs = try values.shape(values.open(dataset: "runs/seed"), rank: 1, "runs/seed")[0]
-    let seeds: [Int64] = try values.read("runs/seed", as: .int64, shape: [runs], fill: 0)
-    let bytes: [UInt8] = try values.read("runs/content_hash", as: .uint8, shape: [runs, 32], fill: 0)
+    let seeds: [Int64] = try values.read("runs/seed", as: .int64, shape: nil, fill: 0)
+    let bytes: [UInt8] = try values.read("runs/content_hash", as: .uint8, shape: [seeds.count, 32], fill: 0)
     for (i, seed) in seeds.enumerated() where (0..<SeedRange.limit).contains(seed) {
       hashes[seed] = ContentHash(bytes: Array(bytes[(32 * i)..<(32 * i + 32)]))
     }

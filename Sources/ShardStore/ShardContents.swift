@@ -1,6 +1,7 @@
 import CHDF5
 import Corpus
 import Foundation
+import Synchronization
 
 /// Everything in a shard but the checkpoints, read through HDF5 and checked to fit together.
 struct ShardContents {
@@ -18,7 +19,7 @@ struct ShardContents {
     guard header.parameterCount == parameters.columns else {
       throw HDF5.damaged(path, "its parameters do not have the length of its architecture")
     }
-    try Self.requireFilters(parameters.dataset, header, path: path)
+    try Self.requireFilters(parameters.properties, header, path: path)
     iterations = try values.read("iteration", as: .int32, shape: [rows], fill: 0)
     var columns: [[Float]] = []
     for metric in header.metrics {
@@ -55,34 +56,27 @@ struct ShardContents {
       chunk[0] * chunk[1] <= 1 << 29
     else { throw HDF5.damaged(values.path, "its parameters are not in chunks of whole checkpoints") }
     return ParameterDataset(
-      dataset: dataset, rows: shape[0], columns: shape[1], rowsPerChunk: Int(chunk[0]))
+      properties: properties, rows: shape[0], columns: shape[1], rowsPerChunk: Int(chunk[0]))
   }
 
   private static func readHeader(_ values: HDF5Values, rowsPerChunk: Int) throws(CorpusError) -> ShardHeader {
-    func json<Value: Decodable>(_ type: Value.Type, _ name: String) throws(CorpusError) -> Value {
-      let text = try values.text(attribute: name)
-      do {
-        return try CanonicalJSON.decode(type, from: Data(text.utf8))
-      } catch {
-        throw HDF5.damaged(values.path, "its attribute \(name) is not what it should be", cause: "\(error)")
-      }
-    }
     guard let codec = Codec(rawValue: try values.text(attribute: "codec")) else {
       throw HDF5.damaged(values.path, "its codec is unknown")
     }
+    let described = try DescribedNetworks.decode(
+      architecture: values.text(attribute: "architecture"), metrics: values.text(attribute: "metrics"),
+      recipe: values.text(attribute: "recipe"), path: values.path)
     return ShardHeader(
-      task: try values.text(attribute: "task"), architecture: try json(Architecture.self, "architecture"),
-      metrics: try json([Metric].self, "metrics"), recipe: try json(JSONValue.self, "recipe"),
+      task: try values.text(attribute: "task"), architecture: described.architecture,
+      metrics: described.metrics, recipe: described.recipe,
       generatorVersion: try values.number(attribute: "generator_version"), codec: codec,
       rowsPerChunk: rowsPerChunk)
   }
 
   /// Chunks are decoded without HDF5, so the filters must be those of the codec and no others.
   private static func requireFilters(
-    _ dataset: borrowing HDF5Object, _ header: ShardHeader, path: String
+    _ properties: borrowing HDF5Object, _ header: ShardHeader, path: String
   ) throws(CorpusError) {
-    let properties = HDF5Object(
-      try HDF5.reading(H5Dget_create_plist(dataset.id), "parameters", of: path), release: H5Pclose)
     var filters: [HDF5Filter] = []
     for position in 0..<max(H5Pget_nfilters(properties.id), 0) {
       var values = [UInt32](repeating: 0, count: 8)
@@ -102,16 +96,17 @@ struct ShardContents {
     _ values: HDF5Values, _ header: ShardHeader, rows: Int, fileBytes: Int64
   ) throws(CorpusError) -> [StoredRun] {
     let path = values.path
-    let seedShape = try values.shape(values.open(dataset: "runs/seed"), rank: 1, "runs/seed")
-    let n = seedShape[0]
+    let group = try values.open(group: "runs")
+    let table = values.datasets(of: group, "runs")
+    let seeds: [Int64] = try table.read("seed", as: .int64, shape: nil, fill: 0)
+    let n = seeds.count
     guard n <= rows / header.rowsPerChunk else { throw HDF5.damaged(path, "it has more runs than chunks") }
-    let seeds: [Int64] = try values.read("runs/seed", as: .int64, shape: [n], fill: 0)
-    let firstRows: [Int64] = try values.read("runs/first_row", as: .int64, shape: [n], fill: 0)
-    let counts: [Int64] = try values.read("runs/count", as: .int64, shape: [n], fill: 0)
-    let statuses: [UInt8] = try values.read("runs/status", as: .uint8, shape: [n], fill: 0)
-    let sums: [Double] = try values.read("runs/sum", as: .float64, shape: [n], fill: 0)
-    let squares: [Double] = try values.read("runs/sum_of_squares", as: .float64, shape: [n], fill: 0)
-    let hashes: [UInt8] = try values.read("runs/content_hash", as: .uint8, shape: [n, 32], fill: 0)
+    let firstRows: [Int64] = try table.read("first_row", as: .int64, shape: [n], fill: 0)
+    let counts: [Int64] = try table.read("count", as: .int64, shape: [n], fill: 0)
+    let statuses: [UInt8] = try table.read("status", as: .uint8, shape: [n], fill: 0)
+    let sums: [Double] = try table.read("sum", as: .float64, shape: [n], fill: 0)
+    let squares: [Double] = try table.read("sum_of_squares", as: .float64, shape: [n], fill: 0)
+    let hashes: [UInt8] = try table.read("content_hash", as: .uint8, shape: [n, 32], fill: 0)
     guard rows % header.rowsPerChunk == 0 else {
       throw HDF5.damaged(path, "its rows are not whole chunks")
     }
@@ -143,11 +138,13 @@ struct ShardContents {
   private static func readChunks(
     _ values: HDF5Values, count: Int, fileBytes: Int64
   ) throws(CorpusError) -> [StoredRun.Chunk] {
-    let offsets: [Int64] = try values.read("chunks/offset", as: .int64, shape: [count], fill: 0)
-    let bytes: [Int64] = try values.read("chunks/bytes", as: .int64, shape: [count], fill: 0)
+    let group = try values.open(group: "chunks")
+    let table = values.datasets(of: group, "chunks")
+    let offsets: [Int64] = try table.read("offset", as: .int64, shape: [count], fill: 0)
+    let bytes: [Int64] = try table.read("bytes", as: .int64, shape: [count], fill: 0)
     var checksums = [Int64](repeating: 0, count: count)
-    if try values.has(dataset: "chunks/checksum") {
-      checksums = try values.read("chunks/checksum", as: .int64, shape: [count], fill: 0)
+    if try table.has(dataset: "checksum") {
+      checksums = try table.read("checksum", as: .int64, shape: [count], fill: 0)
     }
     var chunks: [StoredRun.Chunk] = []
     for ((offset, bytes), checksum) in zip(zip(offsets, bytes), checksums) {
@@ -161,9 +158,40 @@ struct ShardContents {
   }
 }
 
-/// The open dataset `/parameters` and its shape.
+/// What a shard says of its networks in JSON.
+private struct DescribedNetworks: Sendable {
+  let architecture: Architecture
+  let metrics: [Metric]
+  let recipe: JSONValue
+
+  private typealias Texts = [String]
+
+  /// What was decoded last: the shards of a corpus all say the same, and decoding takes longer than reading a small one.
+  private static let last = Mutex<(texts: Texts, networks: DescribedNetworks)?>(nil)
+
+  static func decode(
+    architecture: String, metrics: String, recipe: String, path: String
+  ) throws(CorpusError) -> DescribedNetworks {
+    let texts = [architecture, metrics, recipe]
+    if let known = last.withLock({ $0 }), known.texts == texts { return known.networks }
+    func value<Value: Decodable>(_ text: String, _ name: String) throws(CorpusError) -> Value {
+      do {
+        return try CanonicalJSON.decode(Value.self, from: Data(text.utf8))
+      } catch {
+        throw HDF5.damaged(path, "its attribute \(name) is not what it should be", cause: "\(error)")
+      }
+    }
+    let networks = DescribedNetworks(
+      architecture: try value(architecture, "architecture"), metrics: try value(metrics, "metrics"),
+      recipe: try value(recipe, "recipe"))
+    last.withLock { $0 = (texts, networks) }
+    return networks
+  }
+}
+
+/// The dataset `/parameters`: how it was made, and its shape.
 private struct ParameterDataset: ~Copyable {
-  let dataset: HDF5Object
+  let properties: HDF5Object
   let rows: Int
   let columns: Int
   let rowsPerChunk: Int

@@ -45,9 +45,7 @@ public final class ShardReader: Sendable {
     // Opened first by us: errno then tells why it cannot be read.
     file = try Descriptor(opening: path, 0)
     let size = try Files.size(path)
-    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
-    H5Pset_file_locking(access.id, false, true)
-    let id = H5Fopen(path, ch5_read_only(), access.id)
+    let id = H5Fopen(path, ch5_read_only(), HDF5.readingAccess)
     guard id >= 0 else {
       let cause = HDF5.lastMessage()
       if let errno = HDF5.errno(behind: cause) { throw Files.error("read", path, errno: errno) }
@@ -106,10 +104,9 @@ public final class ShardReader: Sendable {
   /// Reads every chunk through HDF5's own index, as h5py would, and compares it with what ``StoredRun`` says.
   package func checkChunkTable() throws(CorpusError) {
     try HDF5.prepare()
-    let access = HDF5Object(H5Pcreate(ch5_file_access()), release: H5Pclose)
-    H5Pset_file_locking(access.id, false, true)
     let hdf5 = HDF5Object(
-      try HDF5.reading(H5Fopen(path, ch5_read_only(), access.id), "header", of: path), release: H5Fclose)
+      try HDF5.reading(H5Fopen(path, ch5_read_only(), HDF5.readingAccess), "header", of: path),
+      release: H5Fclose)
     let parameters = try HDF5Values(file: hdf5.id, path: path).open(dataset: "parameters")
     for run in runs {
       for (number, chunk) in run.chunks.enumerated() {
