@@ -13,7 +13,11 @@ package struct ArrayLayout: Sendable {
   let rows: Int
   let metadata: [String: String]
 
-  /// - Throws: `invalidRecipe` if two columns have one name, as where a metric is called `parameters`.
+  /// More bytes than this no file system keeps, and no format counts.
+  private static let byteLimit = 1 << 60
+
+  /// - Throws: `invalidRecipe` if two columns have one name, as where a metric is called `parameters`;
+  ///   `invalidArgument` for more rows than a file can have.
   package init(columns: [ArrayColumn], rows: Int, metadata: [String: String]) throws(CorpusError) {
     var names: Set = ["metadata"]
     for column in columns where !names.insert(column.name).inserted {
@@ -21,6 +25,12 @@ package struct ArrayLayout: Sendable {
         .invalidRecipe,
         "the metric \(column.name) has a name that the exported file needs for something else",
         remedy: "read the shards with h5py instead")
+    }
+    let rowBytes = columns.reduce(0) { $0 + $1.rowBytes }
+    guard rows <= Self.byteLimit / max(rowBytes, 1) else {
+      throw CorpusError(
+        .invalidArgument, "a file of \(rows) rows of \(rowBytes) bytes would be larger than any file can be",
+        remedy: "ask for at most \(Self.byteLimit / max(rowBytes, 1)) rows")
     }
     // Those of eight bytes first, so that each array begins at a multiple of its elements' size.
     self.columns = columns.filter { $0.element == .int64 } + columns.filter { $0.element == .float32 }

@@ -30,6 +30,7 @@ struct StreamContext: Sendable {
 struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
+  private let isPastCaches: Bool
   /// Of each corpus that is mixed.
   private let finders: [RunFinder]
   private var decoder: DecoderBox?
@@ -43,6 +44,7 @@ struct PairLoader: ~Copyable {
   init(_ context: StreamContext, isMeasuring: Bool) {
     self.context = context
     self.isMeasuring = isMeasuring
+    isPastCaches = context.isPastCaches
     finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.table, pool: $1) }
     order = UnitOrder(context.hidden)
     stride = (context.parameterCount + 15) / 16 * 16
@@ -166,7 +168,6 @@ struct PairLoader: ~Copyable {
     case .canonical: order.canonicalize(start)
     }
     let applied = context.options.augmentation == .none ? nil : order
-    let isPastCaches = context.isPastCaches
     context.permuter.copy(
       applied, from: start, to: batch.start + item * count, isPastCaches: isPastCaches)
     if isPair, let targets = batch.target {
@@ -183,7 +184,7 @@ struct PairLoader: ~Copyable {
     }
     batch.startMetric[item] = located.shard.metric(row: located.rows.start)
     batch.targetMetric[item] = located.shard.metric(row: located.rows.target)
-    batch.run[item] = context.sampler.sources[located.draw.source].table.rows[located.draw.run].run
+    batch.run[item] = located.stored.run
     batch.startStep[item] = located.draw.start
     batch.targetStep[item] = located.draw.target
     batch.source[item] = Int32(located.draw.source)

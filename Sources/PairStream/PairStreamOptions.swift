@@ -120,7 +120,9 @@ public struct PairStreamOptions: Sendable {
       "make it from 0 to below the number of shares")
     try require(
       prefetch >= 1 && prefetch <= 1024, "the prefetch is \(prefetch)", "make it from 1 to 1024 batches")
-    if let workers { try require(workers >= 1, "there are \(workers) workers", "use at least 1") }
+    if let workers {
+      try require((1...1024).contains(workers), "there are \(workers) workers", "use from 1 to 1024")
+    }
     if let itemsPerEpoch {
       try require(itemsPerEpoch >= 1, "an epoch has \(itemsPerEpoch) items", "give it at least 1")
     }

@@ -6,6 +6,7 @@ public import Corpus
 public final class MappedShard: Sendable {
   /// A run's place in the shard.
   public struct Place: Hashable, Sendable {
+    public let run: Int64
     /// The row of its first checkpoint.
     public let firstRow: Int
     /// The number of its checkpoints.
@@ -20,9 +21,10 @@ public final class MappedShard: Sendable {
   public let layout: ChunkLayout
   private let mapping: FileMapping
   private let places: [Int64: Place]
-  private let chunks: [StoredRun.Chunk]
   private let proven: ProvenParts
-  // Of its own rather than in an array, as it is lent for every balanced draw; nobody writes to it.
+  // Of its own rather than in arrays, as it is asked for with every checkpoint; nobody writes to it.
+  nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
+  nonisolated(unsafe) private let chunks: UnsafeBufferPointer<StoredRun.Chunk>
   nonisolated(unsafe) private let metric: UnsafeBufferPointer<Float>
 
   /// Opens a shard and checks that its parts fit together.
@@ -34,22 +36,30 @@ public final class MappedShard: Sendable {
     header = reader.header
     layout = header.chunkLayout
     mapping = try FileMapping(opening: path)
+    bytes = mapping.bytes
     places = Dictionary(
       reader.runs.map { run in
         let sums = ParameterSums(sum: run.sum, sumOfSquares: run.sumOfSquares)
-        return (run.seed, Place(firstRow: run.firstRow, count: run.count, sums: sums.tag))
+        return (run.seed, Place(run: run.seed, firstRow: run.firstRow, count: run.count, sums: sums.tag))
       }, uniquingKeysWith: { $1 })
-    chunks = reader.runs.flatMap(\.chunks)
+    chunks = Self.copy(reader.runs.flatMap(\.chunks))
     proven = ProvenParts(count: chunks.count)
-    let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: reader.metrics[metric].count)
-    _ = values.initialize(from: reader.metrics[metric])
-    self.metric = UnsafeBufferPointer(values)
-    guard chunks.allSatisfy({ Int($0.offset) + $0.bytes <= mapping.bytes.count }) else {
+    self.metric = Self.copy(reader.metrics[metric])
+    guard chunks.allSatisfy({ Int($0.offset) + $0.bytes <= bytes.count }) else {
       throw HDF5.damaged(path, "it has become shorter while it was opened")
     }
   }
 
-  deinit { metric.deallocate() }
+  deinit {
+    metric.deallocate()
+    chunks.deallocate()
+  }
+
+  private static func copy<Value: BitwiseCopyable>(_ values: [Value]) -> UnsafeBufferPointer<Value> {
+    let copy = UnsafeMutableBufferPointer<Value>.allocate(capacity: values.count)
+    _ = copy.initialize(from: values)
+    return UnsafeBufferPointer(copy)
+  }
 
   /// Where a run lies, or nil if it is not in this shard.
   public func place(of run: Int64) -> Place? { places[run] }
@@ -63,7 +73,7 @@ public final class MappedShard: Sendable {
   }
 
   /// Whether the file has been shortened, or cannot be read, since it was opened: what it gave may be zeros.
-  package var isTorn: Bool { mapping.isTorn }
+  package var isTorn: Bool { FileMapping.isAnyTorn && mapping.isTorn }
 
   /// Refuses what was read of a file that was shortened meanwhile.
   package func requireWhole() throws(CorpusError) {
@@ -85,7 +95,7 @@ public final class MappedShard: Sendable {
 
   private func bytes(ofChunk number: Int) -> UnsafeRawBufferPointer {
     let start = Int(chunks[number].offset)
-    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + chunks[number].bytes)])
+    return UnsafeRawBufferPointer(rebasing: bytes[start..<(start + chunks[number].bytes)])
   }
 
   /// The bytes of the file from the first to the last chunk of a run.

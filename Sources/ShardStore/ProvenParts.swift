@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Which parts of a file have been proven since it was opened: those that were used. Any number of threads may ask.
-package final class ProvenParts: @unchecked Sendable {
+package struct ProvenParts: ~Copyable, @unchecked Sendable {
   // Sendable because the words are atomic.
   private let words: UnsafeMutableBufferPointer<Atomic<UInt64>>
 

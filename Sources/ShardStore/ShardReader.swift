@@ -4,7 +4,7 @@ public import Corpus
 /// A run's place in a shard, and what the shard says of it.
 public struct StoredRun: Hashable, Sendable {
   /// A chunk's place in the file.
-  public struct Chunk: Hashable, Sendable {
+  public struct Chunk: Hashable, BitwiseCopyable, Sendable {
     /// In bytes from the beginning of the file.
     public let offset: Int64
     public let bytes: Int

@@ -177,6 +177,14 @@ private struct Safetensors {
     return try PairStream(directory, options: options)
   }
 
+  /// The numbers of their bytes would overflow.
+  @Test(arguments: [Int.max, 1 << 58], [ArrayFormat.safetensors, .npz, .hdf5])
+  func `more pairs than a file can hold are refused`(count: Int, format: ArrayFormat) throws {
+    let stream = try stream()
+    let error = #expect(throws: CorpusError.self) { try PairExport(stream).write(count, format, to: out) }
+    #expect(error?.code == .invalidArgument && !Files.exists(out))
+  }
+
   @Test(arguments: [1, 4, 5, 12, 45])
   func `as many pairs as asked for, whatever the batches`(count: Int) throws {
     try PairExport(stream()).write(count, .safetensors, to: out)

@@ -32,6 +32,7 @@ import PairStream
     expect(.invalidArgument, "scale") { $0.scale = .factor(.nan) }
     expect(.invalidArgument, "prefetch") { $0.prefetch = 0 }
     expect(.invalidArgument, "workers") { $0.workers = 0 }
+    expect(.invalidArgument, "workers") { $0.workers = 100_000 }
     expect(.invalidArgument, "status") { $0.statuses = [] }
     expect(.emptySelection, "run > 100") { $0.condition = "run > 100" }
     expect(.emptySelection, "checkpoints") { $0.condition = "step = 3" }
