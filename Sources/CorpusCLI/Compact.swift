@@ -30,16 +30,17 @@ struct Compact: ParsableCommand {
     let work = LongWork("compact", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let index = try MetricIndex(openingOrCreating: directory)
+    var index = try IndexBesideWork(directory)
     let report = try Compaction(directory: directory, bytesPerShard: shardSize * 1_000_000).run(
       cancellation: work.cancellation,
       progress: { stage, done, total in
         display.update(done, of: total, unit: "runs") { [stage.rawValue] }
       },
-      indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
-    _ = try index.synchronize()
+      indexing: { (file) throws(CorpusError) in try index.takeUp(file) })
+    let problems = report.problems + (try index.agree(work.cancellation))
     work.end()
-    for problem in report.problems { Console.complain(problem) }
+    for problem in problems { Console.complain(problem) }
+    index.note()
     if !quiet {
       let duplicates =
         report.duplicates == 0 ? "" : ", \(Format.count(report.duplicates, "duplicate")) removed"
@@ -47,6 +48,6 @@ struct Compact: ParsableCommand {
         "\(Format.count(report.runs, "run")) sealed into \(Format.count(report.sealedFiles.count, "shard"))"
           + "\(duplicates) in \(Format.duration(display.elapsed))")
     }
-    if !report.problems.isEmpty { throw ExitCode.failure }
+    if !problems.isEmpty { throw ExitCode.failure }
   }
 }

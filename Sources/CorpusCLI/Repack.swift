@@ -27,21 +27,23 @@ struct Repack: ParsableCommand {
     let work = LongWork("repack", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let index = try MetricIndex(openingOrCreating: directory)
-    _ = try index.synchronize(cancellation: work.cancellation)
+    var index = try IndexBesideWork(directory)
+    let before = try index.agree(work.cancellation)
     let total = try IndexReader(opening: directory, allowStale: true)
       .rows("SELECT sum(runs) FROM shards WHERE codec <> '\(codec.rawValue)'")[0][0].whole
     let report = try Repacking(directory: directory, codec: codec).run(
       cancellation: work.cancellation,
       progress: { done, file in display.update(done, of: max(total, done), unit: "runs") { [file] } },
-      indexing: { (file) throws(CorpusError) in try index.ingest([file]) })
+      indexing: { (file) throws(CorpusError) in try index.takeUp(file) })
     work.end()
-    for problem in report.problems { Console.complain(problem) }
+    let problems = before + report.problems
+    for problem in problems { Console.complain(problem) }
+    index.note()
     if !quiet {
       Console.print(
         "\(Format.count(report.files.count, "shard")) stored as \(codec.rawValue) in "
           + Format.duration(display.elapsed))
     }
-    if !report.problems.isEmpty { throw ExitCode.failure }
+    if !problems.isEmpty { throw ExitCode.failure }
   }
 }

@@ -114,6 +114,16 @@ public final class MetricIndex: Sendable {
     try write { try add(shards, in: $0) }
   }
 
+  /// Takes up shards in one transaction, unless others keep the index for as long as the patience lasts.
+  ///
+  /// - Returns: whether they were taken up.
+  public func ingest(_ files: [String], patience: Duration) throws(CorpusError) -> Bool {
+    var report = Report()
+    let isTaken = try ingest(files, &report, patience)
+    if let problem = report.problems.first { throw problem }
+    return isTaken
+  }
+
   private func add(_ shards: [(file: String, reader: ShardReader)], in database: Database) throws {
     let ingest = try Ingest(database, directory: directory, keepsMetricIndexes: isBulk)
     for (file, reader) in shards { try ingest.add(file, reader) }
@@ -202,15 +212,22 @@ public final class MetricIndex: Sendable {
     if !shadowed.isEmpty { _ = try ingest(shadowed, &others, patience) }
     report.problems += others.problems
     if difference.vanished.isEmpty { return report }
-    let missing = try write(patience: patience ?? Self.patience) { database in
-      let ingest = try Ingest(database, directory: directory)
-      let missing = forgetsMissing ? [] : try difference.vanished.filter { try ingest.holdsRuns($0) }
-      for file in difference.vanished where !missing.contains(file) { try ingest.forget(file) }
-      try ingest.finish()
-      return missing
+    func missing(_ ingest: Ingest) throws -> [String] {
+      forgetsMissing ? [] : try difference.vanished.filter { try ingest.holdsRuns($0) }
     }
-    report.missing = missing ?? difference.vanished
-    report.forgotten = difference.vanished.count - report.missing.count
+    let kept = try write(patience: patience ?? Self.patience) { database in
+      let ingest = try Ingest(database, directory: directory)
+      let kept = try missing(ingest)
+      for file in difference.vanished where !kept.contains(file) { try ingest.forget(file) }
+      try ingest.finish()
+      return kept
+    }
+    if let kept {
+      report.missing = kept
+      report.forgotten = difference.vanished.count - kept.count
+    } else {
+      report.missing = try read { try missing(Ingest($0, directory: directory)) }
+    }
     return report
   }
 

@@ -89,8 +89,8 @@ struct CommandFixture {
     return command.finish()
   }
 
-  func query(_ sql: String) throws -> String {
-    try Command.run("query", path, sql, "--format", "csv").output
+  func query(_ sql: String, _ more: [String] = []) throws -> String {
+    try Command.run(["query", path, sql, "--format", "csv"] + more).output
   }
 
   /// The content hashes of all runs, from the index.

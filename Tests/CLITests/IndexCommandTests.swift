@@ -1,12 +1,14 @@
+import Corpus
 import Foundation
 import Testing
 
-/// The index beside those who read it.
-@Suite struct IndexCommandTests {
-  private let fixture = CommandFixture()
+/// Somebody who has read one row of a query, as a cursor in a notebook, and goes on when he is told to.
+private struct EndlessReader {
+  private let process = Process()
+  private let input = Pipe()
+  private let output = Pipe()
 
-  @Test func `a job ends beside a reader that never does, and its runs are taken up later`() throws {
-    try fixture.generated("0..<3")
+  init(_ fixture: CommandFixture) throws {
     let script = """
       import sqlite3, sys
       rows = sqlite3.connect(sys.argv[1]).execute("SELECT * FROM checkpoints")
@@ -15,15 +17,31 @@ import Testing
       sys.stdin.read()
       print(1 + len(rows.fetchall()))
       """
-    let reader = Process()
-    reader.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    reader.arguments = ["python3", "-c", script, fixture.path + "/index.sqlite"]
-    let (input, output) = (Pipe(), Pipe())
-    reader.standardInput = input
-    reader.standardOutput = output
-    try reader.run()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["python3", "-c", script, fixture.path + "/index.sqlite"]
+    process.standardInput = input
+    process.standardOutput = output
+    try process.run()
     #expect(String(decoding: output.fileHandleForReading.availableData, as: UTF8.self) == "reading\n")
+  }
 
+  /// Lets him read the rest.
+  ///
+  /// - Returns: how many rows there were, in a line.
+  func end() throws -> String {
+    try input.fileHandleForWriting.close()
+    defer { process.waitUntilExit() }
+    return String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  }
+}
+
+/// The index beside those who read it.
+@Suite struct IndexCommandTests {
+  private let fixture = CommandFixture()
+
+  @Test func `a job ends beside a reader that never does, and its runs are taken up later`() throws {
+    try fixture.generated("0..<3")
+    let reader = try EndlessReader(fixture)
     let made = try fixture.generated("0..<9")
     #expect(made.status == 0 && made.output.contains("6 made now"))
     #expect(made.error.contains("6 runs are stored and not in the index"))
@@ -31,11 +49,32 @@ import Testing
     let again = try fixture.generated("0..<9")
     #expect(again.status == 0 && again.error.contains("6 runs are stored and not in the index"))
 
-    try input.fileHandleForWriting.close()
-    #expect(String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) == "12\n")
-    reader.waitUntilExit()
+    #expect(try reader.end() == "12\n")
     #expect(try Command.run("index", fixture.path).output.contains("6 shards taken up"))
     #expect(try Command.run("verify", fixture.path).status == 0)
+  }
+
+  @Test func `runs are sealed and repacked beside a reader that never ends`() throws {
+    try fixture.generated("0..<5")
+    let reader = try EndlessReader(fixture)
+    for command in [["compact"], ["repack", "--codec", "zstd"]] {
+      let done = try Command.run(command + [fixture.path])
+      #expect(done.status == 0 && done.error.contains("run `corpus index"), "\(done)")
+    }
+    #expect(try Files.names(in: fixture.path + "/runs").isEmpty)
+    #expect(try reader.end() == "20\n")
+    #expect(try Command.run("index", fixture.path).output.contains("1 shard taken up"))
+    #expect(try Command.run("verify", fixture.path).status == 0)
+  }
+
+  @Test func `who seals or repacks hears of runs that are missing`() throws {
+    try fixture.generated("0..<5")
+    try Files.remove(fixture.path + "/runs/000003.h5")
+    for command in [["compact"], ["repack", "--codec", "zstd"]] {
+      let done = try Command.run(command + [fixture.path])
+      #expect(done.status == 1 && done.error.contains("runs/000003.h5"), "\(done)")
+    }
+    #expect(try fixture.query("SELECT count(*) FROM runs", ["--stale"]).hasSuffix("5\n"))
   }
 
   /// - Parameter width: of each of many rows, so that all of them fit into memory, or do not.
