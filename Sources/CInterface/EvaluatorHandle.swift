@@ -15,14 +15,12 @@ final class EvaluatorHandle: Handle {
   init(task: String, recipe: String?, datasets: String?) throws(CorpusError) {
     var value: JSONValue?
     if let recipe {
-      do {
+      do throws(JSONProblem) {
         value = try CanonicalJSON.decode(JSONValue.self, from: Data(recipe.utf8))
-      } catch let error as CorpusError {
-        throw error
       } catch {
-        throw CorpusError(
-          .invalidRecipe, "the recipe is no JSON", remedy: "pass that of a corpus, or none", cause: "\(error)"
-        )
+        throw error.refusal
+          ?? CorpusError(
+            .invalidRecipe, "the recipe cannot be used: \(error)", remedy: "pass that of a corpus, or none")
       }
     }
     evaluator = try Tasks.evaluator(task: task, recipe: value, datasets: DatasetsDirectory(datasets))

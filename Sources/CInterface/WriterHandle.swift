@@ -103,14 +103,15 @@ private struct Description: Decodable {
 
   static func manifest(json: String) throws(CorpusError) -> Manifest {
     let it: Description
-    do {
+    do throws(JSONProblem) {
       it = try CanonicalJSON.decode(Description.self, from: Data(json.utf8))
     } catch let error as CorpusError {
       throw error
     } catch {
-      throw CorpusError(
-        .invalidArgument, "the manifest of the corpus is not one",
-        remedy: "give task, architecture and metrics as Schemas/corpus.md describes them", cause: "\(error)")
+      throw error.refusal
+        ?? CorpusError(
+          .invalidArgument, "the manifest of the corpus is not one: \(error)",
+          remedy: "give task, architecture and metrics as Schemas/corpus.md describes them")
     }
     let manifest = Manifest(
       task: it.task, architecture: it.architecture, metrics: it.metrics, recipe: it.recipe ?? .object([:]),

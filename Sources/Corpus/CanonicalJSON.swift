@@ -16,26 +16,39 @@ public enum CanonicalJSON {
       return try encoder.encode(value) + (pretty ? Data("\n".utf8) : Data())
     } catch {
       throw CorpusError(
-        .invalidRecipe, "a value cannot be written as JSON", remedy: "use finite numbers", cause: "\(error)")
+        .invalidRecipe, "a value cannot be written as JSON: \(JSONProblem(error))",
+        remedy: "use finite numbers")
     }
   }
 
   /// The value that a JSON text stands for.
-  public static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
-    try JSONDecoder().decode(type, from: data)
+  public static func decode<Value: Decodable>(
+    _ type: Value.Type, from data: Data
+  ) throws(JSONProblem) -> Value {
+    do {
+      return try JSONDecoder().decode(type, from: data)
+    } catch {
+      let problem = JSONProblem(error)
+      guard problem.isOfValue, let value = try? JSONDecoder().decode(JSONValue.self, from: data) else {
+        throw problem
+      }
+      // Which number it is that does not fit, nobody says.
+      if let misfit = value.misfit(for: type) {
+        throw JSONProblem("`\(misfit.name)` cannot be \(misfit.value)")
+      }
+      throw problem.isOfText ? JSONProblem("one of its numbers cannot be what it is") : problem
+    }
   }
 
   /// Any encodable value as a ``JSONValue``.
   public static func value(_ value: some Encodable) throws(CorpusError) -> JSONValue {
     let data = try data(value, pretty: false)
-    do {
+    do throws(JSONProblem) {
       return try decode(JSONValue.self, from: data)
-    } catch let error as CorpusError {
-      throw error
     } catch {
-      throw CorpusError(
-        .invalidRecipe, "a value cannot be read back from JSON", remedy: "report this as a bug",
-        cause: "\(error)")
+      throw error.refusal
+        ?? CorpusError(
+          .invalidRecipe, "a value cannot be read back from JSON: \(error)", remedy: "report this as a bug")
     }
   }
 }

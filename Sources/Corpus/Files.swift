@@ -114,7 +114,7 @@ package enum Files {
       } catch {
         throw CorpusError(
           .inputOutput, "cannot keep a copy of \(path) in \(directory)",
-          remedy: "make room and permission for it there", cause: "\(error)")
+          remedy: "make room and permission for it there", cause: error.localizedDescription)
       }
       guard FileManager.default.contentsEqual(atPath: path, andPath: temporary) else {
         unlink(temporary)

@@ -1,3 +1,5 @@
+import Foundation
+
 extension JSONValue {
   /// This value as one of a Swift type that has a place for each of its members.
   ///
@@ -10,12 +12,10 @@ extension JSONValue {
   ) throws(CorpusError) -> Value {
     let data = try CanonicalJSON.data(self, pretty: false)
     let value: Value
-    do {
+    do throws(JSONProblem) {
       value = try CanonicalJSON.decode(type, from: data)
     } catch {
-      // Of a number that does not fit, Foundation does not say which one it is.
-      let misfit = misfit(for: type).map { "`\($0.name)` cannot be \($0.value)" }
-      try refuse(misfit ?? (error as? DecodingError)?.problem ?? "\(error)")
+      try refuse("\(error)")
     }
     let known = try CanonicalJSON.value(value)
     if let path = unknownMember(beside: known) { try refuse("`\(path)` is unknown") }
@@ -30,12 +30,12 @@ extension JSONValue {
   }
 
   /// The number but for which this value can be decoded.
-  private func misfit<Value: Decodable>(for type: Value.Type) -> (name: String, value: JSONValue)? {
+  func misfit<Value: Decodable>(for type: Value.Type) -> (name: String, value: JSONValue)? {
     for (name, value) in leaves.sorted(by: { $0.key < $1.key }) {
       guard case .number = value else { continue }
       let mended = setting(name.split(separator: ".")[...], to: .number(0))
       let data = try? CanonicalJSON.data(mended, pretty: false)
-      if data.flatMap({ try? CanonicalJSON.decode(type, from: $0) }) != nil { return (name, value) }
+      if data.flatMap({ try? JSONDecoder().decode(type, from: $0) }) != nil { return (name, value) }
     }
     return nil
   }
@@ -65,23 +65,6 @@ extension JSONValue {
       }.first
     default:
       return nil
-    }
-  }
-}
-
-extension DecodingError {
-  /// What is wrong where, as a sentence.
-  fileprivate var problem: String {
-    func name(_ path: [any CodingKey]) -> String {
-      path.isEmpty ? "it" : "`" + path.map(\.stringValue).joined(separator: ".") + "`"
-    }
-    switch self {
-    case .keyNotFound(let key, let context): return "\(name(context.codingPath + [key])) is missing"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      return "\(name(context.codingPath)) is not of the type that it should be"
-    case .dataCorrupted(let context):
-      return "\(name(context.codingPath)) is impossible: \(context.debugDescription)"
-    @unknown default: return "\(self)"
     }
   }
 }

@@ -106,15 +106,13 @@ public struct Manifest: Hashable, Sendable, Codable {
         "\(path) has format version \(head.version.map(String.init) ?? "?"), and this program reads version "
           + "\(Self.version)", remedy: "use the release of checkpoint-corpus that wrote it, or a newer one")
     }
-    do {
+    do throws(JSONProblem) {
       self = try CanonicalJSON.decode(Manifest.self, from: data)
-    } catch let error as CorpusError {
-      throw CorpusError(.notACorpus, "in \(path), \(error.message)", remedy: error.remedy)
     } catch {
       throw CorpusError(
-        .notACorpus, "\(path) is damaged",
-        remedy: "restore it from a copy of this corpus, or of another "
-          + "one of the same recipe", cause: "\(error)")
+        .notACorpus, error.refusal.map { "in \(path), \($0.message)" } ?? "\(path) is damaged: \(error)",
+        remedy: error.refusal?.remedy
+          ?? "restore it from a copy of this corpus, or of another one of the same recipe")
     }
     guard metrics.allSatisfy(\.isColumnName), Set(metrics.map(\.name)).count == metrics.count else {
       throw CorpusError(

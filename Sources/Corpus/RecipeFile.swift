@@ -43,20 +43,15 @@ public struct RecipeFile: Hashable, Sendable, Codable {
 
   /// - Parameter path: the file that the text is from, for errors.
   public init(json data: Data, path: String) throws(CorpusError) {
-    func invalid(_ message: String, cause: String? = nil) -> CorpusError {
+    func invalid(_ message: String) -> CorpusError {
       CorpusError(
-        .invalidRecipe, "\(path) \(message)", remedy: "write it anew with `corpus recipe DIR > \(path)`",
-        cause: cause)
+        .invalidRecipe, "\(path) \(message)", remedy: "write it anew with `corpus recipe DIR > \(path)`")
     }
     let value: JSONValue
-    do {
+    do throws(JSONProblem) {
       value = try CanonicalJSON.decode(JSONValue.self, from: data)
-    } catch let error as CorpusError {
-      throw invalid("is no recipe file: \(error.message)")
-    } catch DecodingError.dataCorrupted(let context) {
-      throw invalid("is no recipe file: \(context.debugDescription)")
     } catch {
-      throw invalid("is no recipe file: it is no JSON", cause: "\(error)")
+      throw invalid("is no recipe file: \(error)")
     }
     guard case .object(let members) = value else { throw invalid("is no recipe file: it is no JSON object") }
     guard members["format"] == .string(Self.format) else {

@@ -91,21 +91,16 @@ extension GPTConfiguration {
   public init(contentsOf path: String) throws(CorpusError) {
     let data = try Files.contents(path, limit: 1 << 20)
     let value: JSONValue
-    do {
+    do throws(JSONProblem) {
       value = try CanonicalJSON.decode(JSONValue.self, from: data)
     } catch {
-      throw CorpusError(
-        .invalidRecipe,
-        "\(path) " + ((error as? CorpusError).map { "cannot be used: \($0.message)" } ?? "is no JSON"),
-        remedy: "compare it with what `corpus train --print-config` prints")
+      throw Self.refusal(of: path, error)
     }
-    do {
-      let whole = try Self.completed(value)
-      self = try CanonicalJSON.decode(GPTConfiguration.self, from: CanonicalJSON.data(whole, pretty: false))
+    let whole = try CanonicalJSON.data(Self.completed(value), pretty: false)
+    do throws(JSONProblem) {
+      self = try CanonicalJSON.decode(GPTConfiguration.self, from: whole)
     } catch {
-      throw CorpusError(
-        .invalidRecipe, "\(path) is no configuration of a model",
-        remedy: "compare it with what `corpus train --print-config` prints", cause: "\(error)")
+      throw Self.refusal(of: path, error)
     }
     let known = Set(try CanonicalJSON.value(self).leaves.keys).union([
       "model.chunk", "training.gradient_clip", "training.checkpoints_per_run", "training.initial_starts",
@@ -116,6 +111,12 @@ extension GPTConfiguration {
         .invalidRecipe, "\(path) has the unknown member \(unknown)",
         remedy: "compare it with what `corpus train --print-config` prints")
     }
+  }
+
+  private static func refusal(of path: String, _ problem: JSONProblem) -> CorpusError {
+    CorpusError(
+      .invalidRecipe, "\(path) is no configuration of a model: \(problem)",
+      remedy: "compare it with what `corpus train --print-config` prints")
   }
 }
 

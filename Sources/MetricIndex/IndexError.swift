@@ -11,7 +11,8 @@ func indexError(_ error: any Error, _ use: IndexUse, path: String) -> CorpusErro
   if let error = error as? CorpusError { return error }
   let rebuild = "make it again with `corpus index --rebuild \(Files.split(path).directory)`"
   guard let error = error as? DatabaseError else {
-    return CorpusError(.inputOutput, "cannot \(use) \(path)", remedy: rebuild, cause: "\(error)")
+    // What GRDB says besides is for programmers.
+    return CorpusError(.inputOutput, "cannot \(use) \(path)", remedy: rebuild)
   }
   let cause = error.message
   switch error.resultCode {

@@ -41,7 +41,7 @@ import Testing
     #expect {
       _ = try decode()
     } throws: {
-      ($0 as? CorpusError)?.code == .invalidRecipe && "\($0)".contains("exactly")
+      ($0 as? JSONProblem)?.refusal?.code == .invalidRecipe && "\($0)".contains("exactly")
     }
     let file = "{\"format\": \"checkpoint-corpus recipe\", \"version\": 1, \"recipe\": \(text)}"
     #expect {

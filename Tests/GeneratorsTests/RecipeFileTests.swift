@@ -63,7 +63,7 @@ import Testing
     ("\"gamma\"", "\"gama\" : 1, \"gamma\"", .invalidRecipe, "`gama` is unknown"),
     ("\"gravity\"", "\"gravty\" : {}, \"gravity\"", .invalidRecipe, "`physics.gravty` is unknown"),
     ("\"gamma\"", "\"gama\"", .invalidRecipe, "`gamma` is missing"),
-    ("\"gamma\" : 0.99", "\"gamma\" : \"0.99\"", .invalidRecipe, "`gamma` is not of the type"),
+    ("\"gamma\" : 0.99", "\"gamma\" : \"0.99\"", .invalidRecipe, "`gamma` should be a number"),
     ("\"gamma\" : 0.99", "\"gamma\" : 1.5", .invalidRecipe, "`gamma` of the Cartpole recipe is 1.5"),
     ("\"gamma\" : 0.99", "\"gamma\" : 1e999", .invalidRecipe, "is no recipe file"),
     ("\"iterations\" : 3", "\"iterations\" : 2.5", .invalidRecipe, "`iterations`"),

@@ -124,7 +124,10 @@ import PairStream
     // Nor are they read.
     let text = try CanonicalJSON.string(
       Architecture(name: "bad", tensors: Self.tensors, permutations: groups))
-    #expect(throws: CorpusError.self) { try CanonicalJSON.decode(Architecture.self, from: .init(text.utf8)) }
+    let problem = #expect(throws: JSONProblem.self) {
+      try CanonicalJSON.decode(Architecture.self, from: .init(text.utf8))
+    }
+    #expect(problem?.refusal?.code == .invalidArgument)
   }
 
   @Test func `only chains have units for tokens`() {

@@ -133,9 +133,16 @@ def test_bad_input(cartpole, digits, config, tmp_path):
     out = tmp_path / "model"
     assert "no training" in python_train(cartpole, "--out", out, "--resume").stderr
     assert "nowhere.json" in python_train(cartpole, "--out", out, "--config", "nowhere.json").stderr
-    for text in ("{", "{}", json.dumps({"model": MODEL | {"tokens": "words"}, "training": TRAINING})):
-        (tmp_path / "bad.json").write_text(text)
-        assert "is no configuration" in python_train(cartpole, "--out", out, "--config", tmp_path / "bad.json").stderr
+    for model, says in [
+        ("{", "it is no JSON"), ("{}", "`model` is missing"), (MODEL | {"tokens": "words"}, "tokens is words"),
+        (MODEL | {"width": "wide"}, "`model.width` is 'wide', and should be a whole number"),
+        (MODEL | {"wide": 3}, "`model.wide` is unknown"), ({"layers": 2}, "`model.width` is missing"),
+    ]:  # fmt: skip
+        bad = model if isinstance(model, str) else json.dumps({"model": model, "training": TRAINING})
+        (tmp_path / "bad.json").write_text(bad)
+        error = python_train(cartpole, "--out", out, "--config", tmp_path / "bad.json").stderr
+        assert "is no configuration" in error and says in error, error
+        assert not any(word in error for word in ("Traceback", "__init__", "KeyError", "Decode"))
     # With a configuration, --resume begins where there is nothing, as a job that is sent again and again does.
     assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0
     assert python_train(cartpole, "--out", out, "--config", config, "--steps", 2, "--resume").returncode == 0

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import pathlib
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -113,12 +114,53 @@ class Configuration:
     training: TrainingConfiguration
 
     @classmethod
-    def parse(cls, value: dict) -> Configuration:
-        return cls(ModelConfiguration(**value["model"]), TrainingConfiguration(**value["training"]))
+    def parse(cls, value: Any) -> Configuration:
+        """The members `model` and `training` of a configuration, or of a description.
+
+        Raises:
+            ValueError: naming what is missing, unknown or of another type.
+        """
+        parts = {"model": ModelConfiguration, "training": TrainingConfiguration}
+        if not isinstance(value, dict):
+            raise ValueError("it is no object with model and training")
+        return cls(**{name: kind(**_members(value, name, kind)) for name, kind in parts.items()})
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Configuration:
-        return cls.parse(json.loads(pathlib.Path(path).read_text()))
+        text = pathlib.Path(path).read_bytes()
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"it is no JSON from line {error.lineno}, column {error.colno} on") from None
+        except ValueError:
+            raise ValueError("it is no text") from None
+        return cls.parse(value)
+
+
+#: What the annotations of members allow, and what it is called.
+_KINDS = {"int": ((int,), "a whole number"), "float": ((int, float), "a number"), "str": ((str,), "a text")}
+
+
+def _members(value: dict, part: str, kind: type) -> dict[str, Any]:
+    """The members of a part, as arguments of its class."""
+    members = value.get(part)
+    if not isinstance(members, dict):
+        raise ValueError(f"`{part}` is {'no object' if part in value else 'missing'}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in members:
+        if name not in fields:
+            raise ValueError(f"`{part}.{name}` is unknown")
+    for name, field in fields.items():
+        if name not in members:
+            if field.default is dataclasses.MISSING:
+                raise ValueError(f"`{part}.{name}` is missing")
+            continue
+        types, what = _KINDS[str(field.type).split(" ")[0]]
+        member = members[name]
+        is_none = member is None and "None" in str(field.type)
+        if not is_none and (not isinstance(member, types) or isinstance(member, bool)):
+            raise ValueError(f"`{part}.{name}` is {member!r}, and should be {what}")
+    return members
 
 
 #: The published models: width, heads, chunk, pairs of an update, rate, epochs of warm-up, epochs, clipping.

@@ -191,7 +191,7 @@ class ModelDirectory:
 
     def load(self) -> tuple[GPT, dict[str, Any]]:
         """The model with the averaged weights, for sampling; and its description."""
-        description = self.description()
+        description = _complete(self.description(), self.path / "model.json")
         model = new_model(description)
         tensors, _ = read_tensors(self.path / "model.safetensors")
         put_weights(model, tensors, self.path / "model.safetensors")
@@ -258,8 +258,25 @@ class ModelDirectory:
 
     def stored_description(self) -> dict[str, Any]:
         """The description in training.safetensors, which is never older than model.json."""
-        _, texts = read_tensors(self.path / "training.safetensors")
-        return json.loads(texts["description"])
+        path = self.path / "training.safetensors"
+        _, texts = read_tensors(path)
+        try:
+            description = json.loads(texts.get("description", ""))
+        except ValueError:
+            raise ModelError(f"{path} is no training state: restore it from a copy, or begin anew") from None
+        return _complete(description, path)
+
+
+def _complete(description: Any, path: Path) -> dict[str, Any]:
+    """A description, if it has what a model is made of."""
+    try:
+        Configuration.parse(description)
+        for name in ("architecture", "metric", "scale", "step", "corpus"):
+            if name not in description:
+                raise ValueError(f"`{name}` is missing")
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged, as {error}: restore it from a copy") from None
+    return description
 
 
 def shapes(description: Mapping[str, Any]) -> list[tuple[int, ...]]:

@@ -107,8 +107,8 @@ def _begun(options: argparse.Namespace) -> dict[str, Any]:
     else:
         try:
             configuration = Configuration.load(options.config)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{options.config} is no configuration of a model ({error}): compare it with what "
+        except ValueError as error:
+            raise ModelError(f"{options.config} is no configuration of a model, as {error}: compare it with what "
                              "`corpus train --print-config` prints") from None  # fmt: skip
     wanted = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     try:
