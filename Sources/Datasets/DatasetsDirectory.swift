@@ -19,15 +19,22 @@ public struct DatasetsDirectory: Sendable {
   ///   - name: The data set's, for the error.
   ///   - folders: Where to look, in this order, relative to the directory; "" for itself.
   ///   - files: For each file, the names that it may have.
+  ///   - archives: What the files are published in; one that is there is named in the error.
   /// - Throws: `missingDataset`, which says what was looked for where.
-  func locate(_ name: String, folders: [String], files: [[String]]) throws(CorpusError) -> [String] {
+  func locate(
+    _ name: String, folders: [String], files: [[String]], archives: [String] = []
+  ) throws(CorpusError) -> [String] {
+    if let found = find(folders: folders, files: files) { return found }
+    if let archive = archives.first(where: { Files.exists("\(path)/\($0)") }) {
+      throw CorpusError(
+        .missingDataset, "the data set \(name) is not in \(path), but packed in \(archive)",
+        remedy: "unpack it with `tar -xzf \(path)/\(archive) -C \(path)`")
+    }
     var partly: String?
-    let paths = folders.map { $0.isEmpty ? path : "\(path)/\($0)" }
+    let paths = folders.map(absolute)
     for folder in paths {
       let found = files.map { names in names.first { Files.exists("\(folder)/\($0)") } }
-      let present = found.compactMap { $0 }
-      if present.count == files.count { return present.map { "\(folder)/\($0)" } }
-      if !present.isEmpty, partly == nil {
+      if found.contains(where: { $0 != nil }), partly == nil {
         let missing = zip(files, found).filter { $1 == nil }.map { $0.0[0] }
         partly = "\(folder) lacks \(missing.joined(separator: ", "))"
       }
@@ -40,4 +47,15 @@ public struct DatasetsDirectory: Sendable {
       remedy: "name its directory with --datasets or \(Self.variable), fetch it with Scripts/fetch-datasets, "
         + "or make other runs, with --dataset synthetic")
   }
+
+  /// The paths of a data set's files, all in the first folder that has them all; nil where none has.
+  func find(folders: [String], files: [[String]]) -> [String]? {
+    for folder in folders.map(absolute) {
+      let found = files.compactMap { names in names.first { Files.exists("\(folder)/\($0)") } }
+      if found.count == files.count { return found.map { "\(folder)/\($0)" } }
+    }
+    return nil
+  }
+
+  private func absolute(_ folder: String) -> String { folder.isEmpty ? path : "\(path)/\(folder)" }
 }

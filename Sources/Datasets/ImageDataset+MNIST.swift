@@ -3,7 +3,7 @@ public import Corpus
 extension ImageDataset {
   /// MNIST (LeCun, Cortes and Burges), from its four IDX files, plain or compressed by gzip.
   ///
-  /// They may lie in `mnist/`, in `MNIST/raw/` (where torchvision puts them) or in the directory itself.
+  /// They may lie in `mnist/`, in `MNIST/raw/` (where torchvision puts them), in `raw/` or in the directory itself.
   ///
   /// - Throws: `missingDataset`, or `malformedDataset` naming the file and what is wrong with it.
   public static func mnist(in directory: DatasetsDirectory) throws(CorpusError) -> ImageDataset {
@@ -12,7 +12,7 @@ extension ImageDataset {
       "t10k-labels-idx1-ubyte",
     ]
     let files = try directory.locate(
-      "mnist", folders: ["mnist", "MNIST/raw", ""],
+      "mnist", folders: ["mnist", "MNIST/raw", "raw", ""],
       files: names.map { name in
         // Some copies spell it with a dot.
         let dotted = name.replacing("-idx", with: ".idx")

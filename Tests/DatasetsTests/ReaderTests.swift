@@ -60,6 +60,46 @@ struct DatasetFixture {
   }
 }
 
+extension DatasetFixture {
+  /// A batch of the Python version, in the instructions of the published ones.
+  static func pickled(_ labels: [UInt8], _ pixels: [UInt8], columnsFirst: Bool = false) -> [UInt8] {
+    func text(_ text: String) -> [UInt8] { [85, UInt8(text.utf8.count)] + Array(text.utf8) }
+    func global(_ module: String, _ name: String) -> [UInt8] { Array("c\(module)\n\(name)\n".utf8) }
+    let size = (0..<4).map { UInt8(pixels.count >> (8 * $0) & 255) }
+    var bytes: [UInt8] = [0x80, 2, 125, 113, 1, 40]
+    bytes += text("batch_label") + [113, 2] + text("training batch 1 of 5") + [113, 3]
+    bytes += text("labels") + [113, 4, 93, 113, 5, 40] + labels.flatMap { [75, $0] } + [101]
+    bytes += text("data") + [113, 6] + global("numpy.core.multiarray", "_reconstruct") + [113, 7]
+    bytes +=
+      global("numpy", "ndarray") + [113, 8, 75, 0, 0x85, 113, 9] + text("b") + [
+        113, 10, 0x87, 113, 11, 82, 113, 12,
+      ]
+    bytes +=
+      [40, 75, 1, 77, UInt8(labels.count), 0, 77, 0, 12, 0x86, 113, 13] + global("numpy", "dtype") + [
+        113, 14,
+      ]
+    bytes +=
+      text("u1") + [113, 15, 75, 0, 75, 1, 0x87, 113, 16, 82, 113, 17, 40, 75, 3] + text("|") + [
+        113, 18, 78, 78, 78,
+      ]
+    bytes += [74, 255, 255, 255, 255, 74, 255, 255, 255, 255, 75, 0, 116, 113, 19, 98]
+    bytes += [columnsFirst ? 0x88 : 0x89, 84] + size + pixels + [113, 20, 116, 113, 21, 98]
+    bytes += text("filenames") + [113, 22, 93, 113, 23, 40]
+    bytes += labels.indices.flatMap { text("\($0).png") + [113, 24] } + [101, 117, 46]
+    return bytes
+  }
+
+  /// The images of `writeCIFAR10`, as torchvision fetches them.
+  func writePickledCIFAR10(in folder: String = "cifar-10-batches-py/") throws {
+    for batch in 1...6 {
+      let pixels = [UInt8](repeating: UInt8(batch), count: 2 * 3072)
+      try write(
+        Self.pickled([UInt8(batch), UInt8(batch)], pixels),
+        to: folder + (batch < 6 ? "data_batch_\(batch)" : "test_batch"))
+    }
+  }
+}
+
 @Suite struct ReaderTests {
   private let fixture = DatasetFixture()
 
@@ -73,7 +113,9 @@ struct DatasetFixture {
     #expect(dataset.identity.sha256 == "4e00b9b9688c371935ade31c38f85ec640df928f51e4aec2b782a77b4f9e563b")
   }
 
-  @Test(arguments: ["mnist/", "MNIST/raw/", ""]) func `finds MNIST where people keep it`(folder: String)
+  @Test(arguments: ["mnist/", "MNIST/raw/", "raw/", ""]) func `finds MNIST where people keep it`(
+    folder: String
+  )
     throws
   {
     try fixture.writeMNIST(in: folder)
@@ -95,6 +137,58 @@ struct DatasetFixture {
     #expect(dataset.shape == .cifar10 && dataset.identity.name == "cifar10")
     #expect(dataset.train.labels == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5] && dataset.test.labels == [6, 6])
     #expect(dataset.train.pixels.count == 10 * 3072 && dataset.train.pixels[3 * 3072] == 2)
+  }
+
+  @Test(arguments: ["cifar-10-batches-py/", "cifar10/", ""])
+  func `reads CIFAR-10's Python version as the same data set`(folder: String) throws {
+    let other = DatasetFixture()
+    try other.writeCIFAR10()
+    try fixture.writePickledCIFAR10(in: folder)
+    let dataset = try ImageDataset.cifar10(in: fixture.directory)
+    #expect(dataset.identity == (try ImageDataset.cifar10(in: other.directory).identity))
+    // The order of the pixels, and an array that lies column by column.
+    let pixels = (0..<6144).map { UInt8($0 % 251) }
+    try fixture.write(DatasetFixture.pickled([7, 8], pixels), to: folder + "data_batch_1")
+    #expect(try ImageDataset.cifar10(in: fixture.directory).train.pixels.prefix(6144).elementsEqual(pixels))
+    let columns = (0..<3072).flatMap { [pixels[$0], pixels[3072 + $0]] }
+    try fixture.write(
+      DatasetFixture.pickled([7, 8], columns, columnsFirst: true), to: folder + "data_batch_1")
+    let turned = try ImageDataset.cifar10(in: fixture.directory).train
+    #expect(turned.pixels.prefix(6144).elementsEqual(pixels) && turned.labels.prefix(2) == [7, 8])
+  }
+
+  @Test func `refuses what is no batch of the Python version`() throws {
+    try fixture.writePickledCIFAR10()
+    let good = DatasetFixture.pickled([1, 2], [UInt8](repeating: 1, count: 6144))
+    for (bytes, says) in [
+      ([], "cut short"), (good.dropLast(500), "cut short"), ([0x80, 2, 75, 1, 46], "no dictionary"),
+      (DatasetFixture.pickled([1, 2], [UInt8](repeating: 1, count: 6143)), "not 2 images"),
+      (DatasetFixture.pickled([1, 99], [UInt8](repeating: 1, count: 6144)), "label 99"),
+      ([0x80, 2, 125, 46], "no list of labels"), ([101, 46], "has not"),
+      ([255], "an instruction of no such file"),
+    ] as [([UInt8], String)] {
+      try fixture.write(bytes, to: "cifar-10-batches-py/data_batch_1")
+      let error = #expect(throws: CorpusError.self) { try ImageDataset.cifar10(in: fixture.directory) }
+      #expect(
+        error?.code == .malformedDataset && error?.message.contains(says) == true,
+        "\(String(describing: error))")
+    }
+    // No cut and no flipped byte ends the process.
+    for place in stride(from: 0, to: good.count, by: 7) {
+      var bytes = good
+      bytes[place] ^= UInt8(1 + place % 255)
+      for bytes in [bytes, Array(good.prefix(place))] {
+        try fixture.write(bytes, to: "cifar-10-batches-py/data_batch_1")
+        _ = try? ImageDataset.cifar10(in: fixture.directory)
+      }
+    }
+  }
+
+  @Test func `names an archive that is not unpacked`() throws {
+    try fixture.write([1], to: "cifar-10-python.tar.gz")
+    let error = #expect(throws: CorpusError.self) { try ImageDataset.cifar10(in: fixture.directory) }
+    #expect(error?.code == .missingDataset && error?.message.contains("cifar-10-python.tar.gz") == true)
+    #expect(error?.remedy.contains("tar -xzf") == true)
   }
 
   @Test func `asks the flag, then the environment, then Data`() {

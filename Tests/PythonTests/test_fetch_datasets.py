@@ -3,12 +3,16 @@
 import gzip
 import hashlib
 import io
+import json
 import os
 import pathlib
+import pickle
 import subprocess
 import tarfile
 
+import numpy as np
 import pytest
+from conftest import run_corpus
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "Scripts" / "fetch-datasets"
 MNIST = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
@@ -109,3 +113,26 @@ def test_knows_the_published_mnist(tmp_path):
     environment = os.environ | {"MNIST_URL": f"file://{source.resolve()}"}
     result = subprocess.run([SCRIPT, "--into", tmp_path, "mnist"], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_pickles_of_cifar10_are_the_same_data_set(tmp_path, protocol):
+    random = np.random.default_rng(0)
+    for batch in range(6):
+        labels, data = random.integers(0, 10, 128), random.integers(0, 256, (128, 3072), np.uint8)
+        records = np.concatenate([labels[:, None].astype(np.uint8), data], 1)
+        name = f"data_batch_{batch + 1}" if batch < 5 else "test_batch"
+        for folder in ("cifar-10-batches-bin", "cifar-10-batches-py"):
+            (tmp_path / folder[-3:] / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "bin" / "cifar-10-batches-bin" / f"{name}.bin").write_bytes(records.tobytes())
+        members = {"batch_label": "of the tests", "labels": labels.tolist(), "data": data, "filenames": ["a.png"] * 128}
+        with open(tmp_path / "-py" / "cifar-10-batches-py" / name, "wb") as file:
+            pickle.dump(members, file, protocol)
+    recipes = []
+    for data in ("bin", "-py"):
+        run_corpus(
+            "generate", "cifar10", "--runs", "0", "--epochs", 1, "--checkpoints", 2, "--datasets", tmp_path / data,
+            "--out", tmp_path / f"corpus{data}", "--quiet",
+        )  # fmt: skip
+        recipes.append(json.loads(run_corpus("recipe", tmp_path / f"corpus{data}")))
+    assert recipes[0]["recipe"]["dataset"] == recipes[1]["recipe"]["dataset"]
