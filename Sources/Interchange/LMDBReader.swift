@@ -40,8 +40,11 @@ final class LMDBReader {
   init(opening path: String) throws(CorpusError) {
     self.path = path
     let size = try Files.size("\(path)/data.mdb")
+    guard size > 0 else {
+      throw CorpusError(.malformedRelease, "\(path)/data.mdb is empty", remedy: "fetch it again")
+    }
     var connection: Int32 = -1
-    process = clmdb_start(path, UInt64(max(size, 1)), &connection)
+    process = clmdb_start(path, UInt64(size), &connection)
     self.connection = connection
     guard process > 0 else { throw Files.error("start a process that reads", path) }
     let first = try answer()

@@ -313,7 +313,9 @@ def test_truncated_entries(root):
 def test_a_truncated_file_is_an_error_and_no_crash(root):
     folder = layout.write(root, layout.Run("cartpole", "000005"))
     data = (folder / "data.mdb").read_bytes()
-    for length in [0, 10, 4096, 9000, len(data) // 2, len(data) - 4096]:
+    (folder / "data.mdb").write_bytes(b"")
+    imports(root, problem=["000005/data.mdb is empty: fetch it again"])
+    for length in [10, 4096, 9000, len(data) // 2, len(data) - 4096]:
         (folder / "data.mdb").write_bytes(data[:length])
         imports(root, problem=["000005/data.mdb"])
     (folder / "data.mdb").write_bytes(b"garbage " * 10_000)
