@@ -104,6 +104,23 @@ private func augmentation(of stream: PairStream) -> Int32 {
 }
 
 @c @implementation
+public func cc_stream_left_out(
+  _ stream: OpaquePointer?, _ omissions: UnsafeMutablePointer<cc_stream_omissions>?
+) -> Int32 {
+  guarded { () throws(CorpusError) in
+    let leftOut = try stream.opened(StreamHandle.self).stream.leftOut
+    func runs(_ status: RunStatus) -> Int64 { Int64(leftOut.runs[status] ?? 0) }
+    var result = cc_stream_omissions()
+    result.nonfinite = runs(.nonfinite)
+    result.out_of_range = runs(.outOfRange)
+    result.ok = runs(.ok)
+    result.unmeasured = Int64(leftOut.unmeasured)
+    result.singles = Int64(leftOut.singles)
+    try present(omissions, "omissions").pointee = result
+  }
+}
+
+@c @implementation
 public func cc_stream_statistics(
   _ stream: OpaquePointer?, _ counts: UnsafeMutablePointer<cc_stream_counts>?
 ) -> Int32 {

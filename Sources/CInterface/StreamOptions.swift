@@ -29,6 +29,9 @@ extension cc_stream_options {
         (CC_AUGMENT_NONE, .none), (CC_AUGMENT_PERMUTE, .permute), (CC_AUGMENT_CANONICAL, .canonical),
         (CC_AUGMENT_AUTOMATIC, .automatic),
       ])
+    options.includesUnmeasured = try choice(
+      unmeasured, "treatment of checkpoints without the metric",
+      [(CC_UNMEASURED_LEAVE_OUT, false), (CC_UNMEASURED_TAKE, true)])
     options.onDamage = try choice(
       on_damage, "treatment of damage", [(CC_DAMAGE_STOP, .stop), (CC_DAMAGE_SKIP, .skip)])
     options.scale = scale == 0 ? .corpus : .factor(scale)

@@ -9,6 +9,8 @@ final class WriterHandle: Handle {
   private let writer: CorpusWriter
   /// Runs that were begun and are neither stored nor given up: the lock file keeps out only other writers.
   private let begun = Mutex<Set<Int64>>([])
+  /// Of the runs that it has stored.
+  private let statuses = Mutex<[Int64: RunStatus]>([:])
 
   init(path: String, manifest: Manifest) throws(CorpusError) {
     let directory = try CorpusDirectory(openingOrCreating: path, manifest: manifest)
@@ -79,9 +81,24 @@ final class WriterHandle: Handle {
     do throws(CorpusError) {
       try writer.store(claimed: run)
       begun.withLock { _ = $0.remove(seed) }
+      statuses.withLock { $0[seed] = run.status }
     } catch {
       if !isBegun { abandon(seed) }
       throw error
+    }
+  }
+}
+
+extension WriterHandle {
+  fileprivate func status(of seed: Int64) throws(CorpusError) -> Int32 {
+    switch statuses.withLock({ $0[seed] }) {
+    case .ok: Int32(CC_STATUS_OK)
+    case .nonfinite: Int32(CC_STATUS_NONFINITE)
+    case .outOfRange: Int32(CC_STATUS_OUT_OF_RANGE)
+    case nil:
+      throw CorpusError(
+        .unknownRun, "run \(seed) of \(writer.directory.path) was not stored by this writer",
+        remedy: "store it first, or ask a corpus that is open for reading")
     }
   }
 }
@@ -105,8 +122,6 @@ private struct Description: Decodable {
     let it: Description
     do throws(JSONProblem) {
       it = try CanonicalJSON.decode(Description.self, from: Data(json.utf8))
-    } catch let error as CorpusError {
-      throw error
     } catch {
       throw error.refusal
         ?? CorpusError(
@@ -155,6 +170,16 @@ public func cc_writer_begin(_ writer: OpaquePointer?, _ seed: Int64) -> Int32 {
 @c @implementation
 public func cc_writer_abandon(_ writer: OpaquePointer?, _ seed: Int64) {
   _ = guarded { () throws(CorpusError) in try writer.opened(WriterHandle.self).abandon(seed) }
+}
+
+@c @implementation
+public func cc_writer_status(
+  _ writer: OpaquePointer?, _ seed: Int64, _ status: UnsafeMutablePointer<Int32>?
+) -> Int32 {
+  guarded { () throws(CorpusError) in
+    let found = try writer.opened(WriterHandle.self).status(of: seed)
+    try present(status, "status").pointee = found
+  }
 }
 
 @c @implementation

@@ -49,8 +49,7 @@ struct Export: ParsableCommand {
 
   @OptionGroup(title: "Options for --pairs") var pairOptions: PairOptions
 
-  @Flag(help: "Take runs that are nonfinite or out of range, too.")
-  var includeBad = false
+  @OptionGroup var inclusion: InclusionFlags
 
   @Flag(help: "Show no progress.")
   var quiet = false
@@ -64,9 +63,10 @@ struct Export: ParsableCommand {
       if runs != nil || limit != nil {
         throw ValidationError("--pairs goes with --where, not with --runs or --limit")
       }
-    } else if pairOptions.isGiven {
+    } else if pairOptions.isGiven || inclusion.includeUnmeasured {
       throw ValidationError(
-        "--metric, --split, --seed, --augment, --scale and what says how pairs are drawn go with --pairs")
+        "--metric, --split, --seed, --augment, --scale, --include-unmeasured and what says how pairs are drawn go "
+          + "with --pairs")
     }
     if out.isEmpty { throw ValidationError("--out must not be empty") }
   }
@@ -90,7 +90,7 @@ struct Export: ParsableCommand {
     _ format: ArrayFormat, of index: IndexReader, _ range: Range<Int64>?, _ work: LongWork
   ) throws {
     let selection = try CheckpointSelection(
-      index, where: condition, runs: range, includesBad: includeBad, limit: limit)
+      index, where: condition, runs: range, includesBad: inclusion.includeBad, limit: limit)
     try CheckpointExport(selection, of: index).write(format, to: out, cancellation: work.cancellation) {
       done in
       work.display.update(done, of: selection.count, unit: "checkpoints") { [] }
@@ -104,7 +104,7 @@ struct Export: ParsableCommand {
     var options = try pairOptions.settings()
     options.condition = condition
     options.batchSize = min(1024, count)
-    if includeBad { options.statuses = Set(RunStatus.allCases) }
+    inclusion.apply(to: &options)
     let stream = try PairStream(mixing: pairOptions.drawing.shares(corpus), options: options)
     let work = LongWork("export", quiet: quiet)
     defer { work.end() }
@@ -113,13 +113,14 @@ struct Export: ParsableCommand {
     }
     work.end()
     if !quiet {
+    if !quiet { LeftOutNote.write(stream.leftOut, stream.metric.name) }
       Console.print("\(Format.count(count, "pair")) of \(Format.count(stream.runCount, "run")) in \(out)")
     }
   }
 
   private func writeRuns(of index: IndexReader, _ range: Range<Int64>?, _ work: LongWork) throws {
     let selection = try CheckpointSelection.runs(
-      index, where: condition, runs: range, includesBad: includeBad, limit: limit)
+      index, where: condition, runs: range, includesBad: inclusion.includeBad, limit: limit)
     try LMDBExport(index).write(selection.runs, to: out, cancellation: work.cancellation) { done in
       work.display.update(done, of: selection.runs.count, unit: "runs") { [] }
     }

@@ -39,6 +39,7 @@ struct Stream: ParsableCommand {
     if !measure { settings.batchSize = min(settings.batchSize, count) }
     let shares = try options.pairs.drawing.shares(corpus)
     let stream = try PairStream(mixing: shares, options: settings, isMeasuring: measure)
+    LeftOutNote.write(stream.leftOut, stream.metric.name)
     let signals = Console.onInterrupt { stream.cancel() }
     defer { withExtendedLifetime(signals) {} }
     if measure { try measure(stream) } else { try show(stream) }
@@ -165,6 +166,8 @@ struct StreamOptions: ParsableArguments {
   @Option(name: .customLong("where"), help: "A SQL condition on the columns of runs and checkpoints.")
   var condition: String?
 
+  @OptionGroup var inclusion: InclusionFlags
+
   @Option(help: "Pairs in a batch.")
   var batchSize = 1024
 
@@ -183,6 +186,7 @@ struct StreamOptions: ParsableArguments {
   func settings() throws -> PairStreamOptions {
     var options = try pairs.settings()
     options.condition = condition
+    inclusion.apply(to: &options)
     options.batchSize = batchSize
     options.order = order
     options.workers = workers

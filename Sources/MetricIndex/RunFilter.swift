@@ -8,17 +8,25 @@ public struct RunFilter: Sendable {
   public var statuses: Set<RunStatus>
   /// SQL on the columns of `runs`, or of `runs` and `checkpoints`: all of it must hold.
   public var conditions: [String]
+  /// A metric of which checkpoints must have a finite value; nil where none is needed.
+  public var measured: String?
 
-  public init(split: String?, statuses: Set<RunStatus>, conditions: [String]) {
+  public init(split: String?, statuses: Set<RunStatus>, conditions: [String], measured: String? = nil) {
     self.split = split
     self.statuses = statuses
     self.conditions = conditions
+    self.measured = measured
   }
 
   /// What holds for the runs, conditions apart.
   var ofRuns: String {
-    let status = "runs.status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"
+    let status = Self.hasStatus(statuses)
     return split.map { "\(status) AND runs.split = '\($0)'" } ?? status
+  }
+
+  /// Where a run has one of some statuses, in SQL.
+  public static func hasStatus(_ statuses: Set<RunStatus>) -> String {
+    "runs.status IN (\(statuses.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")))"
   }
 
   /// The conditions, to be put behind that.
@@ -29,7 +37,32 @@ public struct RunFilter: Sendable {
   }
 }
 
+extension Metric {
+  /// Where a checkpoint has a finite value of the metric that is called so, in SQL; the index has NULL for NaN.
+  public static func isMeasured(_ name: String) -> String {
+    let largest = "3.4028234663852886e+38"
+    return "\(column(of: name)) BETWEEN -\(largest) AND \(largest)"
+  }
+}
+
 extension IndexReader {
+  /// The runs that a filter would let through if their status were this one.
+  public func count(_ status: RunStatus, _ filter: RunFilter) throws(CorpusError) -> Int {
+    var filter = filter
+    filter.statuses = [status]
+    return try reading { database in
+      // Seldom there are any, and conditions on checkpoints cost as much as there are of them.
+      let all = try Int.fetchOne(database, sql: "SELECT count(*) FROM runs WHERE \(filter.ofRuns)") ?? 0
+      if all == 0 || filter.conditions.isEmpty { return all }
+      return try Int.fetchOne(
+        database,
+        sql: """
+          SELECT count(DISTINCT run) FROM checkpoints JOIN runs USING (run)
+          WHERE \(filter.ofRuns)\(filter.wanted(database))
+          """) ?? 0
+    }
+  }
+
   /// The finite values of a metric of some runs, with their steps: for each run those steps that have one, ascending.
   public func values(
     of metric: String, runs: [Int64]

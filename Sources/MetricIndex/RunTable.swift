@@ -35,6 +35,8 @@ public struct RunTable: Sendable {
   public let sumOfSquares: Double
   /// How many checkpoints these runs have, whether or not they meet the condition.
   public let checkpoints: Int
+  /// How many of those that meet it were left out, as they have no finite value of the metric that is needed.
+  public let unmeasured: Int
   /// SHA-256 of what tells these runs from others: number, checkpoints and sums of each.
   public let digest: [UInt8]
 
@@ -45,7 +47,9 @@ public struct RunTable: Sendable {
 }
 
 extension IndexReader {
-  /// The runs that a filter lets through.
+  /// The runs that a filter lets through, and which of their checkpoints.
+  ///
+  /// Where all of these have the metric that the filter needs, the table is as if it needed none.
   ///
   /// - Throws: `invalidSQL` if SQLite does not accept a condition.
   public func runTable(_ filter: RunFilter) throws(CorpusError) -> RunTable {
@@ -57,12 +61,28 @@ extension IndexReader {
       let runs =
         concernsRuns
         ? "SELECT run FROM runs WHERE \(ofRuns)\(wanted)" : "SELECT run FROM runs WHERE \(ofRuns)"
+      let unmeasured =
+        try filter.measured.map { try Self.unmeasured($0, "\(ofRuns)\(wanted)", database) } ?? 0
+      let measured = unmeasured > 0 ? filter.measured.map { " AND \(Metric.isMeasured($0))" } ?? "" : ""
       let steps =
-        concernsRuns
+        concernsRuns && measured.isEmpty
         ? nil
-        : "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted) ORDER BY run, step"
-      return try RunTable(database, runs: runs, steps: steps)
+        : "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted)\(measured) ORDER BY run, step"
+      return try RunTable(database, runs: runs, steps: steps, unmeasured: unmeasured)
     }
+  }
+
+  /// How many checkpoints of a selection have no finite value of a metric: where there is an index on it, that has them
+  /// together.
+  private static func unmeasured(_ metric: String, _ selection: String, _ database: Database) throws -> Int {
+    let column = Metric.column(of: metric)
+    // CROSS keeps the order of the tables: the metric's index first.
+    return try Int.fetchOne(
+      database,
+      sql: """
+        SELECT count(*) FROM checkpoints CROSS JOIN runs USING (run)
+        WHERE (\(column) IS NULL OR \(column) = 9e999 OR \(column) = -9e999) AND \(selection)
+        """) ?? 0
   }
 }
 
@@ -70,7 +90,9 @@ extension RunTable {
   /// - Parameters:
   ///   - runs: SQL that gives the numbers of the runs.
   ///   - steps: SQL that gives their steps as (run, step), in order; nil for all steps.
-  fileprivate init(_ database: Database, runs: String, steps: String?) throws {
+  ///   - unmeasured: the checkpoints that these leave out.
+  fileprivate init(_ database: Database, runs: String, steps: String?, unmeasured: Int) throws {
+    self.unmeasured = unmeasured
     var places: [Int64: Int32] = [:]
     var shards: [Shard] = []
     let files = try GRDB.Row.fetchCursor(

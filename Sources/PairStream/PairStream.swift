@@ -47,6 +47,8 @@ public final class PairStream: Sendable {
   public let scale: Float
   /// The runs that it draws from.
   public let runCount: Int
+  /// What split and condition select and is not drawn from, of all corpora together.
+  public let leftOut: LeftOut
   /// Items of an epoch, of all ranks together, those included that do not fill a last batch.
   public let itemsPerEpoch: Int
   /// Batches of an epoch that this stream gives; the items left over at the end of an epoch are not used.
@@ -92,6 +94,7 @@ public final class PairStream: Sendable {
     let hidden = HiddenLayers(architecture)
     let sampler = try Self.sampler(sources, shares: shares, options)
     runCount = sources.reduce(0) { $0 + $1.selection.runs.count }
+    leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
     scale = try Self.scale(sources, options, parameterCount)

@@ -70,6 +70,8 @@ public struct PairStreamOptions: Sendable {
   /// A SQL condition on the columns of `runs` and `checkpoints`; checkpoints that do not meet it do not occur.
   public var condition: String?
   public var statuses: Set<RunStatus> = [.ok]
+  /// Whether checkpoints without a finite value of the metric may occur; a trainer would get it as it is.
+  public var includesUnmeasured = false
   public var item = Item.pairs
   public var order = Order.random
   public var augmentation = Augmentation.automatic
@@ -105,6 +107,9 @@ public struct PairStreamOptions: Sendable {
   public var stages: [Stage] = []
 
   public init() {}
+
+  /// How many checkpoints a run must have to be drawn from.
+  var checkpointsNeeded: Int { item == .pairs ? 2 : 1 }
 
   /// - Throws: `invalidArgument`, naming the first option that cannot be and what it must be.
   func validate() throws(CorpusError) {

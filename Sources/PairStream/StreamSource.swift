@@ -10,6 +10,7 @@ struct StreamSource {
   let metric: Int
   /// The runs and checkpoints that the stream's own options select.
   let selection: RunSelection
+  let leftOut: LeftOut
   private let options: PairStreamOptions
 
   init(_ directory: CorpusDirectory, _ options: PairStreamOptions, metric: Int) throws(CorpusError) {
@@ -17,30 +18,38 @@ struct StreamSource {
     self.options = options
     self.metric = metric
     index = try IndexReader(opening: directory)
-    table = try index.runTable(Self.filter(options, stage: nil))
-    selection = try Self.select(directory, index, table, options, condition: nil)
+    let name = directory.manifest.metrics[metric].name
+    let filter = Self.filter(options, name, stage: nil)
+    table = try index.runTable(filter)
+    leftOut = try LeftOut(index, filter, table, needed: options.checkpointsNeeded)
+    selection = try Self.select(directory, index, table, options, name, leftOut, condition: nil)
   }
 
   private var metricName: String { directory.manifest.metrics[metric].name }
 
-  private static func filter(_ options: PairStreamOptions, stage condition: String?) -> RunFilter {
+  private static func filter(
+    _ options: PairStreamOptions, _ metric: String, stage condition: String?
+  ) -> RunFilter {
     RunFilter(
       split: options.split == .all ? nil : options.split.rawValue, statuses: options.statuses,
-      conditions: [options.condition, condition].compactMap { $0 })
+      conditions: [options.condition, condition].compactMap { $0 },
+      measured: options.includesUnmeasured ? nil : metric)
   }
 
   /// The runs that pairs can be drawn from.
   ///
-  /// - Parameter condition: a stage's.
+  /// - Parameters:
+  ///   - leftOut: for the error where nothing is left.
+  ///   - condition: a stage's.
   private static func select(
     _ directory: CorpusDirectory, _ index: IndexReader, _ table: RunTable, _ options: PairStreamOptions,
-    condition: String?
+    _ metric: String, _ leftOut: LeftOut, condition: String?
   ) throws(CorpusError) -> RunSelection {
-    let filter = filter(options, stage: condition)
+    let filter = filter(options, metric, stage: condition)
     let weights: [Double]? =
       if let expression = options.runWeights { try index.weights(expression, of: table, filter) } else { nil }
     let part = condition == nil ? nil : try index.runTable(filter)
-    let needed = options.item == .pairs ? 2 : 1
+    let needed = options.checkpointsNeeded
     let selection = RunSelection(table, part: part, weights: weights, needed: needed, order: options.order)
     guard selection.runs.isEmpty else { return selection }
     if weights != nil {
@@ -53,10 +62,12 @@ struct StreamSource {
       }
     }
     let conditions = filter.conditions.map { "\"\($0)\"" }.joined(separator: " and ")
+    let reasons = leftOut.reasons(metric).map(\.what).joined(separator: ", ")
     throw CorpusError(
       .emptySelection,
       "\(directory.path) has no runs in split \(options.split.rawValue) with at least \(needed) "
-        + "checkpoint\(needed == 1 ? "" : "s")\(conditions.isEmpty ? "" : " that meet \(conditions)")",
+        + "checkpoint\(needed == 1 ? "" : "s")\(conditions.isEmpty ? "" : " that meet \(conditions)")"
+        + (reasons.isEmpty ? "" : "; left out are \(reasons)"),
       remedy: "look at its runs with `corpus query \(directory.path) \"SELECT * FROM runs\"`")
   }
 
@@ -69,13 +80,15 @@ struct StreamSource {
       let own = options.drawing(in: stage)
       let isSame = stage.condition == nil && own.runWeights == options.runWeights
       let selection =
-        isSame ? selection : try Self.select(directory, index, table, own, condition: stage.condition)
+        isSame
+        ? selection
+        : try Self.select(directory, index, table, own, metricName, leftOut, condition: stage.condition)
       let key = BalanceKey(
         condition: stage.condition, weights: own.runWeights, balance: own.balance, range: own.balanceRange)
       if own.balance != .none, balances[key] == nil {
         balances[key] = try MetricBalance(
-          own, selection, table, metric: metricName, filter: Self.filter(own, stage: stage.condition),
-          index: index)
+          own, selection, table, metric: metricName,
+          filter: Self.filter(own, metricName, stage: stage.condition), index: index)
       }
       stages.append(
         DrawingStage(own, firstEpoch: stage.firstEpoch, selection: selection, balance: balances[key]))

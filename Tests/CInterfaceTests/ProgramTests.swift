@@ -78,6 +78,7 @@ import Testing
     }
     #expect(later["cc_evaluator_initial_network"] == "CHECKPOINT_CORPUS_2")
     #expect(later["cc_index_forget"] == "CHECKPOINT_CORPUS_3")
+    #expect(later["cc_writer_status"] == "CHECKPOINT_CORPUS_4")
     #expect(Set(names) == Set(declared.map { "\($0)@@\(later[String($0)] ?? "CHECKPOINT_CORPUS_1")" }))
   }
 

@@ -147,6 +147,9 @@ static void writing(const char *missing) {
   EXPECT(cc_writer_store(writer, -1, 3, iterations, metrics, parameters) == CC_INVALID_ARGUMENT);
   EXPECT(cc_writer_store(writer, 2, 3, iterations, metrics, parameters) == CC_OK);
   EXPECT(cc_writer_contains(writer, 2, &contains) == CC_OK && contains == 1);
+  int32_t status = -1;
+  EXPECT(cc_writer_status(writer, 2, &status) == CC_OK && status == CC_STATUS_OK);
+  EXPECT(cc_writer_status(writer, 77, &status) == CC_UNKNOWN_RUN);
   EXPECT(cc_writer_begin(other, 2) == CC_ALREADY_EXISTS);
   EXPECT(cc_writer_store(other, 2, 3, iterations, metrics, parameters) == CC_ALREADY_EXISTS);
   EXPECT(cc_writer_begin(other, 3) == CC_OK);
@@ -217,6 +220,16 @@ static void streaming(const char *path, const char *missing) {
   EXPECT(cc_stream_describe(stream, &facts) == CC_OK && facts.parameter_count == P && facts.runs == 4);
   EXPECT(facts.items_per_epoch == 80 && facts.batches_per_epoch == 10 && facts.scale == 1);
   EXPECT(strcmp(facts.metric, "train_return") == 0 && strlen(facts.fingerprint) == 64);
+  /* The first checkpoint of each run has no return. */
+  cc_stream_omissions omissions;
+  EXPECT(cc_stream_left_out(stream, &omissions) == CC_OK && omissions.unmeasured == 4 && omissions.singles == 0);
+  EXPECT(omissions.ok == 0 && omissions.nonfinite == 0 && omissions.out_of_range == 0);
+  EXPECT(cc_stream_left_out(stream, NULL) == CC_INVALID_ARGUMENT);
+  options.unmeasured = CC_UNMEASURED_TAKE;
+  EXPECT(cc_stream_open(path, &options, &second) == CC_OK);
+  EXPECT(cc_stream_left_out(second, &omissions) == CC_OK && omissions.unmeasured == 0);
+  cc_stream_close(second);
+  options = plain();
 
   /* Two ranks, one of which has two shares, take turns at what one stream gives. */
   cc_stream_options parts[3] = {options, options, options};
@@ -313,6 +326,7 @@ static void streaming(const char *path, const char *missing) {
   REFUSED(CC_INVALID_ARGUMENT, order = -1);
   REFUSED(CC_INVALID_ARGUMENT, augmentation = 3);
   REFUSED(CC_INVALID_ARGUMENT, on_damage = 2);
+  REFUSED(CC_INVALID_ARGUMENT, unmeasured = 2);
   REFUSED(CC_INVALID_ARGUMENT, scale = NAN);
   REFUSED(CC_INVALID_ARGUMENT, workers = -1);
   REFUSED(CC_INVALID_ARGUMENT, prefetch = 0);
@@ -350,9 +364,10 @@ static void drawing(const char *path, const char *missing) {
   for (int i = 0; i < 18; i++) {
     EXPECT(cc_stream_next(stream, &batch) == CC_OK);
     for (int item = 0; item < 8; item++) {
-      EXPECT(batch.run[item] != 1 && batch.start_step[item] == 0 && cc_batch_sources(&batch)[item] == 0);
+      /* The first checkpoint that has a return. */
+      EXPECT(batch.run[item] != 1 && batch.start_step[item] == 1 && cc_batch_sources(&batch)[item] == 0);
       if (i < 9) EXPECT(batch.target_metric[item] >= 2 && batch.target_metric[item] <= 21);
-      else EXPECT(batch.run[item] == 2 && batch.target_step[item] <= 1);
+      else EXPECT(batch.run[item] == 2 && batch.target_step[item] <= 2);
     }
     cc_batch_release(&batch);
   }

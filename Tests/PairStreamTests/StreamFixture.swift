@@ -22,13 +22,17 @@ struct StreamFixture {
   let corpus: CorpusDirectory
   /// The last metric, of run and step; nil for one that tells both.
   private let curve: ((Int64, Int) -> Float)?
+  /// What the parameters of some runs are multiplied by.
+  private let factors: [Int64: Float]
 
   init(
     runs: Range<Int64> = 0..<10, checkpoints: Int = 23, codec: Codec = .delta, isSealed: Bool = true,
     permutations: PermutationGroups? = Self.architecture.permutations, name: String = Self.architecture.name,
-    metrics: [Metric] = [.testLoss, .trainReturn], curve: ((Int64, Int) -> Float)? = nil
+    metrics: [Metric] = [.testLoss, .trainReturn], factors: [Int64: Float] = [:],
+    curve: ((Int64, Int) -> Float)? = nil
   ) throws {
     self.curve = curve
+    self.factors = factors
     let manifest = Manifest(
       task: "made-up",
       architecture: Architecture(
@@ -53,10 +57,10 @@ struct StreamFixture {
     for run in runs {
       _ = try writer.store(run, with: &encoder) { () throws(CorpusError) in
         let made = Self.run(run, checkpoints)
-        guard let curve else { return made }
+        let last = curve.map { curve in (0..<checkpoints).map { curve(run, $0) } } ?? made.metrics[1]
         return Run(
-          seed: run, iterations: made.iterations,
-          metrics: [made.metrics[0], (0..<checkpoints).map { curve(run, $0) }], parameters: made.parameters)
+          seed: run, iterations: made.iterations, metrics: [made.metrics[0], last],
+          parameters: factors[run].map { factor in made.parameters.map { $0 * factor } } ?? made.parameters)
       }
     }
     try writer.finish()

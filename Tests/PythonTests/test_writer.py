@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
-from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer, index
+from checkpoint_corpus import Corpus, CorpusError, LeftOutWarning, PairStream, Writer, index
 
 SHAPES = {"weight": (3, 4), "scale": (), "bias": (3,)}
 METRICS = {"test_loss": "minimize", "accuracy": "maximize"}
@@ -102,10 +102,33 @@ def test_large_parameters_are_as_good_as_others(tmp_path):
         run_corpus(command[0], tmp_path / "corpus", *command[1:])
     with Corpus(tmp_path / "corpus") as corpus:
         assert corpus.run(0).status == "ok" and corpus.run(0).parameters.tobytes() == vectors.tobytes()
-    with opened(tmp_path / "broken") as writer, writer.run(0) as run:
-        run.log(0, np.full(16, np.inf, np.float32), test_loss=0.5, accuracy=1)
+    with pytest.warns(LeftOutWarning, match="run 0 of .* status nonfinite"), opened(tmp_path / "broken") as writer:
+        with writer.run(0) as run:
+            run.log(0, np.full(16, np.inf, np.float32), test_loss=0.5, accuracy=1)
     with Corpus(tmp_path / "broken") as corpus:
         assert corpus.run(0).status == "nonfinite"
+
+
+def test_checkpoints_without_the_metric_are_left_out(tmp_path):
+    with opened(tmp_path / "corpus") as writer:
+        for seed in range(4):
+            with writer.run(seed) as run:
+                for iteration, vector in enumerate(walk(seed)):
+                    # As training loops do that evaluate now and then.
+                    values = {} if iteration % 5 else {"test_loss": 1 / (iteration + 1)}
+                    run.log(iteration, vector, accuracy=np.inf if (seed, iteration) == (1, 3) else iteration, **values)
+    how = dict(metric="test_loss", batch_size=8, augment="none", items_per_epoch=400, split="all", as_torch=False)
+    with pytest.warns(LeftOutWarning, match=r"96 checkpoints without a finite test_loss \(include_unmeasured=True"):
+        stream = PairStream(tmp_path / "corpus", **how)
+    assert stream.left_out == {"unmeasured": 96}
+    for batch in stream:
+        assert np.isfinite(batch["start_metric"]).all() and np.isfinite(batch["target_metric"]).all()
+        assert not (batch["start_step"] % 5).any() and not (batch["target_step"] % 5).any()
+    with PairStream(tmp_path / "corpus", include_unmeasured=True, **how) as whole:
+        assert whole.left_out == {} and whole.fingerprint != stream.fingerprint
+        assert np.isnan(np.concatenate([batch["start_metric"] for batch in whole])).any()
+    with pytest.warns(LeftOutWarning, match="1 checkpoint without a finite accuracy"):
+        assert PairStream(tmp_path / "corpus", **(how | {"metric": "accuracy"})).left_out == {"unmeasured": 1}
 
 
 def test_long_recipes_and_many_tensors_can_be_read_back(tmp_path):

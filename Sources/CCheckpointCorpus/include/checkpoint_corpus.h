@@ -166,7 +166,7 @@ enum {
   CC_STATUS_OK = 0,
   /** Some parameter is not finite. */
   CC_STATUS_NONFINITE = 1,
-  /** Some parameter's magnitude is above 10. */
+  /** Some parameter's magnitude is above 10, in runs of the built-in tasks. */
   CC_STATUS_OUT_OF_RANGE = 2
 };
 
@@ -311,6 +311,13 @@ void cc_writer_abandon(cc_writer *writer, int64_t seed);
 int cc_writer_store(cc_writer *writer, int64_t seed, int64_t checkpoints, const int32_t *iterations,
                     const float *metrics, const float *parameters);
 
+/** Tells the status of a run that this writer has stored: those of another one than CC_STATUS_OK are left out by
+ * streams unless they are asked for.
+ *
+ * status: receives CC_STATUS_….
+ * Fails with CC_UNKNOWN_RUN for a run that it has not stored. */
+int cc_writer_status(cc_writer *writer, int64_t seed, int32_t *status);
+
 /* ---- Judging networks ---- */
 
 /** A task that networks can be judged on, with its data. */
@@ -417,6 +424,14 @@ enum {
   CC_DAMAGE_SKIP = 1
 };
 
+/** What becomes of checkpoints that have no finite value of the metric. */
+enum {
+  /** They do not occur. */
+  CC_UNMEASURED_LEAVE_OUT = 0,
+  /** They occur as others do, and their metric is given as it is: NaN, or an infinity. */
+  CC_UNMEASURED_TAKE = 1
+};
+
 /** How the metrics of targets (of single checkpoints: theirs) are spread. */
 enum {
   /** As they come: start and spacing are drawn as published. */
@@ -486,7 +501,8 @@ typedef struct cc_stream_options {
                               proportion to which runs are visited; NULL, as set, for all alike */
   const cc_stream_stage *stages; /* what changes with the epoch, in the order of the first epochs; NULL */
   int64_t stage_count;     /* 0 */
-  int64_t unused[1];       /* 0 */
+  int32_t unmeasured;      /* CC_UNMEASURED_LEAVE_OUT */
+  int32_t unused[1];       /* 0 */
 } cc_stream_options;
 
 /** Sets every option to what is said above. */
@@ -530,6 +546,18 @@ typedef struct cc_stream_facts {
 } cc_stream_facts;
 
 int cc_stream_describe(cc_stream *stream, cc_stream_facts *facts);
+
+/** What split and conditions select and a stream does not draw from, of all its corpora together. */
+typedef struct cc_stream_omissions {
+  int64_t nonfinite;    /* runs of CC_STATUS_NONFINITE, where the options do not want them */
+  int64_t out_of_range; /* runs of CC_STATUS_OUT_OF_RANGE, likewise */
+  int64_t ok;           /* runs of CC_STATUS_OK, likewise */
+  int64_t unmeasured;   /* checkpoints of the others that have no finite value of the metric */
+  int64_t singles;      /* runs of which a single checkpoint is left, where two make a pair */
+  int64_t unused[3];    /* 0 */
+} cc_stream_omissions;
+
+int cc_stream_left_out(cc_stream *stream, cc_stream_omissions *omissions);
 
 /** What a stream has done since it was opened. */
 typedef struct cc_stream_counts {

@@ -39,15 +39,15 @@ message names the file or run and whose remedy says what to do.
 from . import hdf5 as _hdf5
 from ._library import version as _version
 from .corpus import Corpus, Run, index
-from .errors import CorpusError
+from .errors import CorpusError, LeftOutWarning
 from .evaluation import evaluate, initial_networks
 from .permutations import Permutations, PermutationWarning
 from .stream import PairStream
 from .writer import RunWriter, Writer
 
 __all__ = [
-    "Corpus", "CorpusError", "PairStream", "PermutationWarning", "Permutations", "Run", "RunWriter", "Writer",
-    "evaluate", "index", "initial_networks",
+    "Corpus", "CorpusError", "LeftOutWarning", "PairStream", "PermutationWarning", "Permutations", "Run", "RunWriter",
+    "Writer", "evaluate", "index", "initial_networks",
 ]  # fmt: skip
 __version__ = _version()
 

@@ -45,7 +45,7 @@ def options_of(
     *, metric: Optional[str], batch_size: int, seed: int, split: str, where: Optional[str], statuses: Sequence[str],
     order: str, augment: str, scale: Optional[float], workers: Optional[int], prefetch: int, cache: Optional[str],
     cache_bytes: Optional[int], rank: int, world_size: int, items_per_epoch: Optional[int], on_damage: str, item: str,
-    as_torch: bool, **how: Any,
+    as_torch: bool, include_unmeasured: bool = False, **how: Any,
 ) -> Options:  # fmt: skip
     """The arguments of a PairStream as C has them."""
     options = defaults()
@@ -54,6 +54,7 @@ def options_of(
     options.seed = _whole("seed", seed, 0, 2**64)
     options.split = _choice("split", split, _SPLITS)
     options.statuses = sum({1 << _choice("status", status, _STATUSES) for status in statuses})
+    options.unmeasured = int(include_unmeasured)
     options.item = _choice("item", item, _ITEMS)
     options.order = _choice("order", order, _ORDERS)
     options.augmentation = _choice("augment", augment, AUGMENTATIONS)

@@ -32,7 +32,7 @@ class Options(ctypes.Structure):
         ("share", c_int32), ("shares", c_int32), ("items_per_epoch", c_int64), ("balance", c_int32),
         ("directions", c_int32), ("balance_low", c_float), ("balance_high", c_float), ("initial_starts", c_double),
         ("unchanged", c_double), ("run_weights", c_char_p), ("stages", POINTER(Stage)), ("stage_count", c_int64),
-        ("unused", c_int64 * 1),
+        ("unmeasured", c_int32), ("unused", c_int32 * 1),
     ]  # fmt: skip
 
 
@@ -48,6 +48,15 @@ class Facts(ctypes.Structure):
     _fields_ = [
         ("parameter_count", c_int64), ("runs", c_int64), ("items_per_epoch", c_int64), ("batches_per_epoch", c_int64),
         ("scale", c_float), ("augmentation", c_int32), ("metric", c_char_p), ("fingerprint", c_char_p),
+    ]  # fmt: skip
+
+
+class Omissions(ctypes.Structure):
+    """cc_stream_omissions."""
+
+    _fields_ = [
+        ("nonfinite", c_int64), ("out_of_range", c_int64), ("ok", c_int64), ("unmeasured", c_int64),
+        ("singles", c_int64), ("unused", c_int64 * 3),
     ]  # fmt: skip
 
 
@@ -133,6 +142,12 @@ class Source:
             lambda: library.function("stream_cancel")(pointer), "stream_next", pointer, ctypes.byref(batch)
         )
         return batch
+
+    def left_out(self) -> dict[str, int]:
+        omissions = Omissions()
+        library.call("stream_left_out", self._handle.pointer, ctypes.byref(omissions))
+        counts = {name: getattr(omissions, name) for name, _ in Omissions._fields_ if name != "unused"}
+        return {name: count for name, count in counts.items() if count}
 
     def statistics(self) -> dict[str, int]:
         counts = Counts()

@@ -1,4 +1,4 @@
-"""The one kind of exception that this package raises for what a user can mend."""
+"""The one kind of exception that this package raises for what a user can mend, and a warning."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class CorpusError(Exception):
     def __str__(self) -> str:
         detail = f" ({self.cause})" if self.cause else ""
         return f"{self.message}{detail}: {self.remedy}"
+
+
+class LeftOutWarning(UserWarning):
+    """Something is left out, or will be: how much and why, and what takes it all the same."""

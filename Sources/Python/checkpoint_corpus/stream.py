@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
 
 import numpy as np
@@ -15,7 +16,7 @@ from . import _arguments as arguments
 from ._batches import Batch, Source
 from ._place import Place, SharedPlace
 from .corpus import Corpus, Path
-from .errors import CorpusError
+from .errors import CorpusError, LeftOutWarning
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,8 @@ class PairStream:
         where: a condition in SQL on the columns of runs and checkpoints, such as "iteration >= 100"; checkpoints that
             do not meet it do not occur.
         statuses: which runs, by their fitness for training: "ok", "nonfinite", "out_of_range".
+        include_unmeasured: whether checkpoints without a finite value of the metric may occur; it then comes as it is,
+            NaN or infinite. Otherwise pairs are drawn among the checkpoints that have one.
         order: "random"; or "sequential", which reads whole stretches of files, for disks that hate seeks.
         augment: what is done to the hidden units, the same to both members: "permute" puts those of each permutation
             group that the corpus declares in a random order, which leaves the function unchanged; "canonical" in the
@@ -104,6 +107,10 @@ class PairStream:
     Raises:
         CorpusError: "invalid_argument" for what cannot be, such as a metric that the corpus has not; "invalid_sql" for
             the condition; "empty_selection" if no run is left, or fewer items than a batch has.
+
+    Warns:
+        LeftOutWarning: of what split and condition select and is not drawn from, with the argument that would take it;
+            `left_out` has the numbers.
     """
 
     def __new__(cls, *_: Any, **__: Any) -> PairStream:
@@ -121,6 +128,7 @@ class PairStream:
         split: str = "train",
         where: Optional[str] = None,
         statuses: Sequence[str] = ("ok",),
+        include_unmeasured: bool = False,
         order: str = "random",
         augment: str = "automatic",
         scale: Optional[float] = None,
@@ -152,8 +160,9 @@ class PairStream:
         # All that makes the same stream elsewhere.
         self._arguments = dict(
             metric=metric, batch_size=batch_size, seed=seed, split=split, where=where, statuses=tuple(statuses),
-            order=order, augment=augment, scale=scale, workers=workers, prefetch=prefetch,
-            cache=cache if cache is None or cache == "memory" else os.path.abspath(cache), cache_bytes=cache_bytes,
+            include_unmeasured=include_unmeasured, order=order, augment=augment, scale=scale, workers=workers,
+            prefetch=prefetch, cache=cache if cache is None or cache == "memory" else os.path.abspath(cache),
+            cache_bytes=cache_bytes,
             rank=self.rank, world_size=self.world_size, items_per_epoch=items_per_epoch, on_damage=on_damage,
             item=item, balance=balance, balance_range=balance_range, starts=starts, directions=directions,
             unchanged=unchanged, run_weights=run_weights, stages=tuple(stages), as_torch=self._as_torch,
@@ -182,6 +191,13 @@ class PairStream:
         #: Names the sequence of items: of streams with the same one, each can go on where another has stopped.
         self.fingerprint: str = self._source.fingerprint
         self._batches: int = self._source.batches_per_epoch
+        #: How much split and condition select and is not drawn from: runs by their status ("nonfinite",
+        #: "out_of_range", "ok"), "unmeasured" checkpoints, which have no finite value of the metric, and "singles", runs
+        #: of which one checkpoint is left where two make a pair. What is not there is none.
+        self.left_out: dict[str, int] = self._source.left_out()
+        if self.left_out and self.rank == 0:
+            text = omissions(self.left_out, self.metric, _WAYS)
+            warnings.warn(f"{self.path}: left out are {text}", LeftOutWarning, stacklevel=2)
 
     @property
     def path(self) -> str:
@@ -435,6 +451,33 @@ class PairStream:
     def _require_open(self) -> None:
         if self._is_closed:
             raise CorpusError("invalid_argument", f"the stream of {self.path} is closed", "open it again")
+
+
+#: By which argument what is left out is taken.
+_WAYS = {
+    "nonfinite": 'statuses=("nonfinite", …)', "out_of_range": 'statuses=("out_of_range", …)',
+    "ok": 'statuses=("ok", …)', "unmeasured": "include_unmeasured=True", "singles": 'item="checkpoints"',
+}  # fmt: skip
+
+
+def omissions(left_out: Mapping[str, int], metric: str, ways: Mapping[str, str]) -> str:
+    """What is left out, in words, and what takes it.
+
+    left_out: as a PairStream has it. ways: what takes a part, by its name there.
+    """
+    known = {
+        "nonfinite": ("run", "with parameters that are not finite"),
+        "out_of_range": ("run", "with parameters above 10"),
+        "ok": ("run", "without fault"),
+        "unmeasured": ("checkpoint", f"without a finite {metric}"),
+        "singles": ("run", "of a single checkpoint"),
+    }
+    parts = []
+    for name, count in left_out.items():
+        thing, which = known[name]
+        way = f" ({ways[name]} takes them)" if name in ways else ""
+        parts.append(f"{count} {thing}{'' if count == 1 else 's'} {which}{way}")
+    return ", ".join(parts)
 
 
 def _copied(state: dict[str, Any], shared: Optional[str]) -> PairStream:

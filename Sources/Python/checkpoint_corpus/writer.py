@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator, Mapping, Optional, Union
 import numpy as np
 
 from . import _library as library
-from .errors import CorpusError
+from .errors import CorpusError, LeftOutWarning
 from .permutations import Permutations, PermutationWarning
 from .vectors import architecture_of, bare_names, unwrapped, vector_of
 
@@ -244,6 +244,15 @@ class RunWriter:
             metrics.ctypes.data, parameters.ctypes.data,
         )  # fmt: skip
         self._vectors.clear()
+        status = ctypes.c_int32()
+        library.call("writer_status", self.writer._handle.pointer, self.seed, ctypes.byref(status))
+        if status.value:
+            name, why = [("nonfinite", "are not finite"), ("out_of_range", "are above 10")][status.value - 1]
+            warnings.warn(
+                f"run {self.seed} of {self.writer.path} is stored with status {name}, as some of its parameters {why}: "
+                f'it will be left out of pairs and exports unless they are asked for it, as by statuses=("ok", "{name}")',
+                LeftOutWarning, stacklevel=3,
+            )  # fmt: skip
 
 
 def _as_stored(path: str, architecture: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
