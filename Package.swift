@@ -77,7 +77,7 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "Evaluation",
-      dependencies: ["Corpus", "Datasets", "Generators", "MetricIndex", "GenerativeModel"],
+      dependencies: ["Corpus", "Datasets", "Generators", "MetricIndex", "PairStream", "GenerativeModel"],
       swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
@@ -144,8 +144,8 @@ let package = Package(
     .testTarget(
       name: "GenerativeModelTests",
       dependencies: [
-        "GenerativeModel", "Evaluation", "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus",
-        "TestSupport",
+        "GenerativeModel", "Evaluation", "Generators", "Datasets", "PairStream", "ShardStore", "MetricIndex",
+        "Corpus", "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(

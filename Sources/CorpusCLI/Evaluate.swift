@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import GenerativeModel
 import MetricIndex
+import PairStream
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -58,6 +59,10 @@ struct Evaluate: ParsableCommand {
     let work = LongWork("evaluate", quiet: quiet)
     defer { work.end() }
     let reader = try self.model.reader(model.description)
+    let leftOut = try reader.leftOut().reasons(model.description.metric.name).map(\.what)
+    if !leftOut.isEmpty, !quiet {
+      Console.note("left out, as by the training: " + leftOut.joined(separator: ", "))
+    }
     var examination = Examination(model, judge: judge, options: sampling.options, workers: sampling.threads)
     examination.prompts = prompts
     examination.recursions = recursions

@@ -46,6 +46,9 @@ struct Train: ParsableCommand {
   @Option(name: .customLong("where"), help: "A SQL condition on the columns of runs and checkpoints.")
   var condition: String?
 
+  @Flag(help: "Learn from runs that are out of range, too.")
+  var includeBad = false
+
   @Option(help: "As many updates as fit into so many minutes here, instead of the configuration's.")
   var minutes: Double?
 
@@ -90,7 +93,7 @@ struct Train: ParsableCommand {
     if out == nil && !printConfig { throw ValidationError("--out must name the model's directory") }
     let sets =
       metric != nil || condition != nil || config != nil || augment != nil || minutes != nil || steps != nil
-      || balance != nil || evaluateEvery != nil || patience != nil
+      || balance != nil || evaluateEvery != nil || patience != nil || includeBad
     if resume && sets {
       throw ValidationError("--resume goes on as the training began: leave out what sets it")
     }
@@ -117,8 +120,10 @@ struct Train: ParsableCommand {
       note(
         "needs \(Format.bytes(try Trainer.bytes(settings, corpus.manifest.architecture.decided))) of memory")
       trainer = try Trainer(
-        settings, on: corpus, metric: metric, condition: condition, into: directory, workers: workers)
+        settings, on: corpus, metric: metric, condition: condition, statuses: statuses, into: directory,
+        workers: workers)
     }
+    if !quiet { LeftOutNote.write(trainer.leftOut, trainer.description.metric.name, isTraining: true) }
     let work = LongWork("train", quiet: quiet)
     defer { work.end() }
     var job = TrainingJob(trainer)
@@ -187,7 +192,7 @@ struct Train: ParsableCommand {
         itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task)
       ) { () throws(CorpusError) in
         let wanted = RunFilter(
-          split: "train", statuses: [.ok], conditions: [condition].compactMap { $0 })
+          split: "train", statuses: statuses, conditions: [condition].compactMap { $0 })
         return try IndexReader(opening: corpus).runTable(wanted).rows.count
       }
     }
@@ -203,6 +208,9 @@ struct Train: ParsableCommand {
     try settings.validate()
     return settings
   }
+
+  /// Of the runs that are learned from. Nothing can be learned from parameters that are not finite.
+  private var statuses: Set<RunStatus> { includeBad ? [.ok, .outOfRange] : [.ok] }
 
   private func note(_ line: String) { if !quiet { Console.note(line) } }
 }

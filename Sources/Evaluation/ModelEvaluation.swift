@@ -13,7 +13,7 @@ public struct ModelEvaluation: Codable, Sendable {
     /// (networks).
     @Nullable public var startMetrics: [Float]
     /// (networks, prompts): evenly spaced from a network's own metric to the best prompt.
-    public var prompted: [[Float]]
+    @Nullable public var prompted: [[Float]]
     @Nullable public var observed: [[Float]]
     /// The mean over networks of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2; NaN, which JSON
     /// has as null, where a network has no finite metric.

@@ -1,13 +1,16 @@
 public import Corpus
 public import GenerativeModel
 import MetricIndex
+public import PairStream
 
 /// Reads starts out of the corpus that a model was trained on, or another of the same task.
 public struct StartReader: Sendable {
   private let reader: CorpusReader
   private let place: Int
+  private let metric: String
   /// Of the runs that the model was trained on.
   private let condition: String?
+  private let statuses: Set<RunStatus>
 
   /// - Throws: `differentCorpus` if its networks, or its metrics, are not the model's.
   public init(_ corpus: CorpusDirectory, for description: ModelDescription) throws(CorpusError) {
@@ -25,38 +28,67 @@ public struct StartReader: Sendable {
         remedy: "name the corpus that it was trained on")
     }
     self.place = place
+    metric = description.metric.name
     condition = description.corpus.condition
+    statuses = description.corpus.wantedStatuses
     reader = CorpusReader(try IndexReader(opening: corpus))
   }
 
   /// A checkpoint of the corpus.
   ///
-  /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not.
+  /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not, or that has no finite metric to start
+  ///   from.
   public func start(run: Int64, step: Int) throws(CorpusError) -> Start {
-    let (iterations, metrics) = try reader.metrics(of: run)
-    guard iterations.indices.contains(step) else {
+    let metrics = try reader.metrics(of: run).metrics[place]
+    guard metrics.indices.contains(step) else {
       throw CorpusError(
         .invalidArgument, "run \(run) has no step \(step)",
-        remedy: "ask for a step from 0 to \(iterations.count - 1)")
+        remedy: "ask for a step from 0 to \(metrics.count - 1)")
     }
+    guard metrics[step].isFinite else {
+      let first = metrics.firstIndex(where: \.isFinite)
+      throw CorpusError(
+        .invalidArgument, "step \(step) of run \(run) has no finite \(metric) to start from",
+        remedy: first.map { "ask for another one, such as \($0)" }
+          ?? "ask for another run: none of its steps has")
+    }
+    return try start(run, step, metrics[step])
+  }
+
+  private func start(_ run: Int64, _ step: Int, _ value: Float) throws(CorpusError) -> Start {
     var parameters = [Float](
       repeating: 0, count: reader.directory.manifest.architecture.parameterCount)
     try parameters.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
       try reader.read(run, steps: step..<(step + 1), into: buffer)
     }
-    return Start(run: run, step: step, parameters: parameters, metric: metrics[place][step])
+    return Start(run: run, step: step, parameters: parameters, metric: value)
   }
 
-  /// The first checkpoints of some runs, spread evenly over those of a split.
+  /// What the corpus has and neither starts nor their pace are taken from.
+  public func leftOut() throws(CorpusError) -> LeftOut {
+    try LeftOut(
+      reader.index, RunFilter(split: nil, statuses: statuses, conditions: [], measured: metric), needed: 1)
+  }
+
+  /// The first checkpoints with a finite metric of some runs, spread evenly over those of a split.
   ///
   /// - Parameter split: `train`, for the runs that the model was trained on, or `test`.
   public func initialStarts(_ count: Int, split: String) throws(CorpusError) -> [Start] {
     let wanted = RunFilter(
-      split: split, statuses: [.ok], conditions: split == "train" ? [condition].compactMap { $0 } : [])
+      split: split, statuses: statuses, conditions: split == "train" ? [condition].compactMap { $0 } : [],
+      measured: metric)
     let runs = try reader.index.runTable(wanted).runs
     let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
     var starts: [Start] = []
-    for run in chosen { starts.append(try start(run: run, step: 0)) }
+    for run in chosen {
+      let metrics = try reader.metrics(of: run).metrics[place]
+      guard let first = metrics.firstIndex(where: \.isFinite) else {
+        throw CorpusError(
+          .indexStale, "the metrics of run \(run) are others than the index says",
+          remedy: "make the index again with `corpus index --rebuild \(reader.directory.path)`")
+      }
+      starts.append(try start(run, first, metrics[first]))
+    }
     return starts
   }
 
@@ -65,7 +97,7 @@ public struct StartReader: Sendable {
     let rows = try reader.index.rows(
       """
       SELECT avg(iteration), avg(\(Metric.column(of: metric))) FROM checkpoints JOIN runs USING (run)
-      WHERE runs.status = 'ok'
+      WHERE \(RunFilter.hasStatus(statuses)) AND \(Metric.isMeasured(metric))
       GROUP BY step ORDER BY step
       """)
     return rows.compactMap { row in

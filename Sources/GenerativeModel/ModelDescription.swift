@@ -43,9 +43,13 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     public var condition: String?
     /// Pairs of an epoch.
     public var pairsPerEpoch: Int
+    /// Those of the training runs; nil for `ok` alone.
+    public var statuses: [RunStatus]?
+
+    package var wantedStatuses: Set<RunStatus> { statuses.map { Set($0) } ?? [.ok] }
 
     enum CodingKeys: String, CodingKey {
-      case path, fingerprint, runs, condition
+      case path, fingerprint, runs, condition, statuses
       case pairsPerEpoch = "pairs_per_epoch"
     }
   }
@@ -76,11 +80,13 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   /// - Throws: `malformedModel`, `unsupportedVersion`, or what is wrong with the configuration.
   static func parse(_ data: Data, path: String) throws(CorpusError) -> ModelDescription {
     var head: JSONValue?
-    do {
+    do throws(JSONProblem) {
       head = try CanonicalJSON.decode(JSONValue.self, from: data)
-    } catch let error as CorpusError {
-      throw CorpusError(.malformedModel, "in \(path), \(error.message)", remedy: error.remedy)
-    } catch {}
+    } catch {
+      if let refusal = error.refusal {
+        throw CorpusError(.malformedModel, "in \(path), \(refusal.message)", remedy: refusal.remedy)
+      }
+    }
     guard let head, head["format"] == .string(format) else {
       throw CorpusError(
         .malformedModel, "\(path) is no description of a model",

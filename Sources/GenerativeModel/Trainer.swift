@@ -1,7 +1,7 @@
 public import Corpus
 import Foundation
 import MetricIndex
-import PairStream
+public import PairStream
 import VectorKernels
 
 /// Trains a G.pt on a corpus, update by update.
@@ -15,6 +15,8 @@ public final class Trainer {
   public var smoothedLoss: Double { smoothing.value }
   /// Whether there are held-out runs to measure a loss on.
   public let hasHeldOut: Bool
+  /// What the corpus has and is not learned from.
+  public var leftOut: LeftOut { stream.leftOut }
   public var step: Int { description.step }
   /// Whether all updates are made, or alignment has fallen for as long as the configuration is patient.
   public var isComplete: Bool { description.step >= description.training.steps || description.hasStalled }
@@ -42,15 +44,17 @@ public final class Trainer {
   /// - Parameters:
   ///   - metric: of prompts; nil for the corpus's last one.
   ///   - condition: SQL on runs and checkpoints; nil for all.
+  ///   - statuses: of the runs.
   ///   - directory: where it will be stored.
   /// - Throws: `invalidRecipe` for a configuration that cannot be; `resource` where memory does not suffice;
   ///   `claimedElsewhere` while another training has the directory; what the pair stream refuses.
   public convenience init(
     _ configuration: GPTConfiguration, on corpus: CorpusDirectory, metric: String? = nil,
-    condition: String? = nil, into directory: ModelDirectory, workers: Int
+    condition: String? = nil, statuses: Set<RunStatus> = [.ok], into directory: ModelDirectory, workers: Int
   ) throws(CorpusError) {
     try configuration.validate()
-    let stream = try Self.stream(configuration.training, corpus, metric: metric, condition: condition)
+    let stream = try Self.stream(
+      configuration.training, corpus, metric: metric, condition: condition, statuses)
     let manifest = corpus.manifest
     let index = try IndexReader(opening: corpus)
     var training = configuration.training
@@ -58,11 +62,12 @@ public final class Trainer {
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
       metric: stream.metric,
-      metricRange: try Self.range(of: stream.metric, index),
-      bestTenth: try Self.bestTenth(of: stream.metric, index), scale: stream.scale,
+      metricRange: try Self.range(of: stream.metric, statuses, index),
+      bestTenth: try Self.bestTenth(of: stream.metric, statuses, index), scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
-        pairsPerEpoch: stream.itemsPerEpoch),
+        pairsPerEpoch: stream.itemsPerEpoch,
+        statuses: statuses == [.ok] ? nil : RunStatus.allCases.filter(statuses.contains)),
       model: configuration.model, training: training, step: 0, history: [])
     try self.init(description, stream, corpus, directory, try directory.claim(), workers: workers)
     shape.weights.initialize(
@@ -82,7 +87,8 @@ public final class Trainer {
     let claim = try directory.claim()
     let (description, smoothing, file) = try directory.readTraining()
     let stream = try Self.stream(
-      description.training, corpus, metric: description.metric.name, condition: description.corpus.condition)
+      description.training, corpus, metric: description.metric.name, condition: description.corpus.condition,
+      description.corpus.wantedStatuses)
     guard stream.fingerprint == description.corpus.fingerprint else {
       throw CorpusError(
         .differentCorpus,
@@ -216,10 +222,11 @@ public final class Trainer {
 }
 
 extension Trainer {
-  private static func options(_ training: TrainingConfiguration, metric: String?, condition: String?)
-    -> PairStreamOptions
-  {
+  private static func options(
+    _ training: TrainingConfiguration, metric: String?, condition: String?, _ statuses: Set<RunStatus>
+  ) -> PairStreamOptions {
     var options = PairStreamOptions()
+    options.statuses = statuses
     options.metric = metric
     options.batchSize = training.batch
     options.seed = training.seed
@@ -235,11 +242,12 @@ extension Trainer {
   }
 
   private static func stream(
-    _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?
+    _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?,
+    _ statuses: Set<RunStatus>
   ) throws(CorpusError) -> PairStream {
     // By itself, before it becomes a part of another one.
     if let condition { try IndexReader(opening: corpus).requireCondition(condition) }
-    return try PairStream(corpus, options: options(training, metric: metric, condition: condition))
+    return try PairStream(corpus, options: options(training, metric: metric, condition: condition, statuses))
   }
 
   /// Pairs of held-out runs; nil where there are none.
@@ -247,7 +255,8 @@ extension Trainer {
     _ description: ModelDescription, _ corpus: CorpusDirectory, scale: Float
   ) throws(CorpusError) -> PairBatch? {
     var options = options(
-      description.training, metric: description.metric.name, condition: description.corpus.condition)
+      description.training, metric: description.metric.name, condition: description.corpus.condition,
+      description.corpus.wantedStatuses)
     options.split = .test
     options.seed = 0
     options.batchSize = 256
@@ -261,24 +270,31 @@ extension Trainer {
     }
   }
 
-  /// The lowest and the highest value of a metric among the runs whose status is `ok`.
-  private static func range(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> [Float] {
+  /// The checkpoints that tell what a metric can be, in SQL.
+  private static func measured(_ metric: Metric, _ statuses: Set<RunStatus>) -> String {
+    "FROM checkpoints JOIN runs USING (run) "
+      + "WHERE \(RunFilter.hasStatus(statuses)) AND \(Metric.isMeasured(metric.name))"
+  }
+
+  /// The lowest and the highest finite value of a metric among the runs of some statuses.
+  private static func range(
+    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
+  ) throws(CorpusError) -> [Float] {
     let rows = try index.rows(
-      """
-      SELECT min(\(metric.column)), max(\(metric.column)) FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok'
-      """)
+      "SELECT min(\(metric.column)), max(\(metric.column)) \(measured(metric, statuses))")
     return (rows.first ?? []).map { Float($0.double ?? 0) }
   }
 
   /// The value of a metric that the best tenth of those checkpoints reaches.
-  private static func bestTenth(of metric: Metric, _ index: IndexReader) throws(CorpusError) -> Float? {
+  private static func bestTenth(
+    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
+  ) throws(CorpusError) -> Float? {
+    let measured = measured(metric, statuses)
     let rows = try index.rows(
       """
-      SELECT \(metric.column) FROM checkpoints JOIN runs USING (run)
-      WHERE runs.status = 'ok' AND \(metric.column) IS NOT NULL
+      SELECT \(metric.column) \(measured)
       ORDER BY \(metric.column) \(metric.goal == .maximize ? "DESC" : "ASC")
-      LIMIT 1 OFFSET (
-        SELECT count(\(metric.column)) / 10 FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok')
+      LIMIT 1 OFFSET (SELECT count(*) / 10 \(measured))
       """)
     return rows.first?.first?.double.map { Float($0) }
   }

@@ -20,7 +20,13 @@ struct ModelFixture {
   let folder = TemporaryDirectory()
   let corpus: CorpusDirectory
 
-  init(runs: Range<Int64> = 0..<10, testFraction: Double = 0.2) throws {
+  /// The metric of run and step; nil for one that can be learned.
+  private let curve: ((Int64, Int) -> Float)?
+
+  init(
+    runs: Range<Int64> = 0..<10, testFraction: Double = 0.2, curve: ((Int64, Int) -> Float)? = nil
+  ) throws {
+    self.curve = curve
     let manifest = Manifest(
       task: "made-up", architecture: Self.architecture, metrics: [.testLoss, .trainReturn],
       recipe: .object(["runs": .number(1)]), generatorVersion: 1,
@@ -39,8 +45,9 @@ struct ModelFixture {
         // Networks shrink, and the metric tells by how much: a rule that can be learned.
         let count = Self.architecture.parameterCount
         let rest = made.iterations.indices.map { 1 - Float($0) / 30 }
+        let metric = curve.map { curve in rest.indices.map { curve(run, $0) } } ?? rest
         return Run(
-          seed: run, iterations: made.iterations, metrics: [made.metrics[0], rest],
+          seed: run, iterations: made.iterations, metrics: [made.metrics[0], metric],
           parameters: made.parameters.enumerated().map { rest[$0 / count] * $1 })
       }
     }

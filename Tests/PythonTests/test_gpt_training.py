@@ -331,3 +331,32 @@ def test_a_log_from_before_keeps_its_columns(tmp_path):
     groups = [{"starts": "random", "alignment": 0.5, "one_step": 1.0}]
     log.evaluated({"step": 2, "best_prompt": 3.0, "groups": groups}, 9, 0.4)
     assert (tmp_path / "log.csv").read_text().splitlines()[-1] == "2,0.4,,0.5,"
+
+
+def test_it_learns_from_what_is_measured_and_finite(tmp_path):
+    path, out = tmp_path / "corpus", tmp_path / "model"
+    config = configured(tmp_path / "config.json", augmentation="none")
+    losses = [np.nan, *(1 / step for step in range(1, 12))]
+    infinite = {1: np.inf, 2: -np.inf}
+    mine = dict(task="mine", architecture={"w": (6, 3)}, metrics={"loss": "minimize"}, permutations="none")
+    with Writer(path, **mine) as writer:
+        for seed in range(8):
+            with writer.run(seed) as run:
+                for step, loss in enumerate(losses):
+                    vector = np.random.default_rng([seed, step]).normal(size=18).astype(np.float32)
+                    run.log(step, vector, loss=infinite.get(seed, loss) if step == 5 else loss)
+    result = python_train(path, "--out", out, "--config", config)
+    assert result.returncode == 0, result.stderr
+    assert "left out: 9 checkpoints without a finite loss" in result.stderr and "Warning" not in result.stderr
+    # JSON knows no infinities.
+    described = json.loads((out / "model.json").read_text(), parse_constant=pytest.fail)
+    assert described["metric_range"] == [pytest.approx(1 / 11), 1]
+    run_corpus("train", path, "--out", out, "--resume", "--quiet")
+    # Held-out starts are the first checkpoints that have the metric.
+    with Corpus(path) as corpus:
+        prompts = TrainingPrompts.__new__(TrainingPrompts)
+        prompts.description = described
+        vectors, metrics = prompts._held_out(corpus, 4)
+        held = corpus.sql("SELECT run FROM runs WHERE split = 'test' ORDER BY run", frame=False)
+        assert metrics.tolist() == [1.0] * len(held)
+        assert vectors[0].tobytes() == corpus.parameters(held[0]["run"], 1).tobytes()

@@ -36,6 +36,17 @@ def column_of(metric: str) -> str:
     return f'checkpoints."{metric}"'
 
 
+def measured(metric: str) -> str:
+    """Where a checkpoint has a finite value of a metric, in SQL; the index has NULL for NaN."""
+    largest = "3.4028234663852886e+38"
+    return f"{column_of(metric)} BETWEEN -{largest} AND {largest}"
+
+
+def status_of(statuses: Sequence[str]) -> str:
+    """Where a run has one of some statuses, in SQL."""
+    return f"runs.status IN ({', '.join(repr(status) for status in statuses)})"
+
+
 def expression(corpus: int, condition: str) -> str:
     """A condition on the columns of runs and checkpoints in parentheses, to stand inside a statement of ours.
 

@@ -284,6 +284,11 @@ def shapes(description: Mapping[str, Any]) -> list[tuple[int, ...]]:
     return [tuple(tensor["shape"]) for tensor in description["architecture"]["tensors"]]
 
 
+def statuses_of(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of the runs that a model is trained on."""
+    return tuple(description.get("corpus", {}).get("statuses") or ("ok",))
+
+
 def new_model(description: Mapping[str, Any]) -> GPT:
     """A model as a description has it, with new weights."""
     return GPT(Configuration.parse(description).model, shapes(description), layers(description["architecture"]))

@@ -19,12 +19,14 @@ import os
 import signal
 import sys
 import time
+import warnings
 from typing import Any, Iterator, Optional, Union
 
 import torch
 import torch.distributed as distributed
 
-from .. import Corpus, CorpusError, PairStream
+from .. import Corpus, CorpusError, LeftOutWarning, PairStream
+from ..stream import omissions
 from . import evaluations
 from .configuration import PRESETS, Configuration, published
 from .evaluations import Evaluation
@@ -37,6 +39,8 @@ __all__ = ["Trainer", "train"]
 
 #: Members of the configuration's training that options of the command take the place of.
 _SETTINGS = ("steps", "balance", "evaluate_every", "patience")
+#: Of the runs that are learned from where bad ones are wanted. Nothing can be learned from what is not finite.
+_STATUSES = ("ok", "out_of_range")
 
 
 def device_of(name: Optional[str]) -> torch.device:
@@ -86,6 +90,9 @@ def train(options: argparse.Namespace) -> None:
         )
         if not resumes:
             stack.enter_context(claim)
+        if trainer.left_out and _is_first():
+            text = omissions(trainer.left_out, trainer.stream.metric, {"out_of_range": "--include-bad"})
+            print(f"left out: {text}", file=sys.stderr)
         try:
             _Run(trainer, directory, options)()
         except torch.OutOfMemoryError as error:
@@ -102,7 +109,13 @@ def _begun(options: argparse.Namespace) -> dict[str, Any]:
     metric = options.metric
     if options.preset:
         metric = metric or PRESETS[options.preset][1]
-        stream = PairStream(options.corpus, metric, 1, where=options.where, rank=0, world_size=1)
+        statuses = _STATUSES if options.include_bad else ("ok",)
+        # What is left out is told of the training's own.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeftOutWarning)
+            stream = PairStream(
+                options.corpus, metric, 1, where=options.where, statuses=statuses, rank=0, world_size=1
+            )
         configuration, _ = published(options.preset, stream.items_per_epoch)
     else:
         try:
@@ -120,6 +133,8 @@ def _begun(options: argparse.Namespace) -> dict[str, Any]:
         description["metric"] = {"name": metric}
     if options.where:
         description["corpus"] = {"condition": options.where}
+    if options.include_bad:
+        description.setdefault("corpus", {})["statuses"] = list(_STATUSES)
     return description
 
 
@@ -268,6 +283,7 @@ def main() -> None:
     parser.add_argument("--config", help="a JSON file, such as `corpus train CORPUS --print-config` prints")
     parser.add_argument("--metric", help="the metric of prompts (default: the preset's, else the corpus's last one)")
     parser.add_argument("--where", help="a SQL condition on the columns of runs and checkpoints")
+    parser.add_argument("--include-bad", action="store_true", help="learn from runs that are out of range, too")
     parser.add_argument("--steps", type=int, help="so many updates, instead of the configuration's")
     parser.add_argument(
         "--resume", action="store_true",
@@ -304,6 +320,7 @@ def main() -> None:
     if not (options.preset or options.config or options.resume):
         parser.error("name the training by --preset, by --config, or go on with one by --resume")
     sets = [name for name in ("metric", "where", *_SETTINGS) if getattr(options, name) is not None]
+    sets += ["include_bad"] if options.include_bad else []
     if sets and not (options.preset or options.config):
         parser.error("--resume goes on as the training began: leave out --" + sets[0].replace("_", "-"))
     try:

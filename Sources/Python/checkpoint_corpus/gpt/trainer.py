@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Iterator, Optional
 
 import torch
 import torch.distributed as distributed
 from torch.optim.swa_utils import AveragedModel
 
-from .. import Corpus, CorpusError, PairStream
+from .. import Corpus, CorpusError, LeftOutWarning, PairStream
 from ..permutations import Permutations
-from ..rows import column_of, expression
+from ..rows import column_of, expression, measured, status_of
 from . import evaluations
 from .configuration import Configuration
 from .diffusion import Diffusion
 from .evaluations import Evaluation
-from .files import ModelDirectory, ModelError, configured, new_model, shortest
+from .files import ModelDirectory, ModelError, configured, new_model, shortest, statuses_of
 from .training_prompts import TrainingPrompts
 
 #: The arrays of a batch that are learned from.
@@ -43,6 +44,8 @@ class Trainer:
                              "another number of them")  # fmt: skip
         stored = description.get("corpus", {})
         self.stream = self._pairs_of(corpus, batch_size=training.batch // self.world, seed=training.seed)
+        #: What the corpus has and is not learned from, as a PairStream tells it.
+        self.left_out = self.stream.left_out
         if stored.get("fingerprint", self.stream.fingerprint) != self.stream.fingerprint:
             raise ModelError(f"{corpus} is not what the model was trained on: name the corpus as it was, or begin "
                              "another model")  # fmt: skip
@@ -111,12 +114,16 @@ class Trainer:
             # By itself, before it becomes a part of another one.
             with Corpus(path) as corpus:
                 expression(corpus._pointer, condition)
-        return PairStream(
-            path, description["metric"]["name"] if "metric" in description else None, augment=training.augmentation,
-            where=training.condition(condition), balance=training.balance,
-            starts="any" if training.initial_starts is None else training.initial_starts,
-            directions=training.directions, unchanged=training.unchanged, as_torch=True, **how,
-        )  # fmt: skip
+        metric = description["metric"]["name"] if "metric" in description else None
+        # `left_out` tells it, in a training's words.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeftOutWarning)
+            return PairStream(
+                path, metric, augment=training.augmentation, where=training.condition(condition),
+                statuses=statuses_of(description), balance=training.balance,
+                starts="any" if training.initial_starts is None else training.initial_starts,
+                directions=training.directions, unchanged=training.unchanged, as_torch=True, **how,
+            )  # fmt: skip
 
     def _held_out_pairs(self, path: str) -> Optional[dict[str, torch.Tensor]]:
         """Pairs of held-out runs; None where there are none."""
@@ -137,12 +144,15 @@ class Trainer:
         manifest["architecture"].setdefault("permutations", Permutations().json())
         metric = next(m for m in manifest["metrics"] if m["name"] == self.stream.metric)
         column, ways = column_of(metric["name"]), "DESC" if metric["goal"] == "maximize" else "ASC"
-        fit = "FROM checkpoints JOIN runs USING (run) WHERE runs.status = 'ok'"
+        fit = (
+            f"FROM checkpoints JOIN runs USING (run) WHERE {status_of(statuses_of(self.description))} "
+            f"AND {measured(metric['name'])}"
+        )
         row = corpus.sql(f"SELECT min({column}) AS low, max({column}) AS high {fit}", frame=False)[0]
         tenth = corpus.sql(
-            f"SELECT {column} AS value {fit} AND {column} IS NOT NULL ORDER BY {column} {ways} "
-            f"LIMIT 1 OFFSET (SELECT count({column}) / 10 {fit})", frame=False,
-        )  # fmt: skip
+            f"SELECT {column} AS value {fit} ORDER BY {column} {ways} LIMIT 1 OFFSET (SELECT count(*) / 10 {fit})",
+            frame=False,
+        )
         description = self.description
         description.setdefault("step", 0)
         description.setdefault("history", [])

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from .. import Corpus, CorpusError, evaluate, initial_networks
-from ..rows import column_of
+from ..rows import column_of, measured, status_of
 from .configuration import Configuration
 from .diffusion import Diffusion
 from .evaluations import Evaluation
-from .files import shortest
+from .files import shortest, statuses_of
 from .model import GPT
 
 #: The best prompts of the published evaluation.
@@ -99,14 +99,18 @@ class TrainingPrompts:
         ]  # fmt: skip
 
     def _held_out(self, corpus: Corpus, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The first checkpoints of held-out runs, spread evenly over them, and their metrics."""
-        rows = corpus.sql("SELECT run FROM runs WHERE split = 'test' AND status = 'ok' ORDER BY run", frame=False)
+        """The first checkpoints with a finite metric of held-out runs, spread evenly over them, and their metrics."""
+        name = self.description["metric"]["name"]
+        rows = corpus.sql(
+            "SELECT run, min(step) AS step FROM checkpoints JOIN runs USING (run) WHERE split = 'test' "
+            f"AND {status_of(statuses_of(self.description))} AND {measured(name)} GROUP BY run ORDER BY run",
+            frame=False,
+        )
         count = min(count, len(rows))
-        chosen = [rows[number * len(rows) // count]["run"] for number in range(count)]
-        column = column_of(self.description["metric"]["name"])
-        query = f"SELECT {column} AS value FROM checkpoints WHERE run = ? AND step = 0"
-        metrics = [corpus.sql(query, run, frame=False)[0]["value"] for run in chosen]
-        vectors = [corpus.parameters(run, 0) for run in chosen]
+        chosen = [rows[number * len(rows) // count] for number in range(count)]
+        query = f"SELECT {column_of(name)} AS value FROM checkpoints WHERE run = ? AND step = ?"
+        metrics = [corpus.sql(query, row["run"], row["step"], frame=False)[0]["value"] for row in chosen]
+        vectors = [corpus.parameters(row["run"], row["step"]) for row in chosen]
         return np.array(vectors, np.float32).reshape(count, -1), np.array(metrics, np.float32)
 
     def __call__(self, model: GPT, diffusion: Diffusion, step: int) -> Evaluation:
