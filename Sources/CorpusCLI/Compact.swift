@@ -44,9 +44,12 @@ struct Compact: ParsableCommand {
     if !quiet {
       let duplicates =
         report.duplicates == 0 ? "" : ", \(Format.count(report.duplicates, "duplicate")) removed"
+      let awaited =
+        report.awaited == 0
+        ? "" : ", \(Format.count(report.awaited)) left to their makers for now"
       Console.print(
         "\(Format.count(report.runs, "run")) sealed into \(Format.count(report.sealedFiles.count, "shard"))"
-          + "\(duplicates) in \(Format.duration(display.elapsed))")
+          + "\(duplicates)\(awaited) in \(Format.duration(display.elapsed))")
     }
     if !problems.isEmpty { throw ExitCode.failure }
   }

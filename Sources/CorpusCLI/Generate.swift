@@ -96,6 +96,7 @@ struct GenerateOptions: ParsableArguments {
           + "(\(Format.count(result.checkpoints)) checkpoints, \(Format.bytes(result.compressedBytes)), "
           + "\(Format.ratio(raw: result.rawBytes, stored: result.compressedBytes)) smaller than raw)")
     }
+    parts += LeftOutNote.bad(result.bad)
     if result.found > 0 { parts.append("\(Format.count(result.found)) there before") }
     if result.madeElsewhere > 0 {
       parts.append("\(Format.count(result.madeElsewhere)) from another process meanwhile")

@@ -97,6 +97,7 @@ struct ImportLMDB: ParsableCommand {
         + "(\(Format.count(result.checkpoints)) checkpoints, \(Format.bytes(result.compressedBytes)), "
         + "\(Format.ratio(raw: result.rawBytes, stored: result.compressedBytes)) smaller than raw)"
     ]
+    parts += LeftOutNote.bad(result.bad)
     if result.found > 0 { parts.append("\(Format.count(result.found)) there before") }
     if result.elsewhere > 0 { parts.append("\(Format.count(result.elsewhere)) left to another process") }
     if result.failed > 0 { parts.append("\(Format.count(result.failed)) left out, for reasons named above") }

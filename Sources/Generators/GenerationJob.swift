@@ -27,6 +27,8 @@ public struct GenerationJob: Sendable {
     public var checkpoints = 0
     public var rawBytes = 0
     public var compressedBytes = 0
+    /// Of those that this job has made, the ones of another status than `ok`.
+    public var bad = 0
 
     public var stored: Int { found + made + madeElsewhere }
   }
@@ -194,6 +196,7 @@ public struct GenerationJob: Sendable {
         $0.checkpoints += run.count
         $0.rawBytes += 4 * generator.architecture.parameterCount * run.count
         $0.compressedBytes += run.compressedBytes
+        if run.status != .ok { $0.bad += 1 }
       }
     }
     return true

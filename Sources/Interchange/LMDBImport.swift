@@ -22,6 +22,8 @@ public struct LMDBImport: Sendable {
     public var checkpoints = 0
     public var rawBytes = 0
     public var compressedBytes = 0
+    /// Of the stored ones, those of another status than `ok`.
+    public var bad = 0
     /// Shards taken up into the index, which is done at the end.
     public var indexed = 0
     public var problems: [CorpusError] = []
@@ -292,6 +294,7 @@ extension LMDBImport.Progress {
       checkpoints += run.count
       rawBytes += 4 * parameters * run.count
       compressedBytes += run.compressedBytes
+      if run.status != .ok { bad += 1 }
     case .found: found += 1
     case .claimedElsewhere: elsewhere += 1
     case .abandoned: failed += 1

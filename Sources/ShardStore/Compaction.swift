@@ -13,6 +13,8 @@ public struct Compaction: Sendable {
     public var sealedFiles: [String] = []
     /// Single files that went because their runs were sealed before.
     public var duplicates = 0
+    /// Files that were left to those who have just made their runs, and have not let go of them.
+    public var awaited = 0
     /// Files that were left where they are: damaged, foreign, or of another run than the sealed one.
     public var problems: [CorpusError] = []
   }
@@ -91,10 +93,12 @@ public struct Compaction: Sendable {
     _ claims: Claims, _ report: inout Report, _ cancellation: Cancellation,
     _ progress: @escaping @Sendable (Stage, Int, Int) -> Void
   ) throws(CorpusError) -> [Source] {
-    let files = try directory.shardFiles().filter { file in
+    let single = try directory.shardFiles().filter { CorpusDirectory.seed(ofRunFile: $0) != nil }
+    let files = single.filter { file in
       // Who made a run keeps the claim until the run is in the index, and needs the file until then.
       CorpusDirectory.seed(ofRunFile: file).map { !claims.isTaken($0) } ?? false
     }
+    report.awaited = single.count - files.count
     let queue = WorkQueue(files)
     let found = Mutex<(sources: [Source], problems: [CorpusError])>(([], []))
     try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in
