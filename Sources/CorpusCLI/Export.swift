@@ -6,11 +6,12 @@ import PairStream
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write checkpoints, or training pairs, to a file that other tools read.",
+    abstract: "Write checkpoints, training pairs or metrics to a file that other tools read.",
     discussion: """
       safetensors, npz and hdf5 take the checkpoints for which a SQL condition on the columns of checkpoints and \
       runs holds, in order of run and step. lmdb takes whole runs, and its condition is on the columns of runs; it \
-      writes the layout of the published corpora, a directory a run. Runs whose status is not ok are left out.
+      writes the layout of the published corpora, a directory a run. csv takes the metrics of checkpoints without their \
+      parameters. Runs whose status is not ok are left out.
 
       With --pairs, the file gets the first so many pairs of checkpoints that a trainer would get, permuted and \
       scaled; the condition is on the columns of checkpoints and runs.
@@ -19,17 +20,18 @@ struct Export: ParsableCommand {
         corpus export corpora/cartpole --format safetensors --where "train_return > 400" --out best.safetensors
         corpus export corpora/mnist --format npz --where "run < 10 AND step = 199" --out last.npz
         corpus export corpora/mnist --format lmdb --runs '0..<100' --out released
+        corpus export corpora/mnist --format csv --where "split = 'test'" --out metrics.csv
         corpus export corpora/mnist --format hdf5 --pairs 100000 --split train --metric test_loss --out pairs.h5
         corpus export corpora/mnist --format npz --pairs 9000 --metric test_loss --balance metric --out even.npz
       """)
 
   enum FileFormat: String, ExpressibleByArgument, CaseIterable {
-    case safetensors, npz, hdf5, lmdb
+    case safetensors, npz, hdf5, lmdb, csv, parquet
   }
 
   @OptionGroup var corpus: CorpusArgument
 
-  @Option(help: "safetensors, npz, hdf5 or lmdb.")
+  @Option(help: "safetensors, npz, hdf5, lmdb or csv; parquet is written by the Python package.")
   var format: FileFormat
 
   @Option(name: .customLong("where"), help: "A SQL condition, such as \"train_return > 400\" (default: all).")
@@ -59,7 +61,9 @@ struct Export: ParsableCommand {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1") }
     if let pairs {
       if pairs < 1 { throw ValidationError("--pairs must be at least 1") }
-      if format == .lmdb { throw ValidationError("--pairs goes with safetensors, npz and hdf5") }
+      if ArrayFormat(rawValue: format.rawValue) == nil {
+        throw ValidationError("--pairs goes with safetensors, npz and hdf5")
+      }
       if runs != nil || limit != nil {
         throw ValidationError("--pairs goes with --where, not with --runs or --limit")
       }
@@ -75,12 +79,15 @@ struct Export: ParsableCommand {
     if let pairs, let format = ArrayFormat(rawValue: format.rawValue) {
       return try writePairs(pairs, format)
     }
+    if format == .parquet { throw parquet }
     let index = try IndexReader(opening: corpus.open())
     let range = try runs.map { try SeedRange(parsing: $0).seeds }
     let work = LongWork("export", quiet: quiet) { index.interrupt() }
     defer { work.end() }
     if let format = ArrayFormat(rawValue: format.rawValue) {
       try writeCheckpoints(format, of: index, range, work)
+    } else if format == .csv {
+      try writeMetrics(of: index, range, work)
     } else {
       try writeRuns(of: index, range, work)
     }
@@ -106,6 +113,7 @@ struct Export: ParsableCommand {
     options.batchSize = min(1024, count)
     inclusion.apply(to: &options)
     let stream = try PairStream(mixing: pairOptions.drawing.shares(corpus), options: options)
+    if !quiet { LeftOutNote.write(stream.leftOut, stream.metric.name) }
     let work = LongWork("export", quiet: quiet)
     defer { work.end() }
     try PairExport(stream).write(count, format, to: out, cancellation: work.cancellation) { done in
@@ -113,9 +121,37 @@ struct Export: ParsableCommand {
     }
     work.end()
     if !quiet {
-    if !quiet { LeftOutNote.write(stream.leftOut, stream.metric.name) }
       Console.print("\(Format.count(count, "pair")) of \(Format.count(stream.runCount, "run")) in \(out)")
     }
+  }
+
+  private func writeMetrics(of index: IndexReader, _ range: Range<Int64>?, _ work: LongWork) throws {
+    let selection = try CheckpointSelection(
+      index, where: condition, runs: range, includesBad: inclusion.includeBad, limit: limit)
+    try MetricExport(selection, of: index).write(to: out, cancellation: work.cancellation) { done in
+      work.display.update(done, of: selection.count, unit: "checkpoints") { [] }
+    }
+    work.end()
+    let count = Format.count(selection.count, "checkpoint")
+    report(
+      "the metrics of \(count) of \(Format.count(selection.parts.count, "run"))", bad: selection.badRuns)
+  }
+
+  /// What to do for a format whose writer is Python's.
+  private var parquet: CorpusError {
+    func quoted(_ text: String) -> String {
+      "'" + text.replacing("\\", with: "\\\\").replacing("'", with: "\\'") + "'"
+    }
+    let range = runs.flatMap { try? SeedRange(parsing: $0).seeds }
+    let parts =
+      [condition.map { "(\($0))" }, inclusion.includeBad ? nil : "status = 'ok'"]
+      + [range.map { "run >= \($0.lowerBound) AND run < \($0.upperBound)" }]
+    let whole = parts.compactMap { $0 }.joined(separator: " AND ")
+    let wanted = whole.isEmpty ? "" : ", where=\(quoted(whole))"
+    return CorpusError(
+      .invalidArgument, "Parquet is written by the Python package, which has a writer for it",
+      remedy: "pip install pyarrow, and in Python: from checkpoint_corpus import Corpus; "
+        + "Corpus(\(quoted(corpus.path))).to_parquet(\(quoted(out))\(wanted)); or choose --format csv")
   }
 
   private func writeRuns(of index: IndexReader, _ range: Range<Int64>?, _ work: LongWork) throws {

@@ -6,12 +6,12 @@ final class ArrayOutput {
   private let place: ExportPlace
   private let file: Descriptor
 
-  /// - Parameter bytes: how long the file will be; the disk space is taken at once.
-  init(_ place: ExportPlace, bytes: Int) throws(CorpusError) {
+  /// - Parameter bytes: how long the file will be, where that is known; the disk space is taken at once.
+  init(_ place: ExportPlace, bytes: Int = 0) throws(CorpusError) {
     self.place = place
     file = try Descriptor(opening: place.temporary, O_RDWR | O_CREAT | O_TRUNC)
     do {
-      try file.reserve(bytes: Int64(bytes))
+      if bytes > 0 { try file.reserve(bytes: Int64(bytes)) }
     } catch {
       throw error.naming(place.path, insteadOf: place.temporary)
     }

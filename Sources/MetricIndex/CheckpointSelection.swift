@@ -85,35 +85,51 @@ public struct CheckpointSelection: Sendable {
   public func forEachRun(
     _ body: (_ run: Int64, _ steps: [Int]) throws(CorpusError) -> Void
   ) throws(CorpusError) {
+    try forEachRun(columns: []) { (run, rows) throws(CorpusError) in
+      try body(run, rows.map { Int($0[1].whole) })
+    }
+  }
+
+  /// Goes through what the index says of the selection.
+  ///
+  /// - Parameters:
+  ///   - columns: SQL for what is wanted besides run and step, which come first.
+  ///   - body: called with each run and the rows of its selected steps, both ascending.
+  /// - Throws: `indexStale` if the corpus has changed in what was selected.
+  public func forEachRun(
+    columns: [String], _ body: (_ run: Int64, _ rows: ArraySlice<[SQLValue]>) throws(CorpusError) -> Void
+  ) throws(CorpusError) {
     var next = 0
     while next < parts.count {
       var end = next
-      var rows = 0
-      while end < parts.count, end == next || rows + parts[end].count <= Self.rowsPerQuery {
-        rows += parts[end].count
+      var count = 0
+      while end < parts.count, end == next || count + parts[end].count <= Self.rowsPerQuery {
+        count += parts[end].count
         end += 1
       }
-      let steps = try steps(of: parts[next..<end])
+      let rows = try rows(of: parts[next..<end], columns)
       for part in parts[next..<end] {
-        guard let steps = steps[part.run], steps.count >= part.count else {
+        guard let rows = rows[part.run], rows.count >= part.count else {
           throw CorpusError(
             .indexStale, "run \(part.run) of \(index.directory.path) has changed meanwhile",
             remedy: "run the same command again")
         }
-        try body(part.run, Array(steps.prefix(part.count)))
+        try body(part.run, rows.prefix(part.count))
       }
       next = end
     }
   }
 
-  private func steps(of parts: ArraySlice<Part>) throws(CorpusError) -> [Int64: [Int]] {
+  private func rows(
+    of parts: ArraySlice<Part>, _ columns: [String]
+  ) throws(CorpusError) -> [Int64: [[SQLValue]]] {
     guard let first = parts.first?.run, let last = parts.last?.run else { return [:] }
-    var steps: [Int64: [Int]] = [:]
+    var rows: [Int64: [[SQLValue]]] = [:]
     try index.query(
-      "SELECT run, step \(Self.source) WHERE \(condition) AND run BETWEEN \(first) AND \(last) "
-        + "ORDER BY run, step",
-      columns: { _ in }, row: { row in steps[row[0].whole, default: []].append(Int(row[1].whole)) })
-    return steps
+      "SELECT \((["run", "step"] + columns).joined(separator: ", ")) \(Self.source) "
+        + "WHERE \(condition) AND run BETWEEN \(first) AND \(last) ORDER BY run, step",
+      columns: { _ in }, row: { row in rows[row[0].whole, default: []].append(row) })
+    return rows
   }
 
   private static let source = "FROM checkpoints JOIN runs USING (run)"
