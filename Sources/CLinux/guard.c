@@ -40,6 +40,11 @@ static struct clinux_guard *find(uintptr_t address) {
   return NULL;
 }
 
+void clinux_tear(struct clinux_guard *guard) {
+  atomic_store(&guard->is_torn, 1);
+  __atomic_store_n(&clinux_torn, 1, __ATOMIC_SEQ_CST);
+}
+
 static void handle(int number, siginfo_t *information, void *context) {
   (void)number, (void)context;
   uintptr_t address = (uintptr_t)information->si_addr;
@@ -48,8 +53,7 @@ static void handle(int number, siginfo_t *information, void *context) {
   uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE);
   if (guard != NULL) {
     // First, so that who sees zeros can see this, too.
-    atomic_store(&guard->is_torn, 1);
-    __atomic_store_n(&clinux_torn, 1, __ATOMIC_SEQ_CST);
+    clinux_tear(guard);
     void *page = mmap((void *)(address & ~(size - 1)), size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (page != MAP_FAILED) return;
   }

@@ -4,12 +4,29 @@ import Glibc
 /// A file's bytes in memory, read from the disk as they are touched; unmapped with its owner.
 ///
 /// Somebody may shorten the file meanwhile, or the disk may fail. Then pages that can no longer be filled are zeros, and
-/// ``isTorn`` says so: who has read bytes asks for it before believing them.
+/// ``isTorn`` says so: who has read bytes asks for it before believing them. But where the file now ends within a page, the
+/// rest of that page is zeros, and nothing tells: who has read bytes of which the last is a zero asks ``isUnchanged()``.
 package final class FileMapping: @unchecked Sendable {
   // Sendable because the bytes are only read.
   package let bytes: UnsafeRawBufferPointer
   package let path: String
   private let guarding: OpaquePointer?
+  /// As the file was when it was mapped.
+  private let state: State
+
+  private struct State: Equatable {
+    let device: UInt
+    let number: UInt
+    let size: Int
+    let seconds: Int
+    let nanoseconds: Int
+
+    init(_ information: stat) {
+      (device, number) = (information.st_dev, information.st_ino)
+      size = information.st_size
+      (seconds, nanoseconds) = (information.st_mtim.tv_sec, information.st_mtim.tv_nsec)
+    }
+  }
 
   /// Maps the whole of a file.
   package convenience init(opening path: String) throws(CorpusError) {
@@ -22,6 +39,9 @@ package final class FileMapping: @unchecked Sendable {
   /// - Parameter count: how many bytes of it, which may be none.
   package init(_ file: Descriptor, bytes count: Int) throws(CorpusError) {
     path = file.path
+    var information = stat()
+    guard fstat(file.fd, &information) == 0 else { throw Files.error("read", path) }
+    state = State(information)
     guard count > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       guarding = nil
@@ -42,6 +62,20 @@ package final class FileMapping: @unchecked Sendable {
 
   /// Whether bytes have turned to zeros that the file could no longer give.
   package var isTorn: Bool { Self.isAnyTorn && guarding.map { clinux_is_torn($0) != 0 } ?? false }
+
+  /// Asks the file system whether the file is as it was when it was mapped, or gone from its name and so out of reach; if
+  /// not, it is torn.
+  package func isUnchanged() -> Bool {
+    var information = stat()
+    if stat(path, &information) == 0 {
+      let now = State(information)
+      if now.device == state.device, now.number == state.number, now != state {
+        if let guarding { clinux_tear(guarding) }
+        return false
+      }
+    }
+    return !isTorn
+  }
 
   /// Whether that has ever happened to any file: the question that costs nothing.
   package static var isAnyTorn: Bool { clinux_is_any_torn() != 0 }

@@ -84,7 +84,9 @@ final class TensorFile {
       let isWhole = try EmbeddedHash.holds(digits, in: Data(bytes[..<start])) { hash in
         hash.update(bytes: UnsafeRawBufferPointer(rebasing: bytes[start...]))
       }
-      guard isWhole, !mapping.isTorn else { throw malformed("it does not have the SHA-256 that it says") }
+      guard isWhole, mapping.isUnchanged() else {
+        throw malformed("it does not have the SHA-256 that it says")
+      }
     }
     self.metadata = metadata
     self.tensors = tensors
@@ -118,9 +120,9 @@ final class TensorFile {
       UnsafeMutableRawBufferPointer(start: output + number * stride, count: row)
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + row)]))
     }
-    guard !mapping.isTorn else {
+    guard mapping.isUnchanged() else {
       throw CorpusError(
-        .malformedModel, "\(path) has become shorter, or its disk fails, while it is read",
+        .malformedModel, "\(path) has changed, or its disk fails, while it is read",
         remedy: "restore it from a copy, or train the model again")
     }
   }

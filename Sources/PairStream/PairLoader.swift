@@ -159,7 +159,7 @@ struct PairLoader: ~Copyable {
   ) throws(CorpusError) {
     let began = now()
     let isPair = context.options.item == .pairs
-    let (start, target) = try values(located, isPair)
+    let (start, target, origin) = try values(located, isPair)
     let decoded = now()
     let count = context.parameterCount
     switch context.options.augmentation {
@@ -173,6 +173,15 @@ struct PairLoader: ~Copyable {
     if isPair, let targets = batch.target {
       context.permuter.copy(
         applied, from: target, to: targets + item * count, isPastCaches: isPastCaches)
+    }
+    if origin != .memory, Self.endsInZero(start, count) || Self.endsInZero(target, count) {
+      // So do all who lie behind a file's end in its last page.
+      if origin == .shard { try located.shard.requireUnchanged() }
+      if origin == .cache, let cache = context.caches[located.draw.source],
+        !cache.isIntact(located.draw.run, (Int(located.draw.start), Int(located.draw.target)))
+      {
+        return try load(located, place, epoch, to: item, in: batch)
+      }
     }
     if FileMapping.isAnyTorn {
       // What was copied may have been zeros.
@@ -192,19 +201,27 @@ struct PairLoader: ~Copyable {
     statistics.permuting += now() - decoded
   }
 
-  /// Where the parameters of an item are: in the cache, in the file itself, or decoded in the scratch memory.
+  /// The last byte of some floats, in memory in which numbers are little endian.
+  private static func endsInZero(_ values: UnsafePointer<Float>, _ count: Int) -> Bool {
+    values[count - 1].bitPattern >> 24 == 0
+  }
+
+  /// Where parameters are: decoded in the scratch memory, in the shard itself, or in the cache.
+  private enum Origin { case memory, shard, cache }
+
+  /// Finds the parameters of an item, or decodes them.
   private mutating func values(
     _ item: Located, _ isPair: Bool
-  ) throws(CorpusError) -> (start: UnsafePointer<Float>, target: UnsafePointer<Float>) {
+  ) throws(CorpusError) -> (start: UnsafePointer<Float>, target: UnsafePointer<Float>, origin: Origin) {
     let (draw, shard, rows) = (item.draw, item.shard, item.rows)
     if let start = try shard.rawValues(row: rows.start), let target = try shard.rawValues(row: rows.target) {
-      return (start, target)
+      return (start, target, .shard)
     }
     if let cache = context.caches[draw.source] {
       if !cache.holds(draw.run) { try fill(cache, draw.run, shard, item.stored) }
       if let found = cache.find(draw.run, (Int(draw.start), Int(draw.target))) {
         statistics.cached += 1
-        return found
+        return (found.0, found.1, .cache)
       }
     }
     let decoder = try decoder(for: shard)
@@ -214,7 +231,7 @@ struct PairLoader: ~Copyable {
     } else {
       try decoder.decoder.decode(row: rows.start, of: shard, into: first)
     }
-    return (UnsafePointer(first), UnsafePointer(isPair ? second : first))
+    return (UnsafePointer(first), UnsafePointer(isPair ? second : first), .memory)
   }
 
   private mutating func fill(

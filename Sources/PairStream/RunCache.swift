@@ -86,20 +86,29 @@ final class RunCache: Sendable {
   }
 
   private func find(_ run: Int, _ step: Int) -> UnsafePointer<Float>? {
-    let bytes = place(run, step)
-    let row = rows[run] + step
-    if storage.isShared, !proven.contains(row) {
-      let checkpoints = rows[run + 1] - rows[run]
-      let recorded = storage.bytes.loadUnaligned(
-        fromByteOffset: starts[run] + checkpoints * bytes.count + step * MemoryLayout<Checksum>.stride,
-        as: UInt64.self)
-      guard Checksum(of: bytes).value == recorded else {
-        discard(run)
-        return nil
-      }
-      proven.insert(row)
+    if storage.isShared, !proven.contains(rows[run] + step) {
+      guard prove(run, step) else { return nil }
+      proven.insert(rows[run] + step)
     }
-    return bytes.baseAddress?.assumingMemoryBound(to: Float.self)
+    return place(run, step).baseAddress?.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Whether checkpoints that were read are as they were written still, where the file may have been cut before their
+  /// ends without a fault.
+  func isIntact(_ run: Int, _ steps: (Int, Int)) -> Bool {
+    !storage.isShared || (prove(run, steps.0) && prove(run, steps.1))
+  }
+
+  /// Compares a checkpoint with its checksum; gives up a run that is damaged.
+  private func prove(_ run: Int, _ step: Int) -> Bool {
+    let bytes = place(run, step)
+    let checkpoints = rows[run + 1] - rows[run]
+    let recorded = storage.bytes.loadUnaligned(
+      fromByteOffset: starts[run] + checkpoints * bytes.count + step * MemoryLayout<Checksum>.stride,
+      as: UInt64.self)
+    let isRight = Checksum(of: bytes).value == recorded
+    if !isRight { discard(run) }
+    return isRight
   }
 
   /// Gives up a damaged run, for this process; others, who find it gone, take it up anew.

@@ -81,6 +81,12 @@ public final class MappedShard: Sendable {
     throw HDF5.damaged(path, "it has become shorter, or its disk fails, while it is read")
   }
 
+  /// Likewise, for what ends in a zero, as a page does in which the file now ends.
+  package func requireUnchanged() throws(CorpusError) {
+    guard !mapping.isUnchanged() else { return }
+    throw HDF5.damaged(path, "it has changed while it is read")
+  }
+
   /// The compressed bytes of the chunk that holds a row, proven when it is first asked for.
   public func chunk(ofRow row: Int) throws(CorpusError) -> UnsafeRawBufferPointer {
     let number = row / layout.rows

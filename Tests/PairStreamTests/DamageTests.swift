@@ -44,6 +44,26 @@ import PairStream
     #expect(try fixture.stream().restOfEpoch() == whole)
   }
 
+  /// What is behind the end of a file in its last page is zeros, and no fault.
+  @Test(arguments: Codec.allCases)
+  func `a shard that is cut within a page gives no zeros`(codec: Codec) throws {
+    let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60, codec: codec)
+    defer { fixture.keep() }
+    let path = try shard(of: fixture)
+    let whole = try fixture.stream { $0.itemsPerEpoch = 800 }.restOfEpoch()
+    let stream = try fixture.stream { ($0.itemsPerEpoch, $0.prefetch, $0.workers) = (800, 1, 1) }
+    // Everything is read once, and so proven.
+    #expect(try stream.restOfEpoch() == whole)
+    let run = try ShardReader(opening: path).runs[7]
+    let end = try #require(run.chunks.last.map { Int($0.offset) + $0.bytes })
+    #expect(truncate(path, (end - 1) / 4096 * 4096 + 1) == 0)
+    try stream.seek(PairStream.Position(epoch: 0, batch: 0))
+    var pairs: [Pair] = []
+    let error = #expect(throws: CorpusError.self) { while true { pairs += try stream.next().pairs } }
+    #expect(error?.code == .damagedShard)
+    #expect(pairs.count < whole.count && pairs == Array(whole.prefix(pairs.count)))
+  }
+
   @Test(arguments: Codec.allCases)
   func `a shard that is removed under a stream stays until its end`(codec: Codec) throws {
     let fixture = try StreamFixture(codec: codec)
@@ -103,6 +123,22 @@ import PairStream
     #expect(try stream.next().pairs == Array(whole[..<8]))
     #expect(truncate(file, 0) == 0)
     #expect(try stream.restOfEpoch() == Array(whole[8...]))
+  }
+
+  @Test func `a cache that is cut within a page gives what the corpus does`() throws {
+    let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60)
+    defer { fixture.keep() }
+    let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
+    let (options, file) = try cached(fixture)
+    let stream = try fixture.stream {
+      options(&$0)
+      ($0.prefetch, $0.workers) = (1, 1)
+    }
+    #expect(try stream.restOfEpoch() == whole)
+    // A run has 7,680 bytes of parameters and 480 of checksums, and begins with a page.
+    #expect(truncate(file, Int(try Files.size(file)) - 4095) == 0)
+    try stream.seek(PairStream.Position(epoch: 0, batch: 0))
+    #expect(try stream.restOfEpoch() == whole)
   }
 
   /// What the index says of a run decides what is drawn from it, and by what it is scaled.

@@ -34,8 +34,9 @@ typedef struct clinux_guard clinux_guard;
 clinux_guard *clinux_guard_pages(const void *start, size_t size);
 void clinux_end_guard(clinux_guard *guard);
 
-/// Whether a range has had pages filled with zeros.
+/// Whether a range has had pages filled with zeros, or somebody has said that it is torn.
 int clinux_is_torn(const clinux_guard *guard);
+void clinux_tear(clinux_guard *guard);
 
 /// Whether any range ever has: the question that costs nothing.
 extern int clinux_torn;
