@@ -20,6 +20,8 @@ public struct CheckpointSelection: Sendable {
 
   private let index: IndexReader
   private let condition: String
+  /// Whether all checkpoints of a run are selected, or the first ones.
+  private let takesAll: Bool
 
   /// About how many rows one question may answer.
   private static let rowsPerQuery = 16_384
@@ -38,13 +40,21 @@ public struct CheckpointSelection: Sendable {
   ) throws(CorpusError) {
     self.index = index
     self.condition = try Self.conjunction(condition, runs, index)
+    takesAll = condition == nil
     var parts: [Part] = []
     var count = 0
     var bad = 0
     try index.query(
-      "SELECT run, runs.status, count(*) \(Self.source) WHERE \(self.condition) GROUP BY run ORDER BY run",
+      "SELECT run, runs.status, count(*), runs.checkpoints \(Self.source) WHERE \(self.condition) GROUP BY run "
+        + "ORDER BY run",
       columns: { _ in },
       row: { row in
+        // With a condition, who knows.
+        guard condition != nil || row[2] == row[3] else {
+          throw Self.corrupt(
+            index,
+            "has \(row[2].whole) checkpoints of run \(row[0].whole), and says that it has \(row[3].whole)")
+        }
         guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }
         let part = Part(run: row[0].whole, count: min(Int(row[2].whole), (limit ?? .max) - count))
         guard part.count > 0 else { return }
@@ -114,7 +124,11 @@ public struct CheckpointSelection: Sendable {
             .indexStale, "run \(part.run) of \(index.directory.path) has changed meanwhile",
             remedy: "run the same command again")
         }
-        try body(part.run, rows.prefix(part.count))
+        let selected = rows.prefix(part.count)
+        guard !takesAll || zip(selected, 0...).allSatisfy({ $0[1] == .integer($1) }) else {
+          throw Self.corrupt(index, "does not have the checkpoints of run \(part.run) one after the other")
+        }
+        try body(part.run, selected)
       }
       next = end
     }
@@ -140,6 +154,12 @@ public struct CheckpointSelection: Sendable {
     let given =
       if let condition { try index.reading { try $0.condition(condition) } } else { "TRUE" }
     return runs.map { "\(given) AND run >= \($0.lowerBound) AND run < \($0.upperBound)" } ?? given
+  }
+
+  private static func corrupt(_ index: IndexReader, _ what: String) -> CorpusError {
+    CorpusError(
+      .indexCorrupt, "\(index.directory.indexPath) \(what)",
+      remedy: "make it again with `corpus index --rebuild \(index.directory.path)`")
   }
 
   private static func empty(_ index: IndexReader, bad: Int) -> CorpusError {

@@ -88,10 +88,16 @@ public final class CorpusReader: Sendable {
 
   /// A run's shard, and its place among the shard's runs.
   private func find(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
-    try index.locate(run) { (file) throws(CorpusError) in
+    let entry = try index.entry(of: run)
+    let (shard, place) = try index.locate(run, in: entry.file) { (file) throws(CorpusError) in
       let shard = try open(file)
       return shard.places[run].map { (shard.reader, $0) }
     }
+    // What all checkpoints of a run are, or the last one, its readers know by the index.
+    guard shard.runs[place].count == entry.checkpoints else {
+      throw directory.indexStale(run, in: shard.path, checkpoints: shard.runs[place].count, entry.checkpoints)
+    }
+    return (shard, place)
   }
 
   private func open(_ file: String) throws(CorpusError) -> RecentShards.Shard {
@@ -106,6 +112,21 @@ public final class CorpusReader: Sendable {
     CorpusError(
       .indexCorrupt, "\(directory.indexPath) is corrupt",
       remedy: "make it again with `corpus index --rebuild \(directory.path)`")
+  }
+}
+
+extension CorpusDirectory {
+  /// The refusal of an index that says something else of a run than its shard.
+  ///
+  /// - Parameters:
+  ///   - checkpoints: how many the run has.
+  ///   - known: how many it has by the index.
+  package func indexStale(
+    _ run: Int64, in shard: String, checkpoints: Int, _ known: some BinaryInteger
+  ) -> CorpusError {
+    CorpusError(
+      .indexStale, "run \(run) in \(shard) has \(checkpoints) checkpoints, and the index says \(known)",
+      remedy: "make the index again with `corpus index --rebuild \(path)`")
   }
 }
 

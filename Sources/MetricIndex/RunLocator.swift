@@ -4,14 +4,17 @@ extension IndexReader {
   /// Where a run lies: the path of its shard, relative to the corpus.
   ///
   /// - Throws: `unknownRun`.
-  public func shard(of run: Int64) throws(CorpusError) -> String {
-    let rows = try rows("SELECT path FROM runs JOIN shards USING (shard) WHERE run = \(run)")
-    guard let path = rows.first?.first?.text else {
+  public func shard(of run: Int64) throws(CorpusError) -> String { try entry(of: run).file }
+
+  /// The path of a run's shard, and how many checkpoints the index says that it has.
+  func entry(of run: Int64) throws(CorpusError) -> (file: String, checkpoints: Int64) {
+    let rows = try rows("SELECT path, checkpoints FROM runs JOIN shards USING (shard) WHERE run = \(run)")
+    guard let row = rows.first, let path = row[0].text, case .integer(let checkpoints) = row[1] else {
       throw CorpusError(
         .unknownRun, "there is no run \(run) in \(directory.path)",
         remedy: "list them with `corpus query \(directory.path) \"SELECT run FROM runs\"`")
     }
-    return path
+    return (path, checkpoints)
   }
 
   /// Finds a run in its shard, also while a compaction moves it to another one.

@@ -50,7 +50,7 @@ final class MetricBalance: @unchecked Sendable {
     guard let checkpoint = try checkpoint(of: run, in: cell, &random, finder) else {
       throw CorpusError(
         .indexStale, "the metrics of \(finder.name(run)) are others than the index says",
-        remedy: "make the index again with `corpus index --rebuild`")
+        remedy: "make the index again with `corpus index --rebuild \(finder.directory.path)`")
     }
     return (run, checkpoint)
   }

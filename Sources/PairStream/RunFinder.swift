@@ -34,13 +34,17 @@ final class RunFinder {
   private func search(_ run: Int) throws(CorpusError) -> Found {
     let row = table.rows[run]
     let number = Int(row.shard)
-    if number < shards.count, let shard = shards[number], !shard.isTorn, let place = try shard.member(row) {
+    if number < shards.count, let shard = shards[number], !shard.isTorn,
+      let place = try shard.member(row, of: directory)
+    {
       return (shard, place)
     }
     let found = try pool.find(run)
     if number < shards.count { shards[number] = found.shard }
     return found
   }
+
+  var directory: CorpusDirectory { pool.directory }
 
   /// A run as an error calls it.
   func name(_ run: Int) -> String { "run \(table.rows[run].run)" }

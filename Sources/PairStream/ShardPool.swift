@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Compaction may move runs to other shards at any time; the pool then asks the index where they have gone.
 final class ShardPool: Sendable {
-  private let directory: CorpusDirectory
+  let directory: CorpusDirectory
   private let table: RunTable
   private let metric: Int
   private let index: IndexReader
@@ -42,7 +42,7 @@ final class ShardPool: Sendable {
     let path = state.withLock { $0.moved[row.run] } ?? table.shards[Int(row.shard)].path
     return try index.locate(row.run, in: path) { (file) throws(CorpusError) in
       let shard = try open(file)
-      guard let place = try shard.member(row) else { return nil }
+      guard let place = try shard.member(row, of: directory) else { return nil }
       if file != path { state.withLock { $0.moved[row.run] = file } }
       return (shard, place)
     }
@@ -66,18 +66,15 @@ extension MappedShard {
   /// Where a run of the table lies, or nil if it is not here.
   ///
   /// - Throws: `indexStale` where the index says something else of the run than the shard.
-  func member(_ row: RunTable.Row) throws(CorpusError) -> Place? {
+  func member(_ row: RunTable.Row, of directory: CorpusDirectory) throws(CorpusError) -> Place? {
     guard let place = place(of: row.run) else { return nil }
     guard place.count == row.checkpoints else {
-      throw CorpusError(
-        .indexStale,
-        "run \(row.run) in \(path) has \(place.count) checkpoints, and the index says \(row.checkpoints)",
-        remedy: "make the index again with `corpus index --rebuild`")
+      throw directory.indexStale(row.run, in: path, checkpoints: place.count, row.checkpoints)
     }
     guard place.sums == row.sums else {
       throw CorpusError(
         .indexStale, "run \(row.run) in \(path) has other sums of its parameters than the index says",
-        remedy: "make the index again with `corpus index --rebuild`")
+        remedy: "make the index again with `corpus index --rebuild \(directory.path)`")
     }
     return place
   }

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -162,6 +164,26 @@ def test_export_refuses_what_it_cannot_do(made, tmp_path, format):
     fails(*export, "/proc/x", says=["/proc/x"])
     fails("export", tmp_path, "--format", format, "--out", new, says=["no corpus.json"])
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ("DELETE FROM checkpoints WHERE run = 2 AND step > 7", "8 checkpoints of run 2, and says that it has 23"),
+        ("UPDATE checkpoints SET step = 30 WHERE run = 2 AND step = 22", "checkpoints of run 2 one after the other"),
+    ],
+)
+def test_export_of_everything_refuses_an_index_that_lacks_checkpoints(made, tmp_path, change, says):
+    path = tmp_path / "corpus"
+    shutil.copytree(made, path)
+    with sqlite3.connect(path / "index.sqlite") as database:
+        database.execute(change)
+    database.close()
+    out = tmp_path / "out.npz"
+    fails("export", path, "--format", "npz", "--out", out, says=[says, "corpus index --rebuild"])
+    assert not out.exists()
+    # Those that are wanted may well be there.
+    corpus("export", path, "--format", "npz", "--where", "step < 3", "--out", out)
 
 
 def test_export_names_a_damaged_shard_and_leaves_nothing(made, tmp_path):

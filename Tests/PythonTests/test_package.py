@@ -156,6 +156,37 @@ def test_errors_name_the_path_and_what_to_do(tmp_path, cartpole):
     assert "closed" in repr(corpus)
 
 
+def changed(cartpole, path, sql):
+    """A copy of the corpus with another index."""
+    shutil.copytree(cartpole, path)
+    with sqlite3.connect(path / "index.sqlite") as database:
+        database.execute(sql)
+    database.close()
+    return path
+
+
+@pytest.mark.parametrize("known", [5, 25, 2**31 - 1])
+def test_an_index_that_counts_other_checkpoints_than_the_shard_hands_out_nothing(cartpole, tmp_path, known):
+    path = changed(cartpole, tmp_path / "corpus", f"UPDATE runs SET checkpoints = {known} WHERE run = 1")
+    with Corpus(path) as corpus:
+        for read in [lambda: corpus.parameters(1), lambda: corpus.parameters(1, -1), lambda: corpus.run(1)]:
+            with pytest.raises(CorpusError) as caught:
+                read()
+            assert caught.value.code == "index_stale"
+            assert f"21 checkpoints, and the index says {known}" in caught.value.message
+            assert f"index('{path}', rebuild=True)" in caught.value.remedy
+        assert corpus.parameters(2).shape == (21, 1250)
+    index(path, rebuild=True)
+    assert Corpus(path).parameters(1).shape == (21, 1250)
+
+
+def test_a_stream_says_how_to_mend_an_index_that_differs(cartpole, tmp_path):
+    path = changed(cartpole, tmp_path / "corpus", "UPDATE runs SET sum = 1 WHERE run = 1")
+    with pytest.raises(CorpusError) as caught, PairStream(path, batch_size=64, items_per_epoch=640) as stream:
+        list(stream)
+    assert caught.value.code == "index_stale" and f"index('{path}', rebuild=True)" in caught.value.remedy
+
+
 @pytest.mark.parametrize("number", [2**63, 2**64, 2**64 + 1, 2**70, -(2**63) - 1])
 def test_numbers_of_more_than_64_bits_are_no_runs(corpus, number, tmp_path):
     assert number not in corpus

@@ -155,13 +155,19 @@ class Corpus:
         library.call("corpus_run", self._pointer, run, ctypes.byref(facts))
         return facts
 
+    def _proven_facts(self, run: int) -> library.RunFacts:
+        """The same, compared with the shard: memory is taken by it, and an index may be damaged."""
+        facts = self._facts(run)
+        self._read(run, 0, 0)
+        return facts
+
     def run(self, run: int) -> Run:
         """Reads a whole run, proving it against its content hash.
 
         Raises:
             CorpusError: "unknown_run", "damaged_shard".
         """
-        facts = self._facts(run)
+        facts = self._proven_facts(run)
         count = facts.checkpoints
         iterations = np.empty(count, np.int32)
         metrics = np.empty((len(self.metrics), count), np.float32)
@@ -195,8 +201,8 @@ class Corpus:
         Raises:
             CorpusError: "unknown_run", "invalid_argument" for a step that the run has not, "damaged_shard".
         """
-        count = self._facts(run).checkpoints
         if step is None or isinstance(step, slice):
+            count = self._proven_facts(run).checkpoints
             steps = range(count)[step or slice(None)]
             first, end = (min(steps[0], steps[-1]), max(steps[0], steps[-1]) + 1) if steps else (0, 0)
             vectors = self._read(run, first, end)
@@ -204,6 +210,7 @@ class Corpus:
                 return vectors
             return vectors[[number - first for number in steps]]
         number = int(step)
+        count = self._facts(run).checkpoints
         if not -count <= number < count:
             raise CorpusError(
                 "invalid_argument", f"run {run} of {self.path} has no step {number}: it has {count} checkpoints",
