@@ -39,7 +39,8 @@ enum IndexSchema {
       throw CorpusError(.indexCorrupt, "\(path) lacks tables or indexes that it should have", remedy: remedy)
     }
     let rows = try Row.fetchAll(database, sql: "SELECT name, value FROM corpus")
-    let stored = Dictionary(rows.map { ($0[0] as String, $0[1] as String) }, uniquingKeysWith: { $1 })
+    var stored: [String: String] = [:]
+    for row in rows { stored[try row.value(0)] = try row.value(1) }
     guard stored == (try description(of: manifest)) else {
       throw CorpusError(.indexCorrupt, "\(path) is the index of another corpus", remedy: remedy)
     }

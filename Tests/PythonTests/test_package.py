@@ -180,6 +180,39 @@ def test_an_index_that_counts_other_checkpoints_than_the_shard_hands_out_nothing
     assert Corpus(path).parameters(1).shape == (21, 1250)
 
 
+@pytest.mark.parametrize("column", ["corpus.value", "shards.path", "runs.status", "runs.split", "runs.checkpoints"])
+def test_values_in_the_index_that_cannot_be_end_no_process(cartpole, tmp_path, column):
+    table, name = column.split(".")
+    key = {"corpus": "name = 'recipe'", "shards": "shard = 1", "runs": "run = 1"}[table]
+    paths = [
+        changed(cartpole, tmp_path / str(number), f"UPDATE {table} SET {name} = {value} WHERE {key}")
+        for number, value in enumerate(["x'ff00'", "'x'", "-9e300", "9223372036854775807"])
+    ]
+    read = """
+import sys
+import checkpoint_corpus
+
+def read(path):
+    with checkpoint_corpus.Corpus(path, stale=True) as corpus:
+        for run in corpus:
+            corpus.run(run)
+
+def stream(path):
+    for _ in checkpoint_corpus.PairStream(path, batch_size=64, items_per_epoch=640):
+        pass
+
+for path in sys.argv[1:]:
+    for work in read, stream:
+        try:
+            work(path)
+        except checkpoint_corpus.CorpusError as error:
+            assert error.message and error.remedy
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python")}
+    result = subprocess.run([sys.executable, "-c", read, *paths], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_stream_says_how_to_mend_an_index_that_differs(cartpole, tmp_path):
     path = changed(cartpole, tmp_path / "corpus", "UPDATE runs SET sum = 1 WHERE run = 1")
     with pytest.raises(CorpusError) as caught, PairStream(path, batch_size=64, items_per_epoch=640) as stream:
