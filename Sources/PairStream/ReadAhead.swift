@@ -71,10 +71,11 @@ final class ReadAhead: @unchecked Sendable {
     for run in runs {
       guard let found = try? context.pools[source].find(Int(run)) else { continue }
       let extent = found.shard.extent(of: found.place)
-      if let last = pending, last.path == found.shard.path,
+      // In the files of others, and in damaged ones, chunks may lie in any order.
+      if let last = pending, last.path == found.shard.path, extent.lowerBound >= last.range.lowerBound,
         extent.lowerBound - last.range.upperBound < 1 << 20
       {
-        pending = (last.path, last.range.lowerBound..<extent.upperBound)
+        pending = (last.path, last.range.lowerBound..<max(last.range.upperBound, extent.upperBound))
       } else {
         if let last = pending { read(last.path, last.range, buffer) }
         pending = (found.shard.path, extent)

@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import CORPUS, ROOT
+from conftest import CORPUS, ROOT, module_or_skip
 
 from checkpoint_corpus import Corpus, CorpusError, PairStream
 
@@ -453,3 +453,24 @@ print('torch' in sys.modules, type(batch['start']).__name__)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python")}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.stdout.split() == ["False", "ndarray"], result.stderr
+
+
+@pytest.mark.parametrize("order", ["random", "sequential"])
+def test_chunks_that_lie_in_another_order_end_no_process(cartpole, tmp_path, order):
+    path = tmp_path / "corpus"
+    shutil.copytree(cartpole, path)
+    (shard,) = path.glob("shards/*.h5")
+    with module_or_skip("h5py").File(shard, "r+") as file:
+        for name in ["chunks/offset", "chunks/bytes"]:
+            file[name][...] = file[name][...][::-1]
+    read = """
+import sys
+from checkpoint_corpus import CorpusError, PairStream
+try:
+    list(PairStream(sys.argv[1], batch_size=8, items_per_epoch=96, order=sys.argv[2]))
+except CorpusError as error:
+    print(error.code)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python")}
+    result = subprocess.run([sys.executable, "-c", read, path, order], capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stdout) == (0, "damaged_shard\n"), result.stderr
