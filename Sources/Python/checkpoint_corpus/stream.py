@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import threading
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Un
 import numpy as np
 
 from . import _arguments as arguments
+from . import _omissions
+from . import _surroundings as surroundings
 from ._batches import Batch, Source
 from ._place import Place, SharedPlace
 from .corpus import Corpus, Path
@@ -155,7 +156,7 @@ class PairStream:
         self.batch_size = batch_size
         self.seed = seed
         #: This process's place among those that share each global batch.
-        self.rank, self.world_size = _world(rank, world_size)
+        self.rank, self.world_size = surroundings.world(rank, world_size)
         self._as_torch = "torch" in sys.modules if as_torch is None else as_torch
         # All that makes the same stream elsewhere.
         self._arguments = dict(
@@ -196,7 +197,7 @@ class PairStream:
         #: of which one checkpoint is left where two make a pair. What is not there is none.
         self.left_out: dict[str, int] = self._source.left_out()
         if self.left_out and self.rank == 0:
-            text = omissions(self.left_out, self.metric, _WAYS)
+            text = _omissions.text(self.left_out, self.metric, _omissions.WAYS)
             warnings.warn(f"{self.path}: left out are {text}", LeftOutWarning, stacklevel=2)
 
     @property
@@ -220,7 +221,7 @@ class PairStream:
 
     def __reduce__(self) -> Any:
         # The workers of DataLoader tell this one where they are.
-        shared = self._shared.path if _is_spawning() else None
+        shared = self._shared.path if surroundings.is_spawning() else None
         return _copied, (self._state(), shared)
 
     def _state(self) -> dict[str, Any]:
@@ -245,7 +246,7 @@ class PairStream:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches of one epoch from where the stream stands; after its end, the next call begins the next one."""
         self._require_open()
-        worker = _loader_worker()
+        worker = surroundings.loader_worker()
         return self._rest_of_epoch() if worker is None else self._share_of_epoch(worker)
 
     def _rest_of_epoch(self) -> Iterator[dict[str, Any]]:
@@ -281,7 +282,7 @@ class PairStream:
 
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         # A worker of DataLoader has no CUDA; pin_memory=True pins what it sends.
-        if _loader_worker() is None and _has_cuda():
+        if surroundings.loader_worker() is None and surroundings.has_cuda():
             return {name: torch.empty_like(tensor, pin_memory=True).copy_(tensor) for name, tensor in tensors.items()}
         return tensors
 
@@ -290,7 +291,7 @@ class PairStream:
     @property
     def position(self) -> Place:
         """Where the next batch is taken: its epoch, and its number in that."""
-        if _loader_worker() is None:
+        if surroundings.loader_worker() is None:
             place = self._shared.read()
             if place is not None:
                 self._place = place
@@ -298,7 +299,7 @@ class PairStream:
 
     def _stand(self, place: Place) -> None:
         self._place = place
-        if _loader_worker() is None:
+        if surroundings.loader_worker() is None:
             self._shared.move(place)
 
     def seek(self, epoch: int, batch: int = 0) -> None:
@@ -329,7 +330,7 @@ class PairStream:
         state = {
             "epoch": epoch, "batch": batch, "item": batch * size, "seed": self.seed, "fingerprint": self.fingerprint
         }  # fmt: skip
-        worker = _loader_worker()
+        worker = surroundings.loader_worker()
         return state if worker is None else state | self._part(worker) | {"taken": self._taken}
 
     def _part(self, worker: Any) -> dict[str, int]:
@@ -368,7 +369,7 @@ class PairStream:
                 "invalid_argument", f"the state stands at item {item}, where no global batch of {size} begins",
                 f"choose batch_size x world_size so that it divides {item}",
             )  # fmt: skip
-        worker = _loader_worker()
+        worker = surroundings.loader_worker()
         part = {} if worker is None else self._part(worker)
         # Of a worker, StatefulDataLoader keeps where the pass began and how much of it the worker has given.
         if {name: state[name] for name in ("worker", "workers", "size") if name in state} != part:
@@ -453,33 +454,6 @@ class PairStream:
             raise CorpusError("invalid_argument", f"the stream of {self.path} is closed", "open it again")
 
 
-#: By which argument what is left out is taken.
-_WAYS = {
-    "nonfinite": 'statuses=("nonfinite", …)', "out_of_range": 'statuses=("out_of_range", …)',
-    "ok": 'statuses=("ok", …)', "unmeasured": "include_unmeasured=True", "singles": 'item="checkpoints"',
-}  # fmt: skip
-
-
-def omissions(left_out: Mapping[str, int], metric: str, ways: Mapping[str, str]) -> str:
-    """What is left out, in words, and what takes it.
-
-    left_out: as a PairStream has it. ways: what takes a part, by its name there.
-    """
-    known = {
-        "nonfinite": ("run", "with parameters that are not finite"),
-        "out_of_range": ("run", "with parameters above 10"),
-        "ok": ("run", "without fault"),
-        "unmeasured": ("checkpoint", f"without a finite {metric}"),
-        "singles": ("run", "of a single checkpoint"),
-    }
-    parts = []
-    for name, count in left_out.items():
-        thing, which = known[name]
-        way = f" ({ways[name]} takes them)" if name in ways else ""
-        parts.append(f"{count} {thing}{'' if count == 1 else 's'} {which}{way}")
-    return ", ".join(parts)
-
-
 def _copied(state: dict[str, Any], shared: Optional[str]) -> PairStream:
     stream = PairStream.__new__(PairStream)
     stream.__dict__.update(state)
@@ -498,42 +472,3 @@ def _torch_class() -> type:
         names = {"__doc__": PairStream.__doc__, "__module__": __name__}
         _made["class"] = type("PairStream", (PairStream, IterableDataset), names)
     return _made["class"]
-
-
-def _loader_worker() -> Any:
-    """What DataLoader says of the worker that this process is; None where it is none."""
-    data = sys.modules.get("torch.utils.data")
-    return None if data is None else data.get_worker_info()
-
-
-def _is_spawning() -> bool:
-    """Whether what is being pickled goes to a process that is being started."""
-    context = sys.modules.get("multiprocessing.context")
-    return context is not None and context.get_spawning_popen() is not None
-
-
-@functools.lru_cache(maxsize=None)
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _world(rank: Optional[int], world_size: Optional[int]) -> tuple[int, int]:
-    """This process's rank and how many there are: as given, or else as torch.distributed or torchrun say."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        found = distributed.get_rank(), distributed.get_world_size()
-    else:
-        found = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
-    return (found[0] if rank is None else rank), (found[1] if world_size is None else world_size)
-
-
-def _variable(name: str, default: int) -> int:
-    text = os.environ.get(name, "")
-    try:
-        return int(text) if text else default
-    except ValueError:
-        raise CorpusError(
-            "invalid_argument", f"the variable {name} is {text!r}", "make it a number, or pass rank and world_size"
-        ) from None

@@ -26,7 +26,7 @@ import torch
 import torch.distributed as distributed
 
 from .. import Corpus, CorpusError, LeftOutWarning, PairStream
-from ..stream import omissions
+from .. import _omissions
 from . import evaluations
 from .configuration import PRESETS, Configuration, published
 from .evaluations import Evaluation
@@ -91,7 +91,7 @@ def train(options: argparse.Namespace) -> None:
         if not resumes:
             stack.enter_context(claim)
         if trainer.left_out and _is_first():
-            text = omissions(trainer.left_out, trainer.stream.metric, {"out_of_range": "--include-bad"})
+            text = _omissions.text(trainer.left_out, trainer.stream.metric, {"out_of_range": "--include-bad"})
             print(f"left out: {text}", file=sys.stderr)
         try:
             _Run(trainer, directory, options)()
