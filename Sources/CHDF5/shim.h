@@ -18,6 +18,7 @@ static inline hid_t ch5_c_string(void) { return H5T_C_S1; }
 
 static inline hid_t ch5_file_access(void) { return H5P_FILE_ACCESS; }
 static inline hid_t ch5_file_create(void) { return H5P_FILE_CREATE; }
+static inline hid_t ch5_group_create(void) { return H5P_GROUP_CREATE; }
 static inline hid_t ch5_dataset_create(void) { return H5P_DATASET_CREATE; }
 static inline hid_t ch5_dataset_access(void) { return H5P_DATASET_ACCESS; }
 

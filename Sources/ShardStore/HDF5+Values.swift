@@ -63,7 +63,7 @@ struct HDF5Values {
   func write<Value: BitwiseCopyable>(
     _ values: [Value], as element: HDF5Element, shape: [Int], to name: String
   ) throws(CorpusError) {
-    let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
+    let properties = HDF5.creation(ch5_dataset_create())
     let isSmall = values.count * element.size <= Self.compactLimit
     try HDF5.writing(
       H5Pset_layout(properties.id, isSmall ? H5D_COMPACT : H5D_CONTIGUOUS), name, of: path)
@@ -87,7 +87,8 @@ struct HDF5Values {
   }
 
   func createGroup(_ name: String) throws(CorpusError) {
-    let id = H5Gcreate2(file, name, HDF5.standard, HDF5.standard, HDF5.standard)
+    let properties = HDF5.creation(ch5_group_create())
+    let id = H5Gcreate2(file, name, HDF5.standard, properties.id, HDF5.standard)
     try HDF5.writing(id, name, of: path)
     H5Gclose(id)
   }

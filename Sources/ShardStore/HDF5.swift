@@ -44,6 +44,16 @@ enum HDF5 {
     H5Eset_auto2(standard, nil, nil)
   }
 
+  /// Properties of a file, group or dataset that is to be made. Its header does not say when: equal contents are equal
+  /// files.
+  ///
+  /// - Parameter kind: such as `ch5_dataset_create()`.
+  static func creation(_ kind: hid_t) -> HDF5Object {
+    let properties = HDF5Object(H5Pcreate(kind), release: H5Pclose)
+    H5Pset_obj_track_times(properties.id, false)
+    return properties
+  }
+
   /// How files are opened for reading: without HDF5's own locks, which fail on some cluster file systems. Made once, as
   /// making lists of properties takes a good part of the time that opening a small file does.
   static let readingAccess: hid_t = {

@@ -51,7 +51,7 @@ public final class HDF5ArrayWriter {
     for (name, text) in attributes.sorted(by: { $0.key < $1.key }) {
       try output.values.setAttribute(name, text)
     }
-    let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
+    let properties = HDF5.creation(ch5_dataset_create())
     try HDF5.writing(H5Pset_layout(properties.id, H5D_CONTIGUOUS), "layout", of: path)
     // All rows will be written, so filling them first would only cost time.
     try HDF5.writing(H5Pset_fill_time(properties.id, H5D_FILL_TIME_NEVER), "layout", of: path)

@@ -31,7 +31,8 @@ final class HDF5Output {
     // HDF5 gathers small pieces of data in blocks. Each chunk is to lie at the end of the file instead, where ShardWriter
     // finds it.
     H5Pset_small_data_block_size(access.id, 0)
-    let id = H5Fcreate(temporary, ch5_truncate(), HDF5.standard, access.id)
+    let creation = HDF5.creation(ch5_file_create())
+    let id = H5Fcreate(temporary, ch5_truncate(), creation.id, access.id)
     values = HDF5Values(file: id, path: path)
     file = id >= 0 ? HDF5Object(id, release: H5Fclose) : nil
     try HDF5.writing(id, "header", of: path)

@@ -72,7 +72,7 @@ public struct ShardWriter: ~Copyable {
   private static func parameterProperties(_ header: ShardHeader, path: String) throws(CorpusError)
     -> HDF5Object
   {
-    let properties = HDF5Object(H5Pcreate(ch5_dataset_create()), release: H5Pclose)
+    let properties = HDF5.creation(ch5_dataset_create())
     let chunk = [UInt64(header.rowsPerChunk), UInt64(header.parameterCount)]
     try HDF5.writing(H5Pset_chunk(properties.id, 2, chunk), "chunk shape", of: path)
     for filter in HDF5Filter.pipeline(of: header) {
