@@ -35,6 +35,11 @@ int clinux_unlock(int fd, int64_t offset) {
   return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+int clinux_unlock_all(int fd) {
+  struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 int clinux_is_ignored(int signal) {
   struct sigaction action;
   return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;

@@ -17,8 +17,15 @@ package final class Claims: Sendable {
 
   /// Nil for who is alone.
   private let file: Descriptor?
+  private let process = getpid()
 
   private init(file: Descriptor?) { self.file = file }
+
+  deinit {
+    // Closing is not enough: a process that is just being started has our descriptors until it runs its program. But a
+    // process that was forked from ours lets go of nothing that is ours.
+    if let file, getpid() == process { _ = clinux_unlock_all(file.fd) }
+  }
 
   /// The claims of a directory; the file is made where it is missing, unless `isReadOnly`.
   package convenience init(directory: String, isReadOnly: Bool = false) throws(CorpusError) {

@@ -124,6 +124,20 @@ import Testing
     #expect(try Claims(corpus).take(5))
   }
 
+  @Test func `a claim ends with its owner, whatever processes are being started meanwhile`() throws {
+    let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    var owner: Claims? = try Claims(corpus)
+    #expect(try owner?.take(5) == true)
+    // What such a process has until it runs its program.
+    let inherited = try Files.names(in: "/proc/self/fd").compactMap { Int32($0) }.filter {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path + "/.lock"
+    }.map { dup($0) }
+    #expect(!inherited.isEmpty)
+    owner = nil
+    #expect(try Claims(corpus).take(5))
+    for descriptor in inherited { close(descriptor) }
+  }
+
   @Test func `gives every claim to who is alone`() throws {
     var corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     let other = try Claims(corpus)

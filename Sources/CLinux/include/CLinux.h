@@ -18,6 +18,7 @@ int clinux_lock(int fd, int64_t offset);
 /// Likewise a lock that others may share, for who only reads.
 int clinux_lock_shared(int fd, int64_t offset);
 int clinux_unlock(int fd, int64_t offset);
+int clinux_unlock_all(int fd);
 
 /// Whether a signal is ignored, as by nohup(1): 1 or 0.
 int clinux_is_ignored(int signal);
