@@ -24,6 +24,7 @@ struct CorpusCommand: ParsableCommand {
     do {
       // A limit on file sizes is then an error like a full disk, and not the end of the process.
       signal(SIGXFSZ, SIG_IGN)
+      try requireDescriptors()
       var command = try parseAsRoot()
       try command.run()
     } catch let error as CorpusError {
@@ -32,6 +33,16 @@ struct CorpusCommand: ParsableCommand {
     } catch {
       exit(withError: error)
     }
+  }
+
+  /// Refuses a limit on open files that libdispatch could not start its threads with: it ends the process then.
+  private static func requireDescriptors() throws(CorpusError) {
+    var limit = rlimit()
+    let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard getrlimit(files, &limit) == 0, limit.rlim_cur < 16 else { return }
+    throw CorpusError(
+      .resource, "only \(limit.rlim_cur) files may be open at a time, standard output among them",
+      remedy: "raise `ulimit -n` to 64 or more")
   }
 }
 

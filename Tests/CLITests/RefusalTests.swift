@@ -122,4 +122,11 @@ import Testing
       }
     }
   }
+
+  /// libdispatch would end the process.
+  @Test(arguments: ["4", "5", "15"])
+  func `too few files that may be open are an error`(limit: String) throws {
+    let result = try Command.run("verify", "/nowhere", shell: "ulimit -n \(limit);")
+    #expect(result.status == 1 && result.error.contains("ulimit -n"), "\(result)")
+  }
 }
