@@ -115,8 +115,10 @@ extension RunTable {
       let (ofRun, ofSquares) = (
         Double.fromDatabaseValue(run[4]) ?? .nan, Double.fromDatabaseValue(run[5]) ?? .nan
       )
+      // A damaged page may hide the shards that runs lie in.
+      guard let shard = places[try run.value(1)] else { throw run.corrupt(1) }
       let row = Row(
-        run: try run.value(0), shard: places[try run.value(1)] ?? 0, checkpoints: try run.value(2),
+        run: try run.value(0), shard: shard, checkpoints: try run.value(2),
         firstRow: try run.value(3), sums: ParameterSums(sum: ofRun, sumOfSquares: ofSquares).tag)
       guard row.checkpoints > 0, row.firstRow >= 0 else { throw run.corrupt(2) }
       rows.append(row)

@@ -155,4 +155,18 @@ import PairStream
     let error = try failure(of: fixture.stream(), within: 10)
     #expect(error?.code == .indexStale && "\(error, default: "none")".contains("run 6"))
   }
+
+  /// As a damaged page of the index hides them.
+  @Test func `an index without the shards that its runs lie in is found out`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let tool = Process()
+    tool.executableURL = URL(filePath: "/usr/bin/sqlite3")
+    tool.arguments = [fixture.corpus.indexPath, "UPDATE runs SET shard = 99 WHERE run = 6"]
+    try tool.run()
+    tool.waitUntilExit()
+    #expect(tool.terminationStatus == 0)
+    let error = #expect(throws: CorpusError.self) { try fixture.stream() }
+    #expect(error?.code == .indexCorrupt)
+  }
 }
