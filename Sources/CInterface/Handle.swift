@@ -1,6 +1,5 @@
 import CCheckpointCorpus
 import Corpus
-import Foundation
 import Glibc
 
 /// What a C pointer to something open stands for. It belongs to the process that opened it.
@@ -72,8 +71,7 @@ func string(_ text: UnsafePointer<CChar>?, _ what: String) throws(CorpusError) -
 
 /// A path that stays the same when the process changes its directory.
 func absolutePath(_ text: UnsafePointer<CChar>?, _ what: String) throws(CorpusError) -> String {
-  let path = try string(text, what)
-  return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+  Files.absolute(try string(text, what))
 }
 
 /// What a pointer argument points to.

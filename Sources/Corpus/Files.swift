@@ -202,6 +202,11 @@ package enum Files {
     access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)
   }
 
+  /// A path that stays the same when the process changes its directory.
+  package static func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+  }
+
   /// Makes an empty file where nothing is, with the permissions that the process gives to all its files.
   package static func touch(_ path: String) throws(CorpusError) {
     if !exists(path) { _ = try Descriptor(opening: path, O_RDWR | O_CREAT) }

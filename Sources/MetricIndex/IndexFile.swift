@@ -9,7 +9,7 @@ enum IndexFile {
   static func locator(_ path: String, withoutLocks: Bool) -> String {
     guard withoutLocks else { return path }
     // A URI's path is absolute, or may be taken for a host.
-    let absolute = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    let absolute = Files.absolute(path)
     var allowed = CharacterSet.urlPathAllowed
     allowed.remove(charactersIn: ";%?#")
     let escaped = absolute.addingPercentEncoding(withAllowedCharacters: allowed) ?? absolute
