@@ -83,9 +83,7 @@ public struct StartReader: Sendable {
     for run in chosen {
       let metrics = try reader.metrics(of: run).metrics[place]
       guard let first = metrics.firstIndex(where: \.isFinite) else {
-        throw CorpusError(
-          .indexStale, "the metrics of run \(run) are others than the index says",
-          remedy: "make the index again with `corpus index --rebuild \(reader.directory.path)`")
+        throw reader.directory.indexStale("the metrics of run \(run) are others than the index says")
       }
       starts.append(try start(run, first, metrics[first]))
     }

@@ -37,9 +37,8 @@ package struct CheckpointReader: ~Copyable {
     let length = shard.header.parameterCount
     let rowsPerChunk = shard.header.rowsPerChunk
     guard steps.allSatisfy({ (0..<stored.count).contains($0) }) else {
-      throw CorpusError(
-        .indexStale, "\(shard.path) does not hold the checkpoints of run \(run) that the index names",
-        remedy: "make the index again with `corpus index --rebuild \(index.directory.path)`")
+      throw index.directory.indexStale(
+        "\(shard.path) does not hold the checkpoints of run \(run) that the index names")
     }
     var next = 0
     while next < steps.count {

@@ -116,17 +116,21 @@ public final class CorpusReader: Sendable {
 }
 
 extension CorpusDirectory {
-  /// The refusal of an index that says something else of a run than its shard.
+  /// The refusal of an index that says something else than the shards.
   ///
-  /// - Parameters:
-  ///   - checkpoints: how many the run has.
-  ///   - known: how many it has by the index.
+  /// - Parameter what: what differs, as a sentence.
+  package func indexStale(_ what: String) -> CorpusError {
+    CorpusError(
+      .indexStale, what, remedy: "make the index again with `corpus index --rebuild \(path)`")
+  }
+
+  /// The same for the number of a run's checkpoints.
+  ///
+  /// - Parameter known: how many it has by the index.
   package func indexStale(
     _ run: Int64, in shard: String, checkpoints: Int, _ known: some BinaryInteger
   ) -> CorpusError {
-    CorpusError(
-      .indexStale, "run \(run) in \(shard) has \(checkpoints) checkpoints, and the index says \(known)",
-      remedy: "make the index again with `corpus index --rebuild \(path)`")
+    indexStale("run \(run) in \(shard) has \(checkpoints) checkpoints, and the index says \(known)")
   }
 }
 

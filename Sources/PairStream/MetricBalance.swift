@@ -1,5 +1,6 @@
 internal import CKernels
 import Corpus
+import MetricIndex
 import ShardStore
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
@@ -48,9 +49,7 @@ final class MetricBalance: @unchecked Sendable {
     }
     let run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
     guard let checkpoint = try checkpoint(of: run, in: cell, &random, finder) else {
-      throw CorpusError(
-        .indexStale, "the metrics of \(finder.name(run)) are others than the index says",
-        remedy: "make the index again with `corpus index --rebuild \(finder.directory.path)`")
+      throw finder.directory.indexStale("the metrics of \(finder.name(run)) are others than the index says")
     }
     return (run, checkpoint)
   }

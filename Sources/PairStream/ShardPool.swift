@@ -72,9 +72,8 @@ extension MappedShard {
       throw directory.indexStale(row.run, in: path, checkpoints: place.count, row.checkpoints)
     }
     guard place.sums == row.sums else {
-      throw CorpusError(
-        .indexStale, "run \(row.run) in \(path) has other sums of its parameters than the index says",
-        remedy: "make the index again with `corpus index --rebuild \(directory.path)`")
+      throw directory.indexStale(
+        "run \(row.run) in \(path) has other sums of its parameters than the index says")
     }
     return place
   }
