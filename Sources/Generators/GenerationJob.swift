@@ -117,9 +117,7 @@ public struct GenerationJob: Sendable {
       found.insert(seed)
       guard isChecking else { continue }
       do throws(CorpusError) {
-        let shard = try ShardReader(opening: directory.absolute(file))
-        try shard.header.requireMember(of: directory.manifest, path: shard.path)
-        try shard.requireName(file)
+        _ = try ShardReader(opening: file, of: directory)
       } catch {
         // A compaction may have sealed it meanwhile.
         if Files.exists(directory.absolute(file)) { problems.append(error) }

@@ -88,9 +88,7 @@ public struct Replay: Sendable {
 
   /// The recorded hash of a stored run, once its stored bits are proven to have it.
   private func provenHash(of seed: Int64, in file: String) throws(CorpusError) -> ContentHash {
-    let shard = try ShardReader(opening: directory.absolute(file))
-    try shard.header.requireMember(of: directory.manifest, path: shard.path)
-    try shard.requireName(file)
+    let shard = try ShardReader(opening: file, of: directory)
     var decoder = try RunDecoder(header: shard.header)
     for index in shard.runs.indices where shard.runs[index].seed == seed {
       _ = try decoder.run(at: index, in: shard)

@@ -102,9 +102,7 @@ public final class CorpusReader: Sendable {
 
   private func open(_ file: String) throws(CorpusError) -> RecentShards.Shard {
     if let known = shards.withLock({ $0.find(file) }) { return known }
-    let reader = try ShardReader(opening: directory.absolute(file))
-    try reader.header.requireMember(of: directory.manifest, path: reader.path)
-    try reader.requireName(file)
+    let reader = try ShardReader(opening: file, of: directory)
     return shards.withLock { $0.add(reader, as: file) }
   }
 

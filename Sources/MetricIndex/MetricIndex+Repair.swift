@@ -71,10 +71,7 @@ extension MetricIndex {
     for file in try directory.shardFiles() {
       try cancellation.check()
       // What cannot be read is not the index's fault.
-      guard let shard = try? ShardReader(opening: directory.absolute(file)),
-        (try? shard.header.requireMember(of: directory.manifest, path: shard.path)) != nil,
-        (try? shard.requireName(file)) != nil
-      else { continue }
+      guard let shard = try? ShardReader(opening: file, of: directory) else { continue }
       if let problem = try reader.audit(shard).first { return problem }
       runs.formUnion(shard.runs.map(\.seed))
     }

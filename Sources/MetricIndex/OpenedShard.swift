@@ -10,12 +10,7 @@ struct OpenedShard: Sendable {
 
   init(_ file: String, of directory: CorpusDirectory) {
     self.file = file
-    reader = Result { () throws(CorpusError) in
-      let reader = try ShardReader(opening: directory.absolute(file))
-      try reader.header.requireMember(of: directory.manifest, path: reader.path)
-      try reader.requireName(file)
-      return reader
-    }
+    reader = Result { () throws(CorpusError) in try ShardReader(opening: file, of: directory) }
   }
 
   /// Opens batches of shards, each while the one before it is taken up: both take about as long.

@@ -118,9 +118,7 @@ public struct Compaction: Sendable {
   }
 
   private func examine(_ file: String) throws(CorpusError) -> Source {
-    let shard = try ShardReader(opening: directory.absolute(file))
-    try shard.header.requireMember(of: directory.manifest, path: shard.path)
-    try shard.requireName(file)
+    let shard = try ShardReader(opening: file, of: directory)
     var decoder = try RunDecoder(header: shard.header)
     _ = try decoder.run(at: 0, in: shard)
     let run = shard.runs[0]

@@ -61,6 +61,15 @@ public final class ShardReader: Sendable {
     )
   }
 
+  /// Opens a shard of a corpus, and refuses one of another corpus or of another run than its name says.
+  ///
+  /// - Parameter file: relative to the corpus.
+  package convenience init(opening file: String, of directory: CorpusDirectory) throws(CorpusError) {
+    try self.init(opening: directory.absolute(file))
+    try header.requireMember(of: directory.manifest, path: path)
+    try requireName(file)
+  }
+
   /// Whether it has the checksums of its chunks and tables, which the first shards lack.
   package var hasChecksums: Bool { runs.allSatisfy { $0.chunks.allSatisfy { $0.checksum != 0 } } }
 

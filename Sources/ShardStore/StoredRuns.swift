@@ -25,8 +25,7 @@ package struct StoredRuns {
       let file = "shards/\(name)"
       guard CorpusDirectory.isSealed(file), knownShards.insert(file).inserted else { continue }
       do throws(CorpusError) {
-        let shard = try ShardReader(opening: directory.absolute(file))
-        try shard.header.requireMember(of: directory.manifest, path: shard.path)
+        let shard = try ShardReader(opening: file, of: directory)
         for run in shard.runs where sealed[run.seed] == nil {
           sealed[run.seed] = Sealed(file: file, contentHash: run.contentHash)
         }

@@ -17,9 +17,7 @@ public struct ShardVerification: Sendable {
   ) throws(CorpusError) {
     self.file = file
     do throws(CorpusError) {
-      let shard = try ShardReader(opening: directory.absolute(file))
-      try shard.header.requireMember(of: directory.manifest, path: shard.path)
-      try check(shard, directory, cancellation)
+      try check(ShardReader(opening: file, of: directory), directory, cancellation)
     } catch {
       if error.code == .interrupted { throw error }
       problems.append(error)
@@ -29,7 +27,6 @@ public struct ShardVerification: Sendable {
   private mutating func check(
     _ shard: ShardReader, _ directory: CorpusDirectory, _ cancellation: Cancellation
   ) throws(CorpusError) {
-    try shard.requireName(file)
     try shard.checkChunkTable()
     var decoder = try RunDecoder(header: shard.header)
     for (index, stored) in shard.runs.enumerated() {
