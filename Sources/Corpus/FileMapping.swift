@@ -12,21 +12,7 @@ package final class FileMapping: @unchecked Sendable {
   package let path: String
   private let guarding: OpaquePointer?
   /// As the file was when it was mapped.
-  private let state: State
-
-  private struct State: Equatable {
-    let device: UInt
-    let number: UInt
-    let size: Int
-    let seconds: Int
-    let nanoseconds: Int
-
-    init(_ information: stat) {
-      (device, number) = (information.st_dev, information.st_ino)
-      size = information.st_size
-      (seconds, nanoseconds) = (information.st_mtim.tv_sec, information.st_mtim.tv_nsec)
-    }
-  }
+  private let state: FileState
 
   /// Maps the whole of a file.
   package convenience init(opening path: String) throws(CorpusError) {
@@ -39,9 +25,7 @@ package final class FileMapping: @unchecked Sendable {
   /// - Parameter count: how many bytes of it, which may be none.
   package init(_ file: Descriptor, bytes count: Int) throws(CorpusError) {
     path = file.path
-    var information = stat()
-    guard fstat(file.fd, &information) == 0 else { throw Files.error("read", path) }
-    state = State(information)
+    state = try FileState(of: file)
     guard count > 0 else {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       guarding = nil
@@ -66,13 +50,9 @@ package final class FileMapping: @unchecked Sendable {
   /// Asks the file system whether the file is as it was when it was mapped, or gone from its name and so out of reach; if
   /// not, it is torn.
   package func isUnchanged() -> Bool {
-    var information = stat()
-    if stat(path, &information) == 0 {
-      let now = State(information)
-      if now.device == state.device, now.number == state.number, now != state {
-        if let guarding { clinux_tear(guarding) }
-        return false
-      }
+    if let now = FileState(path), now.isOfSameFile(as: state), now != state {
+      if let guarding { clinux_tear(guarding) }
+      return false
     }
     return !isTorn
   }

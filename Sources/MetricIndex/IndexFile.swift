@@ -1,6 +1,5 @@
 import Corpus
 import Foundation
-import Glibc
 
 /// How SQLite finds an index.
 enum IndexFile {
@@ -19,17 +18,12 @@ enum IndexFile {
 
 /// The state of an index that no lock protects: what is read meanwhile is of one piece if it stays the same.
 struct UnlockedState: Equatable {
-  private let size: Int
-  private let seconds: Int
-  private let nanoseconds: Int
+  private let file: FileState?
   /// Whether somebody is changing it, or was killed while doing so.
   let isChanging: Bool
 
   init(_ path: String) {
-    var information = stat()
-    _ = stat(path, &information)
-    size = information.st_size
-    (seconds, nanoseconds) = (information.st_mtim.tv_sec, information.st_mtim.tv_nsec)
+    file = FileState(path)
     isChanging = Files.exists(path + "-journal")
   }
 }
