@@ -217,8 +217,7 @@ public struct GenerationJob: Sendable {
       try cancellation.check()
       var waiting: [Int64] = []
       for seed in pending {
-        let isStored = try writer.isStored(seed)
-        if writer.isClaimed(seed), !isStored {
+        if writer.isClaimed(seed), try !writer.isStored(seed) {
           waiting.append(seed)
         } else {
           // It is stored now, or its maker has died and it is ours to make.

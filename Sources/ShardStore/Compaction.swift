@@ -93,11 +93,11 @@ public struct Compaction: Sendable {
     _ claims: Claims, _ report: inout Report, _ cancellation: Cancellation,
     _ progress: @escaping @Sendable (Stage, Int, Int) -> Void
   ) throws(CorpusError) -> [Source] {
-    let single = try directory.shardFiles().filter { CorpusDirectory.seed(ofRunFile: $0) != nil }
-    let files = single.filter { file in
-      // Who made a run keeps the claim until the run is in the index, and needs the file until then.
-      CorpusDirectory.seed(ofRunFile: file).map { !claims.isTaken($0) } ?? false
+    let single = try directory.shardFiles().compactMap { file in
+      CorpusDirectory.seed(ofRunFile: file).map { (file: file, seed: $0) }
     }
+    // Who made a run keeps the claim until the run is in the index, and needs the file until then.
+    let files = single.filter { !claims.isTaken($0.seed) }.map(\.file)
     report.awaited = single.count - files.count
     let queue = WorkQueue(files)
     let found = Mutex<(sources: [Source], problems: [CorpusError])>(([], []))
@@ -196,7 +196,6 @@ public struct Compaction: Sendable {
     }
     try writer.finish(replacing: false, provers: workers)
   }
-
 }
 
 extension Claims {
