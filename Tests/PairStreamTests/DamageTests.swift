@@ -141,17 +141,22 @@ import PairStream
     #expect(try stream.restOfEpoch() == whole)
   }
 
-  /// What the index says of a run decides what is drawn from it, and by what it is scaled.
-  @Test(arguments: ["checkpoints = 60", "checkpoints = 5", "sum_of_squares = 4 * sum_of_squares", "sum = 1"])
-  func `an index that says something else of a run is found out`(change: String) throws {
-    let fixture = try StreamFixture()
-    defer { fixture.keep() }
+  /// Changes what the index says of run 6.
+  private func setInIndex(_ change: String, of fixture: StreamFixture) throws {
     let tool = Process()
     tool.executableURL = URL(filePath: "/usr/bin/sqlite3")
     tool.arguments = [fixture.corpus.indexPath, "UPDATE runs SET \(change) WHERE run = 6"]
     try tool.run()
     tool.waitUntilExit()
     #expect(tool.terminationStatus == 0)
+  }
+
+  /// What the index says of a run decides what is drawn from it, and by what it is scaled.
+  @Test(arguments: ["checkpoints = 60", "checkpoints = 5", "sum_of_squares = 4 * sum_of_squares", "sum = 1"])
+  func `an index that says something else of a run is found out`(change: String) throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    try setInIndex(change, of: fixture)
     let error = try failure(of: fixture.stream(), within: 10)
     #expect(error?.code == .indexStale && "\(error, default: "none")".contains("run 6"))
   }
@@ -160,12 +165,7 @@ import PairStream
   @Test func `an index without the shards that its runs lie in is found out`() throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }
-    let tool = Process()
-    tool.executableURL = URL(filePath: "/usr/bin/sqlite3")
-    tool.arguments = [fixture.corpus.indexPath, "UPDATE runs SET shard = 99 WHERE run = 6"]
-    try tool.run()
-    tool.waitUntilExit()
-    #expect(tool.terminationStatus == 0)
+    try setInIndex("shard = 99", of: fixture)
     let error = #expect(throws: CorpusError.self) { try fixture.stream() }
     #expect(error?.code == .indexCorrupt)
   }
