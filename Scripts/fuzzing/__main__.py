@@ -123,12 +123,12 @@ def report(options, name, number, what, record, kept):
 
 def summarize(counts, seconds, seed):
     """What came of how many inputs, a line for each kind."""
-    seen = [outcome for outcome in OUTCOMES if any(count[outcome] for count in counts.values())]
-    for name, count in [*counts.items(), ("all", sum(counts.values(), collections.Counter()))]:
+    everything = sum(counts.values(), collections.Counter())
+    seen = [outcome for outcome in OUTCOMES if everything[outcome]]
+    for name, count in [*counts.items(), ("all", everything)]:
         if len(counts) > 1 or name != "all":
             outcomes = ", ".join(f"{count[outcome]} {outcome}" for outcome in seen)
             print(f"{name:<10}{sum(count.values()):>7} inputs: {outcomes}")
-    everything = sum(counts.values(), collections.Counter())
     finds = sum(everything[outcome] for outcome in FINDS)
     print(f"fuzz: {finds} finds in {sum(everything.values())} inputs, seed {seed}, {seconds:.0f} s")
 
