@@ -17,6 +17,18 @@ let c: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
 // Libraries for other programs bring along HDF5, Zstandard and the rest.
 let linkArchives = "-use-ld=\(Context.packageDirectory)/Scripts/link"
 
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func room(_ name: String, _ imports: Target.Dependency...) -> Target {
+  .target(name: name, dependencies: imports, swiftSettings: swift)
+}
+
+func tests(_ name: String, _ imports: Target.Dependency..., exclude: [String] = []) -> Target {
+  .testTarget(name: name, dependencies: imports + ["TestSupport"], exclude: exclude, swiftSettings: swift)
+}
+
 let package = Package(
   name: "checkpoint-corpus",
   products: [
@@ -52,37 +64,45 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CLMDBReader", dependencies: ["CLMDB"], cSettings: c),
     .target(name: "CPeak", cSettings: c),
-    .target(name: "Corpus", dependencies: ["CCrypto", "CLinux"], swiftSettings: swift),
-    .target(name: "VectorKernels", dependencies: ["CKernels", "Corpus"], swiftSettings: swift),
-    .target(name: "Datasets", dependencies: ["Corpus", "CZlib"], swiftSettings: swift),
+    room("Corpus", "CCrypto"),
+    room("Platform", "CLinux", "CDeltaCodec", "Corpus"),
+    room("VectorKernels", "CKernels", "Corpus"),
+    room("Datasets", "Corpus", "Platform", "CZlib"),
+    room("Tasks", "Corpus", "Platform", "Datasets", "CKernels", "VectorKernels"),
+    room("HDF5Files", "Corpus", "Platform", "CHDF5", "CDeltaCodec"),
+    room("ShardStore", "Corpus", "Platform", "HDF5Files", "CHDF5", "CZstd", "CDeltaCodec", "CLinux"),
     .target(
-      name: "ShardStore", dependencies: ["Corpus", "CHDF5", "CZstd", "CDeltaCodec"], swiftSettings: swift),
-    .target(
-      name: "MetricIndex",
-      dependencies: [
-        "Corpus", "ShardStore", .product(name: "GRDB", package: "GRDB.swift"),
-        .product(name: "GRDBSQLite", package: "GRDB.swift"),
-      ],
-      resources: [.embedInCode("index.sql")],
-      swiftSettings: swift),
-    .target(
-      name: "PairStream", dependencies: ["Corpus", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
-      swiftSettings: swift),
-    .target(
-      name: "Generators",
-      dependencies: ["Corpus", "Datasets", "CKernels", "VectorKernels", "ShardStore", "MetricIndex"],
-      swiftSettings: swift),
-    .target(
-      name: "GenerativeModel", dependencies: ["Corpus", "CDNNL", "CKernels", "VectorKernels", "PairStream"],
-      swiftSettings: swift),
-    .target(
-      name: "Evaluation",
-      dependencies: ["Corpus", "Datasets", "Generators", "MetricIndex", "PairStream", "GenerativeModel"],
-      swiftSettings: swift),
+      name: "MetricIndex", dependencies: ["Corpus", "Platform", "ShardStore", grdb, sqlite],
+      resources: [.embedInCode("index.sql")], swiftSettings: swift),
+    room("CorpusStore", "Corpus", "Platform", "ShardStore", "MetricIndex"),
+    room(
+      "Maintenance", "Corpus", "Platform", "HDF5Files", "Datasets", "Tasks", "ShardStore", "MetricIndex",
+      "CorpusStore"),
+    room("NetworkSymmetry", "Corpus", "CKernels", "VectorKernels"),
+    room(
+      "PairStream", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
+      "CorpusStore", "NetworkSymmetry"),
+    room("ArrayFiles", "Corpus", "Platform", "VectorKernels", "HDF5Files", "CHDF5", "CZlib"),
+    room(
+      "GenerativeModel", "Corpus", "Platform", "CDNNL", "CKernels", "VectorKernels", "MetricIndex",
+      "NetworkSymmetry", "PairStream", "ArrayFiles", "CorpusStore", "ShardStore"),
+    room(
+      "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
+      "PairStream", "GenerativeModel"),
+    room(
+      "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairStream", "ArrayFiles",
+      "GenerativeModel"),
+    room(
+      "ReleasedLayout", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "Tasks", "Export",
+      "CLMDB", "CLMDBReader", "CLinux"),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
       name: "CInterface",
-      dependencies: ["CCheckpointCorpus", "Corpus", "Datasets", "MetricIndex", "Generators", "PairStream"],
+      dependencies: [
+        "CCheckpointCorpus", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
+        "CorpusStore",
+        "NetworkSymmetry", "PairStream",
+      ],
       exclude: ["exports.map"], swiftSettings: swift,
       linkerSettings: [
         .unsafeFlags(
@@ -94,73 +114,55 @@ let package = Package(
             "-lCoreFoundation", "-l_FoundationCollections", "-l_FoundationCShims", "-l_FoundationICU",
           ], .when(platforms: [.linux]))
       ]),
-    .target(
-      name: "Interchange",
-      dependencies: [
-        "Corpus", "ShardStore", "MetricIndex", "Generators", "PairStream", "GenerativeModel", "CLMDB",
-        "CLMDBReader", "CLinux",
-        "CZlib",
-      ],
-      swiftSettings: swift),
+    room("TerminalOutput", "Corpus", "Platform", "CLinux"),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "CLinux", "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
-        "Interchange",
-        "GenerativeModel", "Evaluation",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CLinux", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
+        "Maintenance", "PairStream", "ArrayFiles", "Export", "ReleasedLayout", "GenerativeModel",
+        "Evaluation",
+        "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
-    .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
+    .target(
+      name: "TestSupport", dependencies: ["Corpus", "Platform", "ShardStore"], path: "Tests/TestSupport",
+      swiftSettings: swift),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Corpus", "CPeak", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
-        "VectorKernels", "GenerativeModel",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Corpus", "Platform", "CPeak", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
+        "PairStream", "VectorKernels",
+        "GenerativeModel", argumentParser,
       ], swiftSettings: swift),
-    .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
-    .testTarget(
-      name: "CKernelsTests", dependencies: ["CKernels", "Corpus", "TestSupport"], swiftSettings: swift),
-    .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
-    .testTarget(
-      name: "DatasetsTests", dependencies: ["Datasets", "Corpus", "TestSupport"], swiftSettings: swift),
-    .testTarget(
-      name: "ShardStoreTests", dependencies: ["ShardStore", "Corpus", "TestSupport"], swiftSettings: swift),
-    .testTarget(
-      name: "MetricIndexTests", dependencies: ["MetricIndex", "ShardStore", "Corpus", "TestSupport"],
-      swiftSettings: swift),
-    .testTarget(
-      name: "PairStreamTests",
-      dependencies: [
-        "PairStream", "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "TestSupport",
-      ], swiftSettings: swift),
-    .testTarget(
-      name: "GeneratorsTests",
-      dependencies: [
-        "Generators", "Datasets", "ShardStore", "MetricIndex", "Corpus", "CKernels", "VectorKernels",
-        "TestSupport",
-      ],
-      swiftSettings: swift),
-    .testTarget(
-      name: "GenerativeModelTests",
-      dependencies: [
-        "GenerativeModel", "Evaluation", "Generators", "Datasets", "PairStream", "ShardStore", "MetricIndex",
-        "Corpus", "TestSupport",
-      ],
-      swiftSettings: swift),
-    .testTarget(
-      // Not CInterface: the program links with the library as everybody does.
-      name: "CInterfaceTests", dependencies: ["ShardStore", "MetricIndex", "Corpus", "TestSupport"],
-      exclude: ["program.c"], swiftSettings: swift),
-    .testTarget(
-      name: "InterchangeTests",
-      dependencies: [
-        "Interchange", "PairStream", "Generators", "ShardStore", "MetricIndex", "Corpus", "CLMDB",
-        "TestSupport",
-      ],
-      swiftSettings: swift),
-    .testTarget(
-      name: "CLITests", dependencies: ["CorpusCLI", "ShardStore", "MetricIndex", "Corpus", "TestSupport"],
-      exclude: ["flip.c", "locks.c"], swiftSettings: swift),
+    tests("CorpusTests", "Corpus", "Platform", "ShardStore"),
+    tests("CKernelsTests", "CKernels", "Corpus"),
+    tests("CDeltaCodecTests", "CDeltaCodec"),
+    tests("DatasetsTests", "Datasets", "Corpus", "Platform"),
+    tests("ShardStoreTests", "ShardStore", "Corpus", "Platform", "Maintenance", "CorpusStore"),
+    tests(
+      "MetricIndexTests", "MetricIndex", "CorpusStore", "ShardStore", "Corpus", "Platform", "Maintenance"),
+    tests(
+      "PairStreamTests", "PairStream", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
+      "CorpusStore", "Maintenance",
+      "Corpus", "Platform"),
+    tests(
+      "GeneratorsTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
+      "Corpus", "Platform",
+      "CKernels", "VectorKernels"),
+    tests(
+      "GenerativeModelTests", "GenerativeModel", "Evaluation", "Tasks", "Maintenance", "Datasets",
+      "PairStream", "ShardStore",
+      "MetricIndex", "CorpusStore", "Corpus", "Platform", "ArrayFiles"),
+    // Not CInterface: the program links with the library as everybody does.
+    tests(
+      "CInterfaceTests", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform",
+      exclude: ["program.c"]),
+    tests(
+      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairStream", "Tasks", "Maintenance",
+      "ShardStore", "MetricIndex",
+      "CorpusStore", "Corpus", "Platform", "CLMDB"),
+    tests(
+      "CLITests", "CorpusCLI", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance", "Corpus",
+      "Platform", "TerminalOutput",
+      exclude: ["flip.c", "locks.c"]),
   ]
 )

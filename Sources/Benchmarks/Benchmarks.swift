@@ -1,7 +1,10 @@
+import CorpusStore
+import MetricIndex
+import Platform
+import Tasks
 import ArgumentParser
 import Corpus
 import Foundation
-import MetricIndex
 import ShardStore
 
 /// Measurements of single rooms; Scripts/benchmark builds and runs them beside their peers.

@@ -1,9 +1,10 @@
+import Platform
+import Tasks
 import ArgumentParser
 import CPeak
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import VectorKernels
 
 /// Times training and evaluation of the CIFAR-10 task apart, on one core, without storing anything.

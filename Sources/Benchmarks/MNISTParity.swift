@@ -1,8 +1,9 @@
+import Platform
+import Tasks
 import ArgumentParser
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import VectorKernels
 
 /// Writes down the beginning of a run, for Scripts/benchmarks/mnist_pytorch.py to make again: the initial

@@ -1,3 +1,7 @@
+import Platform
+import ShardStore
+import CorpusStore
+import NetworkSymmetry
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex
@@ -132,7 +136,10 @@ public func cc_corpus_canonicalize(
     if count == 0 { return }
     guard count > 0 else { throw .invalidArgument("there are too many networks") }
     let parameters = try present(parameters, "parameters")
-    let canonicalizer = try Canonicalizer(corpus.reader.directory)
+    let directory = corpus.reader.directory
+    guard let canonicalizer = Canonicalizer(directory.manifest.architecture) else {
+      throw PairStream.refusal(of: .canonical, directory)
+    }
     for number in 0..<count { canonicalizer.apply(to: parameters + number * corpus.parameterCount) }
   }
 }

@@ -1,8 +1,9 @@
+import Platform
+import Tasks
 import CCheckpointCorpus
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import Synchronization
 
 /// `cc_evaluator`.

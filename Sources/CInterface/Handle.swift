@@ -1,3 +1,4 @@
+import Platform
 import CCheckpointCorpus
 import Corpus
 import Glibc

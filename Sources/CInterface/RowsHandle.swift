@@ -1,3 +1,5 @@
+import CorpusStore
+import Platform
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex

@@ -1,3 +1,5 @@
+import Platform
+import ShardStore
 public import CCheckpointCorpus
 import Corpus
 import PairStream

@@ -1,3 +1,7 @@
+import Platform
+import ShardStore
+import CorpusStore
+import Tasks
 import CCheckpointCorpus
 import Corpus
 import Foundation

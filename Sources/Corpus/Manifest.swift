@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// How the bytes of parameter vectors are stored in a shard.
 public enum Codec: String, Sendable, Codable, CaseIterable {
@@ -85,7 +85,7 @@ public struct Manifest: Hashable, Sendable, Codable {
   }
 
   /// Reads the text of a `corpus.json`.
-  init(json data: Data, path: String) throws(CorpusError) {
+  package init(json data: Data, path: String) throws(CorpusError) {
     struct Version: Decodable {
       var format: String?
       var version: Int?
@@ -152,7 +152,7 @@ public struct Manifest: Hashable, Sendable, Codable {
   }
 
   /// Refuses metrics that a new corpus should not have; those of earlier ones go on.
-  func requireOwnColumns() throws(CorpusError) {
+  package func requireOwnColumns() throws(CorpusError) {
     let others: Set = [
       "seed", "shard", "split", "status", "checkpoints", "first_row", "sum", "sum_of_squares", "content_hash",
       "parameters",

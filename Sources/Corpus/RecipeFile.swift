@@ -33,15 +33,14 @@ public struct RecipeFile: Hashable, Sendable, Codable {
     codec = manifest.codec
   }
 
-  /// Reads a recipe file.
+  /// The most bytes that one may have.
+  public static let byteLimit = 16 << 20
+
+  /// Reads the text of a recipe file.
   ///
+  /// - Parameter path: the file that the text is from, for errors.
   /// - Throws: `invalidRecipe` for anything but a recipe file, and for members that it does not have;
   ///   `unsupportedVersion`.
-  public init(reading path: String) throws(CorpusError) {
-    try self.init(json: Files.contents(path, limit: 16 << 20), path: path)
-  }
-
-  /// - Parameter path: the file that the text is from, for errors.
   public init(json data: Data, path: String) throws(CorpusError) {
     func invalid(_ message: String) -> CorpusError {
       CorpusError(

@@ -1,7 +1,8 @@
+import Maintenance
+import TerminalOutput
 import ArgumentParser
 import Corpus
 import MetricIndex
-import ShardStore
 
 struct Compact: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,3 +1,5 @@
+import ShardStore
+import TerminalOutput
 public import ArgumentParser
 public import Corpus
 import Glibc

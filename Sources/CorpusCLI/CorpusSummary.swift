@@ -1,3 +1,6 @@
+import ShardStore
+import TerminalOutput
+import Tasks
 import Corpus
 import Foundation
 import MetricIndex

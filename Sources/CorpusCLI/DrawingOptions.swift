@@ -1,3 +1,4 @@
+import ShardStore
 public import ArgumentParser
 import Corpus
 public import PairStream

@@ -1,8 +1,10 @@
+import GenerativeModel
+import Platform
+import TerminalOutput
 import ArgumentParser
 import Corpus
 import Evaluation
 import Foundation
-import GenerativeModel
 import MetricIndex
 import PairStream
 

@@ -1,6 +1,9 @@
+import ArrayFiles
+import ReleasedLayout
+import Export
+import TerminalOutput
 import ArgumentParser
 import Corpus
-import Interchange
 import MetricIndex
 import PairStream
 

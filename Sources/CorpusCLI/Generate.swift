@@ -1,6 +1,10 @@
+import ShardStore
+import Platform
+import Maintenance
+import TerminalOutput
+import Tasks
 import ArgumentParser
 import Corpus
-import Generators
 
 /// `corpus generate`: one subcommand a task, and one for recipe files, which may be of any task.
 struct Generate: ParsableCommand {

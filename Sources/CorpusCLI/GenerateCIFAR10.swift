@@ -1,6 +1,6 @@
+import Tasks
 import ArgumentParser
 import Datasets
-import Generators
 
 struct GenerateCIFAR10: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
+import Tasks
 import ArgumentParser
-import Generators
 
 struct GenerateCartpole: ParsableCommand {
   static let configuration = CommandConfiguration(

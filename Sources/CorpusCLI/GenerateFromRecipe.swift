@@ -1,6 +1,8 @@
+import Platform
+import Maintenance
+import Tasks
 import ArgumentParser
 import Corpus
-import Generators
 
 /// `corpus generate --recipe`: what `corpus generate` does where no task is named.
 struct GenerateFromRecipe: ParsableCommand {
@@ -23,7 +25,7 @@ struct GenerateFromRecipe: ParsableCommand {
   @OptionGroup var datasets: DatasetOptions
 
   func run() throws {
-    let file = try RecipeFile(reading: recipe)
+    let file = try RecipeFile(json: Files.contents(recipe, limit: RecipeFile.byteLimit), path: recipe)
     let generator = try Tasks.generator(of: file, path: recipe, datasets: datasets.directory)
     try options.run(
       CorpusRequest(

@@ -1,6 +1,6 @@
+import Tasks
 import ArgumentParser
 import Datasets
-import Generators
 
 struct GenerateMNIST: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,9 @@
+import ShardStore
+import Platform
+import ReleasedLayout
+import TerminalOutput
 import ArgumentParser
 import Corpus
-import Interchange
 
 /// `corpus import`: one subcommand a foreign layout.
 struct Import: ParsableCommand {

@@ -1,3 +1,6 @@
+import Platform
+import ShardStore
+import TerminalOutput
 import Corpus
 import MetricIndex
 

@@ -1,9 +1,12 @@
+import Platform
+import ShardStore
+import Export
+import TerminalOutput
 public import ArgumentParser
 import Corpus
 import Evaluation
 import Foundation
 public import GenerativeModel
-import Interchange
 import MetricIndex
 
 struct PromptCommand: ParsableCommand {

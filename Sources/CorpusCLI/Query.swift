@@ -1,3 +1,5 @@
+import Platform
+import TerminalOutput
 import ArgumentParser
 import Corpus
 import Dispatch

@@ -1,6 +1,8 @@
+import ShardStore
+import TerminalOutput
+import Tasks
 import ArgumentParser
 import Corpus
-import Generators
 
 struct Recipe: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -17,7 +19,7 @@ struct Recipe: ParsableCommand {
 
   func run() throws {
     let directory = try corpus.open()
-    try Tasks.requireTask(of: directory)
+    try Tasks.requireTask(of: directory.manifest, path: directory.path)
     let text = try CanonicalJSON.data(RecipeFile(of: directory.manifest), pretty: true)
     Console.write(String(decoding: text, as: UTF8.self))
   }

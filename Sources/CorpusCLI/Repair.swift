@@ -1,6 +1,10 @@
+import ShardStore
+import Platform
+import Maintenance
+import TerminalOutput
+import Tasks
 import ArgumentParser
 import Corpus
-import Generators
 
 struct Repair: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,7 +39,8 @@ struct Repair: ParsableCommand {
     let display = work.display
     let datasets = datasets.directory
     let job = RepairJob(directory: directory, workers: workers ?? Workers.available) {
-      () throws(CorpusError) in try Tasks.generator(of: directory, datasets: datasets)
+      () throws(CorpusError) in
+      try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
     }
     let result = try job.run(cancellation: work.cancellation) { event in
       switch event {

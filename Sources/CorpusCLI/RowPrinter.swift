@@ -1,6 +1,7 @@
+import TerminalOutput
+import MetricIndex
 import ArgumentParser
 import Foundation
-import MetricIndex
 
 enum RowFormat: String, ExpressibleByArgument, CaseIterable {
   case table, csv, json

@@ -1,3 +1,5 @@
+import ShardStore
+import TerminalOutput
 import Corpus
 import MetricIndex
 

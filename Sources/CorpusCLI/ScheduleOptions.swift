@@ -1,5 +1,5 @@
+import Tasks
 public import ArgumentParser
-public import Generators
 
 /// Which checkpoints a run keeps.
 struct ScheduleOptions: ParsableArguments {

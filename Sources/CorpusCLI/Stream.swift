@@ -1,3 +1,6 @@
+import ShardStore
+import Platform
+import TerminalOutput
 public import ArgumentParser
 import Corpus
 import Foundation

@@ -1,3 +1,6 @@
+import Platform
+import ShardStore
+import TerminalOutput
 public import ArgumentParser
 import Corpus
 import Datasets

@@ -1,6 +1,9 @@
+import Platform
+import Maintenance
+import TerminalOutput
+import Tasks
 import ArgumentParser
 import Corpus
-import Generators
 import MetricIndex
 import ShardStore
 import Synchronization
@@ -54,7 +57,8 @@ struct Verify: ParsableCommand {
     let work = LongWork("replay", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let generator = try Tasks.generator(of: directory, datasets: datasets.directory)
+    let generator = try Tasks.generator(
+      of: directory.manifest, path: directory.path, datasets: datasets.directory)
     let result = try Replay(
       directory: directory, generator: generator, workers: workers ?? Workers.available
     ).run(selection, cancellation: work.cancellation) { result, total in

@@ -1,7 +1,8 @@
+public import Platform
+import Tasks
 public import Corpus
 public import Datasets
 public import GenerativeModel
-import Generators
 
 /// Measures networks on the real task that a model was trained for, in the metric of its prompts.
 public struct Judge: Sendable {

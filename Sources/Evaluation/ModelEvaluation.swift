@@ -1,3 +1,4 @@
+public import Platform
 public import Corpus
 import Foundation
 public import GenerativeModel

@@ -1,3 +1,5 @@
+public import ShardStore
+import CorpusStore
 public import Corpus
 public import GenerativeModel
 import MetricIndex

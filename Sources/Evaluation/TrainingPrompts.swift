@@ -1,3 +1,5 @@
+public import Platform
+public import ShardStore
 public import Corpus
 public import Datasets
 public import GenerativeModel

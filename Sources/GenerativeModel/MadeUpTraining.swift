@@ -1,3 +1,4 @@
+import ArrayFiles
 import CKernels
 package import Corpus
 import VectorKernels

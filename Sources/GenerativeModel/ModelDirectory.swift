@@ -1,3 +1,6 @@
+import Platform
+import ShardStore
+import ArrayFiles
 public import Corpus
 import Foundation
 import VectorKernels
@@ -19,12 +22,12 @@ public struct ModelDirectory: Sendable {
   /// Whether anything of a model is here.
   public var holdsModel: Bool { holdsTraining || Files.exists(descriptionPath) || Files.exists(weightsPath) }
 
-  /// Claims the directory, made where it is missing, for one training: until its owner lets go of what this returns.
+  /// RunLocks the directory, made where it is missing, for one training: until its owner lets go of what this returns.
   ///
   /// - Throws: `claimedElsewhere` if another process, or another training of this one, has it.
-  func claim() throws(CorpusError) -> Claims {
+  func claim() throws(CorpusError) -> RunLocks {
     try Files.createDirectory(path)
-    let claims = try Claims(directory: path)
+    let claims = try RunLocks(directory: path)
     // Without locks in the file system, trainings cannot be told apart, and this one may well be alone.
     let isOurs = (try? claims.take(0)) ?? true
     guard isOurs else {

@@ -1,3 +1,5 @@
+public import Platform
+import NetworkSymmetry
 import CKernels
 public import Corpus
 import PairStream

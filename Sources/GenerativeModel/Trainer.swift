@@ -1,3 +1,5 @@
+import Platform
+public import ShardStore
 public import Corpus
 import Foundation
 import MetricIndex
@@ -31,7 +33,7 @@ public final class Trainer {
 
   private let directory: ModelDirectory
   /// Keeps other trainings away from the directory.
-  private let claim: Claims
+  private let claim: RunLocks
   private let shape: TransformerShape
   private let state: TrainingWeights
   private let learner: Learner
@@ -105,7 +107,7 @@ public final class Trainer {
 
   private init(
     _ description: ModelDescription, _ stream: PairStream, _ corpus: CorpusDirectory,
-    _ directory: ModelDirectory, _ claim: Claims, workers: Int
+    _ directory: ModelDirectory, _ claim: RunLocks, workers: Int
   ) throws(CorpusError) {
     self.description = description
     self.directory = directory

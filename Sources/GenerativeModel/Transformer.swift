@@ -1,3 +1,4 @@
+import NetworkSymmetry
 import CKernels
 import Corpus
 import PairStream

@@ -1,3 +1,4 @@
+import ShardStore
 public import Corpus
 
 /// The checkpoints that a SQL condition selects, as they were when it was asked: which runs, and how many of each.

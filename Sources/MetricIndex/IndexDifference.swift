@@ -1,3 +1,5 @@
+import Platform
+import ShardStore
 import Corpus
 import GRDB
 
@@ -36,8 +38,8 @@ public struct IndexDifference: Sendable {
 
   /// Without the runs that a living process is about to take up itself.
   func ignoringClaimed(_ directory: CorpusDirectory) -> IndexDifference {
-    guard !isEmpty, let claims = try? Claims(directory, isReadOnly: true) else { return self }
-    let isCompacting = claims.isTaken(Claims.compaction)
+    guard !isEmpty, let claims = try? RunLocks(directory, isReadOnly: true) else { return self }
+    let isCompacting = claims.isTaken(RunLocks.compaction)
     let abandoned = new.filter { file in
       !(isCompacting || CorpusDirectory.seed(ofRunFile: file).map(claims.isTaken) ?? false)
     }

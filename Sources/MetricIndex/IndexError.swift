@@ -1,4 +1,6 @@
-import Corpus
+import ShardStore
+import Platform
+package import Corpus
 import GRDB
 
 /// What somebody was about to do with the index when SQLite failed.
@@ -57,5 +59,24 @@ extension Row {
   func corrupt(_ column: Int) -> DatabaseError {
     let value: DatabaseValue = self[column]
     return DatabaseError(resultCode: .SQLITE_CORRUPT, message: "the value \(value) cannot be")
+  }
+}
+
+extension CorpusDirectory {
+  /// The refusal of an index that says something else than the shards.
+  ///
+  /// - Parameter what: what differs, as a sentence.
+  package func indexStale(_ what: String) -> CorpusError {
+    CorpusError(
+      .indexStale, what, remedy: "make the index again with `corpus index --rebuild \(path)`")
+  }
+
+  /// The same for the number of a run's checkpoints.
+  ///
+  /// - Parameter known: how many it has by the index.
+  package func indexStale(
+    _ run: Int64, in shard: String, checkpoints: Int, _ known: some BinaryInteger
+  ) -> CorpusError {
+    indexStale("run \(run) in \(shard) has \(checkpoints) checkpoints, and the index says \(known)")
   }
 }

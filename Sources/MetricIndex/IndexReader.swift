@@ -1,3 +1,5 @@
+import Platform
+public import ShardStore
 public import Corpus
 import Foundation
 import GRDB
@@ -45,7 +47,7 @@ public final class IndexReader: Sendable {
         remedy: "make it with `corpus index "
           + "\(directory.path)`")
     }
-    isUnlocked = try !Claims.areLocksThere(directory)
+    isUnlocked = try !RunLocks.areLocksThere(directory)
     do {
       queue = try Self.open(path, isUnlocked: isUnlocked)
       try queue.read { database in

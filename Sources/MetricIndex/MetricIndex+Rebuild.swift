@@ -1,7 +1,8 @@
+public import Platform
 public import Corpus
 import GRDB
 import GRDBSQLite
-import ShardStore
+public import ShardStore
 
 extension MetricIndex {
   /// Makes the index again from the shards alone; the old one serves until the new one is complete.
@@ -12,13 +13,13 @@ extension MetricIndex {
     _ directory: CorpusDirectory, forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws(CorpusError) -> Report {
-    let claims = try Claims(directory)
-    guard try claims.take(Claims.rebuild) else {
+    let claims = try RunLocks(directory)
+    guard try claims.take(RunLocks.rebuild) else {
       throw CorpusError(
         .resource, "another process is rebuilding the index of \(directory.path)",
         remedy: "wait until it has ended")
     }
-    defer { claims.release(Claims.rebuild) }
+    defer { claims.release(RunLocks.rebuild) }
     try TemporaryFile.removeLeftovers(of: directory.indexPath)
     let temporary = TemporaryFile.path(for: directory.indexPath)
     do throws(CorpusError) {

@@ -1,6 +1,7 @@
+public import Platform
 public import Corpus
 import GRDB
-import ShardStore
+public import ShardStore
 
 /// What the index says of a run, whatever has become of its file.
 public struct IndexedRun: Hashable, Sendable {

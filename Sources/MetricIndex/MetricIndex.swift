@@ -1,9 +1,10 @@
+public import Platform
 public import Corpus
 import Foundation
 import Glibc
 import GRDB
 import GRDBSQLite
-import ShardStore
+public import ShardStore
 import Synchronization
 
 /// The writable index of a corpus. Any number of processes and threads may ingest into it at once.
@@ -36,7 +37,7 @@ public final class MetricIndex: Sendable {
   private static func open(
     _ directory: CorpusDirectory, _ path: String, isBulk: Bool
   ) throws(CorpusError) -> DatabaseQueue {
-    try Claims.requireLocks(directory)
+    try RunLocks.requireLocks(directory)
     // SQLite would make it writable for its owner alone, and shut out the others of a group.
     try Files.touch(path)
     do {
@@ -134,7 +135,7 @@ public final class MetricIndex: Sendable {
   ///
   /// - Parameter patience: how long to wait for others. Given one, the indexes are made only if much is new, and are
   ///   left to others who come for the index itself if there is no getting at it.
-  func indexMetrics(patience: Duration? = nil, cancellation: Cancellation = Cancellation())
+  package func indexMetrics(patience: Duration? = nil, cancellation: Cancellation = Cancellation())
     throws(CorpusError)
   {
     if let patience {
@@ -161,6 +162,8 @@ public final class MetricIndex: Sendable {
     public var missing: [String] = []
     /// Shards that were left to the next time, as others would not let go of the index.
     public var postponed = 0
+
+    package init() {}
 
     /// What to say of those that are missing still; nil if none is.
     public func missingError(_ directory: CorpusDirectory) -> CorpusError? {
@@ -231,7 +234,7 @@ public final class MetricIndex: Sendable {
     return report
   }
 
-  static let filesPerTransaction = 256
+  package static let filesPerTransaction = 256
 
   /// Files of single runs are small, so many go into one transaction.
   private static func batches(of files: [String]) -> [[String]] {
@@ -246,7 +249,7 @@ public final class MetricIndex: Sendable {
     return batches
   }
 
-  func ingest(
+  package func ingest(
     _ files: [String], _ report: inout Report, _ patience: Duration?
   ) throws(CorpusError) -> Bool {
     try ingest(files.map { OpenedShard($0, of: directory) }, &report, patience)

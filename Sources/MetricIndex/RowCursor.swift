@@ -1,3 +1,4 @@
+import ShardStore
 public import Corpus
 import GRDB
 import GRDBSQLite

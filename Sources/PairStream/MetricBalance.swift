@@ -1,7 +1,7 @@
+import ShardStore
 internal import CKernels
 import Corpus
 import MetricIndex
-import ShardStore
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
 ///

@@ -1,3 +1,5 @@
+import Platform
+import NetworkSymmetry
 internal import CKernels
 import Corpus
 import Glibc

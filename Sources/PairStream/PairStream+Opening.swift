@@ -1,4 +1,5 @@
-public import Corpus
+public import ShardStore
+import Corpus
 import MetricIndex
 
 extension PairStream {

@@ -1,7 +1,8 @@
+import NetworkSymmetry
 public import Corpus
 import Foundation
 import MetricIndex
-import ShardStore
+public import ShardStore
 
 /// Batches of prompt pairs (starting parameters and metric, target parameters and metric) out of a corpus.
 ///
@@ -156,20 +157,19 @@ public final class PairStream: Sendable {
     let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
     let isDeclared = groups.map { !$0.isEmpty } ?? false
     if wanted == .automatic { return isDeclared ? .permute : .none }
-    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory, groups: groups) }
+    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory) }
     return wanted
   }
 
   /// Why hidden units stay where they are.
-  ///
-  /// - Parameter groups: what is declared, if anything is.
-  static func refusal(
-    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory, groups: PermutationGroups?
+  package static func refusal(
+    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory
   ) -> CorpusError {
-    CorpusError(
+    let architecture = corpus.manifest.architecture
+    return CorpusError(
       .invalidArgument,
-      "\(corpus.path) \(groups == nil ? "does not say which" : "says that no") axes of the tensors of its "
-        + "architecture \(corpus.manifest.architecture.name) may be permuted together, and augmentation "
+      "\(corpus.path) \(architecture.permutations == nil ? "does not say which" : "says that no") axes of the tensors of its "
+        + "architecture \(architecture.name) may be permuted together, and augmentation "
         + "\(wanted.rawValue) could change what the networks compute",
       remedy:
         "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "

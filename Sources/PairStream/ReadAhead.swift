@@ -1,7 +1,8 @@
+import ShardStore
+import Platform
 import Corpus
 import Foundation
 import Glibc
-import ShardStore
 
 /// Reads the stretches of an epoch from front to back, one window before they are decoded, so that they are in the page
 /// cache by then: the disk sees large reads only.

@@ -1,3 +1,5 @@
+import HDF5Files
+import Platform
 import Corpus
 import Glibc
 import MetricIndex

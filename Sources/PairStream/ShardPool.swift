@@ -1,3 +1,5 @@
+import CorpusStore
+import Platform
 import Corpus
 import MetricIndex
 import ShardStore

@@ -1,3 +1,4 @@
+import ShardStore
 import Corpus
 import MetricIndex
 

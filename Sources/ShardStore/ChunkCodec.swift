@@ -1,3 +1,4 @@
+import HDF5Files
 import CDeltaCodec
 import CZstd
 import Corpus

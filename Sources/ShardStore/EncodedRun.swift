@@ -1,3 +1,5 @@
+import Platform
+import HDF5Files
 public import Corpus
 
 /// A run as it lies in a shard: compressed chunks and everything else that the shard says of it.

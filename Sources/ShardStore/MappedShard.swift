@@ -1,3 +1,5 @@
+import HDF5Files
+import Platform
 public import Corpus
 
 /// A shard mapped into memory, for who reads single checkpoints of many runs in any order.

@@ -1,3 +1,4 @@
+import HDF5Files
 import CHDF5
 import Corpus
 import Foundation

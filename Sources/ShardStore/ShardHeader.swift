@@ -59,7 +59,7 @@ public struct ShardHeader: Hashable, Sendable {
   func chunkCount(checkpoints: Int) -> Int { (checkpoints + rowsPerChunk - 1) / rowsPerChunk }
 
   /// How many rows a run takes: whole chunks.
-  func rowCount(checkpoints: Int) -> Int { chunkCount(checkpoints: checkpoints) * rowsPerChunk }
+  package func rowCount(checkpoints: Int) -> Int { chunkCount(checkpoints: checkpoints) * rowsPerChunk }
 
   /// Refuses a shard that does not belong to a corpus.
   public func requireMember(of manifest: Manifest, path: String) throws(CorpusError) {

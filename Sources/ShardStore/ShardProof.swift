@@ -1,3 +1,5 @@
+import HDF5Files
+import Platform
 import Corpus
 
 /// The proof that a new shard holds what was written to it, before anything else is given up for it.

@@ -1,3 +1,5 @@
+import HDF5Files
+import Platform
 import CHDF5
 public import Corpus
 

@@ -1,3 +1,5 @@
+import Platform
+import HDF5Files
 import CHDF5
 public import Corpus
 

@@ -1,3 +1,4 @@
+import CorpusStore
 import Corpus
 import Foundation
 import MetricIndex

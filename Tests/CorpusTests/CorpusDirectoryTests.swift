@@ -1,3 +1,5 @@
+import Platform
+import ShardStore
 import Corpus
 import Foundation
 import TestSupport
@@ -114,19 +116,19 @@ import Testing
 
   @Test func `gives a claim to one owner at a time`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
-    let a = try Claims(corpus)
-    var b: Claims? = try Claims(corpus)
+    let a = try RunLocks(corpus)
+    var b: RunLocks? = try RunLocks(corpus)
     #expect(try a.take(5) && b?.take(5) == false && b?.take(6) == true)
     #expect(a.isTaken(6) && b?.isTaken(5) == true && !a.isTaken(7) && !a.isTaken(5))
     b = nil
     #expect(!a.isTaken(6))
     a.release(5)
-    #expect(try Claims(corpus).take(5))
+    #expect(try RunLocks(corpus).take(5))
   }
 
   @Test func `a claim ends with its owner, whatever processes are being started meanwhile`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
-    var owner: Claims? = try Claims(corpus)
+    var owner: RunLocks? = try RunLocks(corpus)
     #expect(try owner?.take(5) == true)
     // What such a process has until it runs its program.
     let inherited = try Files.names(in: "/proc/self/fd").compactMap { Int32($0) }.filter {
@@ -134,16 +136,16 @@ import Testing
     }.map { dup($0) }
     #expect(!inherited.isEmpty)
     owner = nil
-    #expect(try Claims(corpus).take(5))
+    #expect(try RunLocks(corpus).take(5))
     for descriptor in inherited { close(descriptor) }
   }
 
   @Test func `gives every claim to who is alone`() throws {
     var corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
-    let other = try Claims(corpus)
+    let other = try RunLocks(corpus)
     #expect(try other.take(5))
     corpus.isAlone = true
-    let claims = try Claims(corpus)
+    let claims = try RunLocks(corpus)
     #expect(try claims.take(5) && !claims.isTaken(5))
     claims.release(5)
     #expect(try corpus.replacing(codec: .raw).isAlone)

@@ -1,3 +1,5 @@
+import Platform
+import ShardStore
 import Corpus
 import Foundation
 import TestSupport

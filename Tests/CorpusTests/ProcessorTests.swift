@@ -1,3 +1,4 @@
+import Platform
 import Corpus
 import Foundation
 import TestSupport

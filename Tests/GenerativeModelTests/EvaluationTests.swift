@@ -1,9 +1,9 @@
+import Tasks
 import Corpus
 import Datasets
 import Evaluation
 import Foundation
 import GenerativeModel
-import Generators
 import Testing
 
 @Suite struct EvaluationTests {

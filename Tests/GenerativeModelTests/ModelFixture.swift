@@ -1,3 +1,5 @@
+import CorpusStore
+import Tasks
 import Corpus
 import Foundation
 import GenerativeModel

@@ -1,3 +1,4 @@
+import CorpusStore
 import Corpus
 import Evaluation
 import Foundation

@@ -1,8 +1,8 @@
+import Tasks
 import CKernels
 import Corpus
 import Datasets
 import Dispatch
-import Generators
 import Synchronization
 import Testing
 import VectorKernels

@@ -1,7 +1,7 @@
+import Tasks
 import CKernels
 import Corpus
 import Dispatch
-import Generators
 import Synchronization
 import Testing
 import VectorKernels

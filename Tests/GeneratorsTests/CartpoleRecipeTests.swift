@@ -1,6 +1,6 @@
+import Tasks
 import Corpus
 import Foundation
-import Generators
 import Testing
 
 @Suite struct CartpoleRecipeTests {

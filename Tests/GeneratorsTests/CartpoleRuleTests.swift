@@ -1,5 +1,5 @@
+import Tasks
 import Corpus
-import Generators
 import Testing
 import VectorKernels
 

@@ -1,6 +1,8 @@
+import Platform
+import Maintenance
+import Tasks
 import Corpus
 import Datasets
-import Generators
 import MetricIndex
 import ShardStore
 import TestSupport
@@ -30,7 +32,8 @@ import Testing
     // The same wishes, as today's command understands them.
     let directory = try generate(0..<4, CorpusRequest(RepairFixture.generator()))
     #expect(directory.manifest == first.manifest)
-    let generator = try Tasks.generator(of: directory, datasets: DatasetsDirectory("none"))
+    let generator = try Tasks.generator(
+      of: directory.manifest, path: directory.path, datasets: DatasetsDirectory("none"))
     for seed in 0..<4 as Range<Int64> {
       let run = try #require(try generator.generate(seed: seed, isCancelled: { false }))
       #expect(run.parameters[129..<161].allSatisfy { $0 == 0 })
@@ -73,7 +76,9 @@ import Testing
     let (first, _) = try CorpusRequest(generator, version: 1, isRecipeGiven: true).open(path)
     let (again, _) = try CorpusRequest(generator).open(path)
     #expect(again.manifest == first.manifest && again.manifest.generatorVersion == 1)
-    #expect(try Tasks.generator(of: again, datasets: DatasetsDirectory("none")).recipe == generator.recipe)
+    #expect(
+      try Tasks.generator(of: again.manifest, path: again.path, datasets: DatasetsDirectory("none")).recipe
+        == generator.recipe)
   }
 
   @Test func `of versions to come are left alone`() throws {
@@ -87,7 +92,8 @@ import Testing
     let error = #expect(throws: CorpusError.self) { try CorpusRequest(generator).open(path) }
     #expect(error?.code == .differentRecipe)
     let cannot = #expect(throws: CorpusError.self) {
-      try Tasks.generator(of: CorpusDirectory(opening: path), datasets: DatasetsDirectory("none"))
+      try Tasks.generator(
+        of: CorpusDirectory(opening: path).manifest, path: path, datasets: DatasetsDirectory("none"))
     }
     #expect(cannot?.code == .cannotReplay)
   }

@@ -1,8 +1,8 @@
+import Tasks
 import CKernels
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import TestSupport
 import Testing
 import VectorKernels

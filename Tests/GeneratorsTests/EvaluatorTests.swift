@@ -1,8 +1,9 @@
+import Platform
+import Tasks
 import CKernels
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import Testing
 import VectorKernels
 

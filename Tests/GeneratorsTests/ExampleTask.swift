@@ -1,7 +1,7 @@
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 
 /// Learns on which side of a border the points of a plane lie: a 2-8-1 network, and a file of one's own.
 struct PointsGenerator: Generator {

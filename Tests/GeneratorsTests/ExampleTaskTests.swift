@@ -1,7 +1,10 @@
+import Platform
+import ShardStore
+import Maintenance
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import MetricIndex
 import TestSupport
 import Testing
@@ -75,7 +78,7 @@ import Testing
       try CorpusVerification(directory, workers: 1).run(cancellation: Cancellation()) { _, _ in }.problems
     }
     #expect(try problems() == [])
-    let again = try Tasks.generator(of: directory, datasets: datasets)
+    let again = try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
     let replay = try Replay(directory: directory, generator: again, workers: 2).run(
       .range(0..<5), cancellation: Cancellation()
     ) { _, _ in }
@@ -83,7 +86,8 @@ import Testing
 
     try Data("garbage".utf8).write(to: URL(fileURLWithPath: directory.absolute("runs/000002.h5")))
     let repair = try RepairJob(directory: directory, workers: 1) {
-      () throws(CorpusError) in try Tasks.generator(of: directory, datasets: datasets)
+      () throws(CorpusError) in
+      try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
     }.run(cancellation: Cancellation()) { _ in }
     #expect(repair.runs.map(\.run) == [2] && repair.runs[0].proofs == [.index])
     #expect(try problems() == [])

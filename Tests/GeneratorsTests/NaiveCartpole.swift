@@ -1,7 +1,6 @@
 import CKernels
 import Corpus
 import Foundation
-import Generators
 import VectorKernels
 
 /// The cart and its pole in Double, one environment after the other, with the random numbers of a run's streams.

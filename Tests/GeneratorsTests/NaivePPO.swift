@@ -1,7 +1,7 @@
+import Tasks
 import CKernels
 import Corpus
 import Foundation
-import Generators
 import TestSupport
 import VectorKernels
 

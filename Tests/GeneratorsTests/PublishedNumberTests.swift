@@ -1,7 +1,7 @@
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import Testing
 
 /// The default recipes, number by number: Schemas/reference.md.

@@ -1,7 +1,7 @@
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import Testing
 
 @Suite struct RecipeFileTests {

@@ -1,7 +1,9 @@
+import Platform
+import Maintenance
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import MetricIndex
 import ShardStore
 import Synchronization
@@ -93,7 +95,8 @@ struct RepairFixture {
     let corpus = corpus
     return try RepairJob(directory: corpus, workers: workers) { () throws(CorpusError) in
       CountingGenerator(
-        generator: try Tasks.generator(of: corpus, datasets: DatasetsDirectory("none")), made: made)
+        generator: try Tasks.generator(
+          of: corpus.manifest, path: corpus.path, datasets: DatasetsDirectory("none")), made: made)
     }.run(cancellation: cancellation, report: report)
   }
 

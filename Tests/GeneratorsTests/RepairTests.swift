@@ -1,6 +1,7 @@
+import Platform
+import Maintenance
 import Corpus
 import Foundation
-import Generators
 import MetricIndex
 import ShardStore
 import Testing
@@ -232,17 +233,17 @@ import Testing
 
   @Test func `respects the claims of other processes`() throws {
     let fixture = try RepairFixture()
-    let claims = try Claims(fixture.corpus)
+    let claims = try RunLocks(fixture.corpus)
     try fixture.remove("runs/000004.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)
     for seed in [2, 4] as [Int64] { #expect(try claims.take(seed)) }
     let report = try fixture.repair()
     #expect(report.problems.map(\.code) == [.resource, .resource] && report.runs == [])
     for seed in [2, 4] as [Int64] { claims.release(seed) }
-    #expect(try claims.take(Claims.compaction))
+    #expect(try claims.take(RunLocks.compaction))
     let error = #expect(throws: CorpusError.self) { try fixture.repair() }
     #expect(error?.code == .resource)
-    claims.release(Claims.compaction)
+    claims.release(RunLocks.compaction)
     #expect(try fixture.repair().runs.map(\.run).sorted() == [2, 4])
     #expect(try fixture.isWhole())
   }

@@ -1,6 +1,6 @@
+import Tasks
 import Corpus
 import Foundation
-import Generators
 import Testing
 import VectorKernels
 

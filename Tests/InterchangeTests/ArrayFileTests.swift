@@ -1,7 +1,6 @@
+import ArrayFiles
 import Corpus
 import Foundation
-import Interchange
-import ShardStore
 import TestSupport
 import Testing
 

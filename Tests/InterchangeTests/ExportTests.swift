@@ -1,6 +1,11 @@
+import Platform
+import CorpusStore
+import Maintenance
+import ArrayFiles
+import ReleasedLayout
+import Export
 import Corpus
 import Foundation
-import Interchange
 import MetricIndex
 import PairStream
 import ShardStore

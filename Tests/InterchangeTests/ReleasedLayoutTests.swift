@@ -1,6 +1,6 @@
+import ReleasedLayout
 import Corpus
 import Foundation
-import Interchange
 import Testing
 
 @Suite struct ReleasedLayoutTests {

@@ -1,7 +1,10 @@
+import ShardStore
+import Platform
+import CorpusStore
+import Maintenance
 import Corpus
 import Foundation
 import MetricIndex
-import ShardStore
 import Synchronization
 import TestSupport
 import Testing

@@ -1,3 +1,6 @@
+import Platform
+import CorpusStore
+import Maintenance
 import Corpus
 import Foundation
 import MetricIndex

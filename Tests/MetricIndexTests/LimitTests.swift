@@ -1,3 +1,5 @@
+import Platform
+import Maintenance
 import Corpus
 import Foundation
 import ShardStore

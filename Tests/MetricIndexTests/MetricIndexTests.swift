@@ -1,3 +1,5 @@
+import Platform
+import Maintenance
 import Corpus
 import Foundation
 import MetricIndex
@@ -327,7 +329,7 @@ struct IndexFixture {
   @Test func `does not call stale what a living process is about to index`() throws {
     let fixture = try IndexFixture()
     try fixture.synchronize()
-    let claims = try Claims(fixture.corpus)
+    let claims = try RunLocks(fixture.corpus)
     #expect(try claims.take(7))
     try fixture.store([7])
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)

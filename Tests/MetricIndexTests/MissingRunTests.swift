@@ -1,6 +1,7 @@
+import ShardStore
+import Platform
 import Corpus
 import Foundation
-import ShardStore
 import TestSupport
 import Testing
 

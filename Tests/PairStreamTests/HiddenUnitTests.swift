@@ -1,7 +1,8 @@
+import NetworkSymmetry
+import Tasks
 import Corpus
 import Datasets
 import Foundation
-import Generators
 import Testing
 
 import PairStream

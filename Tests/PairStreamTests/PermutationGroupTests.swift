@@ -1,3 +1,4 @@
+import NetworkSymmetry
 import Corpus
 import Testing
 

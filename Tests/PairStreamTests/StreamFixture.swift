@@ -1,3 +1,6 @@
+import CorpusStore
+import Maintenance
+import Tasks
 import Corpus
 import Foundation
 import MetricIndex

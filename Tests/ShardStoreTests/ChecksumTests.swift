@@ -1,3 +1,4 @@
+import Maintenance
 import Corpus
 import Foundation
 import ShardStore

@@ -1,3 +1,5 @@
+import Platform
+import Maintenance
 import Corpus
 import Foundation
 import ShardStore
@@ -86,7 +88,7 @@ import Testing
     let path = TemporaryFile.path(for: fixture.corpus.absolute("runs/000003.h5"))
     let unseen = Files.split(path).name
     try fixture.write(Data("half".utf8), to: "runs/\(unseen)")
-    let living = try Claims(fixture.corpus)
+    let living = try RunLocks(fixture.corpus)
     #expect(try living.take(2))
     _ = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp", unseen])
@@ -143,7 +145,7 @@ import Testing
   @Test func `leaves runs that their maker has not indexed yet`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
-    let maker = try Claims(fixture.corpus)
+    let maker = try RunLocks(fixture.corpus)
     #expect(try maker.take(1))
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 1 && report.awaited == 1)
@@ -152,8 +154,8 @@ import Testing
 
   @Test func `lets one process compact at a time`() throws {
     let fixture = try ShardFixture()
-    let other = try Claims(fixture.corpus)
-    #expect(try other.take(Claims.compaction))
+    let other = try RunLocks(fixture.corpus)
+    #expect(try other.take(RunLocks.compaction))
     #expect(throws: CorpusError.self) { try Compaction(directory: fixture.corpus).run { _ in } }
     #expect(throws: CorpusError.self) { try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in } }
   }

@@ -1,6 +1,6 @@
+import Maintenance
 import Corpus
 import Foundation
-import ShardStore
 import TestSupport
 import Testing
 

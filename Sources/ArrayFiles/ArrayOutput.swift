@@ -1,0 +1,55 @@
+import Platform
+package import Corpus
+import Glibc
+
+/// The bytes of a new file, written in any order and published when complete.
+package final class ArrayOutput {
+  private let place: ExportPlace
+  private let file: Descriptor
+
+  /// - Parameter bytes: how long the file will be, where that is known; the disk space is taken at once.
+  package init(_ place: ExportPlace, bytes: Int = 0) throws(CorpusError) {
+    self.place = place
+    file = try Descriptor(opening: place.temporary, O_RDWR | O_CREAT | O_TRUNC)
+    do {
+      if bytes > 0 { try file.reserve(bytes: Int64(bytes)) }
+    } catch {
+      throw error.naming(place.path, insteadOf: place.temporary)
+    }
+  }
+
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CorpusError) {
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(
+        file.fd, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+      guard count >= 0 || errno == EINTR else { throw Files.error("write", place.path) }
+      done += max(count, 0)
+    }
+  }
+
+  package func write(_ bytes: [UInt8], at offset: Int) throws(CorpusError) {
+    try bytes.withUnsafeBufferPointer { (buffer) throws(CorpusError) in
+      try write(UnsafeRawBufferPointer(buffer), at: offset)
+    }
+  }
+
+  /// Gives the file its name.
+  package func publish() throws(CorpusError) {
+    try file.releaseReserve()
+    do {
+      try Files.publish(place.temporary, as: place.path, replacing: false)
+    } catch  where error.code == .alreadyExists {
+      throw ExportPlace.taken(place.path)
+    } catch {
+      throw error.naming(place.path, insteadOf: place.temporary)
+    }
+  }
+}
+
+extension [UInt8] {
+  /// Adds a number, little endian.
+  mutating func append<Number: FixedWidthInteger>(littleEndian number: Number) {
+    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+  }
+}

@@ -1,0 +1,125 @@
+public import Platform
+import CorpusStore
+import MetricIndex
+public import Corpus
+public import ShardStore
+import Synchronization
+
+/// Proves all that a corpus stores: each shard against its own checksums and hashes, the index against the
+/// shards, and that no run is lost or there in two versions.
+public struct CorpusVerification: Sendable {
+  public struct Result: Sendable {
+    public var shards = 0
+    public var runs = 0
+    public var checkpoints = 0
+    /// Bytes of float32 that were decoded and found right.
+    public var parameterBytes = 0
+    public var problems: [CorpusError] = []
+    /// The first place where each run was found.
+    fileprivate var places: [Int64: (hash: ContentHash, file: String)] = [:]
+  }
+
+  private let directory: CorpusDirectory
+  private let workers: Int
+
+  public init(_ directory: CorpusDirectory, workers: Int) {
+    self.directory = directory
+    self.workers = workers
+  }
+
+  /// - Parameter progress: called after each shard with what was found so far and the number of shards.
+  public func run(
+    cancellation: Cancellation, progress: @escaping @Sendable (Result, Int) -> Void
+  ) throws(CorpusError) -> Result {
+    let result = Mutex(Result())
+    let index = openIndex { problem in result.withLock { $0.problems.append(problem) } }
+    var files = try directory.shardFiles()
+    var all = Set(files)
+    while !files.isEmpty {
+      let queue = WorkQueue(files)
+      try Workers.run(max(1, min(workers, files.count))) { [all] _ throws(CorpusError) in
+        while let file = queue.next() {
+          let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
+          let problems = try shard.problems + (shard.problems.isEmpty ? audit(file, index) : [])
+          // A compaction has sealed it meanwhile.
+          if !problems.isEmpty, isSealed(file) { continue }
+          let state = result.withLock { result in
+            result.add(shard)
+            result.problems += problems
+            return result
+          }
+          progress(state, all.count)
+        }
+      }
+      // What was sealed meanwhile lies in shards that were not there.
+      files = try directory.shardFiles().filter { CorpusDirectory.isSealed($0) && all.insert($0).inserted }
+    }
+    var found = result.withLock { $0 }
+    found.runs = found.places.count
+    for file in try directory.strayFiles() {
+      found.problems.append(
+        CorpusError(
+          .foreignShard, "\(directory.absolute(file)) has not the name of a shard, and is left out",
+          remedy: "move it away, or give it the name that it had"))
+    }
+    // With shards that cannot be read, the index knows more than could be found.
+    if let index, found.problems.isEmpty { found.problems += try index.audit(runs: Set(found.places.keys)) }
+    return found
+  }
+
+  /// Whether a file of a single run is no more, and its run in a sealed shard.
+  private func isSealed(_ file: String) -> Bool {
+    guard let seed = CorpusDirectory.seed(ofRunFile: file), !Files.exists(directory.absolute(file)) else {
+      return false
+    }
+    return (try? StoredRuns(directory).sealed[seed]) != nil
+  }
+
+  /// The index, where it can be compared with the shards.
+  private func openIndex(report: (CorpusError) -> Void) -> IndexReader? {
+    do throws(CorpusError) {
+      let index = try IndexReader(opening: directory, allowStale: true)
+      try Self.checkDatabase(index)
+      _ = try IndexReader(opening: directory)
+      return index
+    } catch {
+      report(error)
+      return nil
+    }
+  }
+
+  private static func checkDatabase(_ index: IndexReader) throws(CorpusError) {
+    guard let answer = try index.rows("PRAGMA quick_check(1)").first?.first, answer != .text("ok")
+    else { return }
+    throw CorpusError(
+      .indexCorrupt, "\(index.directory.indexPath) is corrupt",
+      remedy: "make it again with `corpus index --rebuild \(index.directory.path)`", cause: answer.text)
+  }
+
+  private func audit(_ file: String, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {
+    guard let index else { return [] }
+    do throws(CorpusError) {
+      return try index.audit(ShardReader(opening: directory.absolute(file)))
+    } catch {
+      return [error]
+    }
+  }
+}
+
+extension CorpusVerification.Result {
+  fileprivate mutating func add(_ shard: ShardVerification) {
+    shards += 1
+    runs += shard.runs
+    checkpoints += shard.checkpoints
+    parameterBytes += shard.parameterBytes
+    for (run, hash) in shard.hashes {
+      if let other = places[run], other.hash != hash {
+        problems.append(
+          CorpusError(
+            .conflictingRuns, "\(other.file) and \(shard.file) hold different runs \(run)",
+            remedy: "keep the one that you trust and move the other out of the corpus"))
+      }
+      places[run] = places[run] ?? (hash, shard.file)
+    }
+  }
+}

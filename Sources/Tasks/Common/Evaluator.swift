@@ -1,0 +1,93 @@
+public import Platform
+public import Corpus
+public import Datasets
+import Synchronization
+
+/// A task that networks can be judged on, wherever they come from: the metrics of a checkpoint, without training.
+public protocol Evaluator: Generator {
+  /// The task under its published recipe.
+  ///
+  /// - Parameter datasets: where the images are, for tasks that need some.
+  init(publishedIn datasets: DatasetsDirectory) throws(CorpusError)
+
+  /// What a network is judged by.
+  var evaluatedMetrics: [Metric] { get }
+
+  /// Judges one network on the calling thread: a pure function, with the same bits on any processor.
+  ///
+  /// - Parameters:
+  ///   - network: (P).
+  ///   - seed: Of the random numbers of tasks that have some.
+  /// - Returns: A value for each of ``evaluatedMetrics``.
+  func evaluate(network: [Float], seed: UInt64) -> [Float]
+
+  /// The network that the run of this seed begins with: (P).
+  func initialNetwork(seed: UInt64) -> [Float]
+}
+
+extension Evaluator {
+  /// Judges many networks, each by one of several threads.
+  ///
+  /// - Parameters:
+  ///   - count: The number of networks.
+  ///   - network: Called from the workers with a network's number; gives its (P) parameters.
+  /// - Returns: For each network a value for each of ``evaluatedMetrics``.
+  /// - Throws: `interrupted` on cancellation.
+  public func evaluate(
+    count: Int, seed: UInt64 = 0, workers: Int, cancellation: Cancellation = Cancellation(),
+    network: @escaping @Sendable (Int) -> [Float]
+  ) throws(CorpusError) -> [[Float]] {
+    let results = Mutex([[Float]](repeating: [], count: count))
+    let next = Atomic(0)
+    try Workers.run(max(1, min(workers, count))) { _ throws(CorpusError) in
+      while true {
+        try cancellation.check()
+        let number = next.add(1, ordering: .relaxed).oldValue
+        guard number < count else { return }
+        // One kind of NaN, as runs are stored with.
+        let values = evaluate(network: network(number), seed: seed).map { $0.isNaN ? Float.nan : $0 }
+        results.withLock { $0[number] = values }
+      }
+    }
+    return results.withLock { $0 }
+  }
+
+  /// Judges networks of one array.
+  ///
+  /// - Parameter parameters: networks × P.
+  /// - Throws: `invalidArgument` for an array of another length.
+  public func evaluate(
+    parameters: [Float], seed: UInt64 = 0, workers: Int = Workers.available
+  ) throws(CorpusError) -> [[Float]] {
+    let length = architecture.parameterCount
+    guard parameters.count.isMultiple(of: length) else {
+      throw CorpusError(
+        .invalidArgument, "\(parameters.count) numbers are no networks of \(length) parameters",
+        remedy: "pass whole networks of the architecture \(architecture.name)")
+    }
+    return try evaluate(count: parameters.count / length, seed: seed, workers: workers) { number in
+      Array(parameters[(number * length)..<((number + 1) * length)])
+    }
+  }
+}
+
+extension Tasks {
+  /// The evaluator of a task.
+  ///
+  /// - Parameter recipe: as a corpus records it; nil for the published one.
+  /// - Throws: `cannotReplay` for a task that none of this program's evaluators knows; what is wrong with the recipe or
+  ///   the data.
+  public static func evaluator(
+    task: String, recipe: JSONValue?, datasets: DatasetsDirectory
+  ) throws(CorpusError) -> any Evaluator {
+    let types = all.compactMap { $0 as? any Evaluator.Type }
+    if let type = types.first(where: { $0.task == task }) {
+      guard let recipe else { return try type.init(publishedIn: datasets) }
+      return try type.init(recipe: recipe, datasets: datasets)
+    }
+    let known = types.map { $0.task }.joined(separator: ", ")
+    throw CorpusError(
+      .cannotReplay, "networks of the task \(task) cannot be evaluated: this program has no such task",
+      remedy: "choose one of \(known), or evaluate them in code of your own")
+  }
+}

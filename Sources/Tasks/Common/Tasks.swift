@@ -1,0 +1,118 @@
+public import Corpus
+public import Datasets
+import Synchronization
+
+/// The tasks that this program can train.
+public enum Tasks {
+  /// Each by its generator; a new task of this package gets a line here.
+  private static let known = Mutex<[any Generator.Type]>([
+    CartpoleGenerator.self,
+    MNISTGenerator.self,
+    CIFAR10Generator.self,
+  ])
+
+  public static var all: [any Generator.Type] { known.withLock { $0 } }
+
+  /// Adds a task that is not of this package, such as one of a program that uses it.
+  ///
+  /// - Precondition: no other task has its name.
+  public static func register(_ generator: any Generator.Type) {
+    known.withLock { known in
+      precondition(
+        !known.contains { $0.task == generator.task && $0 != generator }, "a task of this name is known")
+      if !known.contains(where: { $0 == generator }) { known.append(generator) }
+    }
+  }
+
+  /// The generator whose runs a corpus holds.
+  ///
+  /// - Parameter path: of the corpus, for errors.
+  /// - Throws: `cannotReplay` for a corpus that this program did not make; what is wrong with the recipe or the
+  ///   data.
+  public static func generator(
+    of manifest: Manifest, path: String, datasets: DatasetsDirectory
+  ) throws(CorpusError) -> any Generator {
+    let type = try requireTask(of: manifest, path: path)
+    let cannot = "the runs of \(path) cannot be made again"
+    guard generatorVersions.contains(manifest.generatorVersion) else {
+      throw CorpusError(
+        .cannotReplay,
+        "\(cannot): they are of generator version \(manifest.generatorVersion), and this program makes those of "
+          + "versions 1 to \(generatorVersion)", remedy: "use the release that made them")
+    }
+    let generator = try type.init(recipe: manifest.recipe, datasets: datasets)
+    guard generator.architecture == manifest.architecture, generator.metrics == manifest.metrics else {
+      throw CorpusError(
+        .cannotReplay,
+        "\(cannot): they have another architecture or other metrics than task \(manifest.task)",
+        remedy: "verify it without --replay, and restore its corpus.json or what else is damaged from a copy")
+    }
+    return generator
+  }
+
+  /// The task whose runs a corpus holds.
+  ///
+  /// - Throws: `cannotReplay` for a corpus of somebody else's task.
+  @discardableResult
+  public static func requireTask(
+    of manifest: Manifest, path: String
+  ) throws(CorpusError) -> any Generator.Type {
+    if let source = manifest.recipe["imported_from"] {
+      throw CorpusError(
+        .cannotReplay,
+        "the runs of \(path) cannot be made again: they were imported (from \(source)), and their "
+          + "numbers are no seeds of this program's",
+        remedy: "verify it without --replay, and restore what is damaged from a copy")
+    }
+    guard let type = type(of: manifest.task) else {
+      throw CorpusError(
+        .cannotReplay,
+        "the runs of \(path) cannot be made again: task \(manifest.task) is none of this "
+          + "program's, as in a corpus that was imported",
+        remedy: "verify it without --replay, and restore what is damaged from a copy")
+    }
+    return type
+  }
+
+  /// The generator that a recipe file asks for.
+  ///
+  /// - Parameter path: the file, for errors.
+  /// - Throws: `invalidRecipe` for an unknown task, for unknown members and impossible values; `cannotReplay`
+  ///   for another generator version; what is wrong with the data.
+  public static func generator(
+    of file: RecipeFile, path: String, datasets: DatasetsDirectory
+  ) throws(CorpusError) -> any Generator {
+    guard let type = type(of: file.task) else {
+      throw CorpusError(
+        .invalidRecipe, "\(path) is for task \(file.task), which is none of this program's",
+        remedy: "use one of \(all.map { $0.task }.joined(separator: ", ")), or the program that has it")
+    }
+    guard generatorVersions.contains(file.generatorVersion) else {
+      throw CorpusError(
+        .cannotReplay,
+        "\(path) is for generator version \(file.generatorVersion), and this program makes runs of versions 1 to "
+          + "\(generatorVersion)", remedy: "use the release that made it; this one would make other bits")
+    }
+    do throws(CorpusError) {
+      return try type.init(recipe: file.recipe, datasets: datasets)
+    } catch  where error.code == .invalidRecipe {
+      throw CorpusError(
+        .invalidRecipe, "in \(path), \(error.message)", remedy: error.remedy, cause: error.cause)
+    }
+  }
+
+  private static func type(of task: String) -> (any Generator.Type)? { all.first { $0.task == task } }
+}
+
+extension JSONValue {
+  /// A recipe with its type, for a generator to begin with.
+  ///
+  /// - Throws: `invalidRecipe` if members are missing, unknown or of the wrong type.
+  public func decoded<Recipe: Codable>(as type: Recipe.Type, task: String) throws(CorpusError) -> Recipe {
+    try decoded(as: type) { (problem) throws(CorpusError) in
+      throw CorpusError(
+        .invalidRecipe, "the recipe is none of task \(task): \(problem)",
+        remedy: "compare it with one that `corpus recipe` prints")
+    }
+  }
+}
