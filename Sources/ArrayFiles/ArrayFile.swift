@@ -52,13 +52,13 @@ package protocol ArrayWriter: AnyObject {
 
 /// ShardStore's writer, at a place of ours.
 private final class HDF5File: ArrayWriter {
-  private let place: ExportPlace
+  private let destination: ReservedPath
   private let writer: HDF5ArrayWriter
 
-  init(_ layout: ArrayLayout, to place: ExportPlace) throws(CorpusError) {
-    self.place = place
+  init(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError) {
+    self.destination = destination
     writer = try HDF5ArrayWriter(
-      path: place.path, temporary: place.temporary, columns: layout.columns, rows: layout.rows,
+      path: destination.path, temporary: destination.temporary, columns: layout.columns, rows: layout.rows,
       attributes: layout.metadata)
   }
 
@@ -70,19 +70,21 @@ private final class HDF5File: ArrayWriter {
     do {
       try writer.finish()
     } catch  where error.code == .alreadyExists {
-      throw ExportPlace.taken(place.path)
+      throw ReservedPath.taken(destination.path)
     } catch {
-      throw error.naming(place.path, insteadOf: place.temporary)
+      throw error.naming(destination.path, insteadOf: destination.temporary)
     }
   }
 }
 
 extension ArrayFormat {
-  package func writer(_ layout: ArrayLayout, to place: ExportPlace) throws(CorpusError) -> any ArrayWriter {
+  package func writer(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError)
+    -> any ArrayWriter
+  {
     switch self {
-    case .safetensors: try SafetensorsWriter(layout, to: place)
-    case .npz: try NPZWriter(layout, to: place)
-    case .hdf5: try HDF5File(layout, to: place)
+    case .safetensors: try SafetensorsWriter(layout, to: destination)
+    case .npz: try NPZWriter(layout, to: destination)
+    case .hdf5: try HDF5File(layout, to: destination)
     }
   }
 }
@@ -92,8 +94,9 @@ package struct ArrayTable {
   private let writer: any ArrayWriter
   private let numbers: [String: Int]
 
-  package init(_ format: ArrayFormat, _ layout: ArrayLayout, to place: ExportPlace) throws(CorpusError) {
-    writer = try format.writer(layout, to: place)
+  package init(_ format: ArrayFormat, _ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError)
+  {
+    writer = try format.writer(layout, to: destination)
     numbers = Dictionary(uniqueKeysWithValues: layout.columns.enumerated().map { ($1.name, $0) })
   }
 
@@ -111,7 +114,7 @@ package struct ArrayTable {
 /// Where a new file will be: free, and nobody else writing there.
 ///
 /// What was written under the temporary name goes with the owner.
-package final class ExportPlace {
+package final class ReservedPath {
   package let path: String
   package let temporary: String
 

@@ -4,17 +4,17 @@ import Glibc
 
 /// The bytes of a new file, written in any order and published when complete.
 package final class ArrayOutput {
-  private let place: ExportPlace
+  private let destination: ReservedPath
   private let file: Descriptor
 
   /// - Parameter bytes: how long the file will be, where that is known; the disk space is taken at once.
-  package init(_ place: ExportPlace, bytes: Int = 0) throws(CorpusError) {
-    self.place = place
-    file = try Descriptor(opening: place.temporary, O_RDWR | O_CREAT | O_TRUNC)
+  package init(_ destination: ReservedPath, bytes: Int = 0) throws(CorpusError) {
+    self.destination = destination
+    file = try Descriptor(opening: destination.temporary, O_RDWR | O_CREAT | O_TRUNC)
     do {
       if bytes > 0 { try file.reserve(bytes: Int64(bytes)) }
     } catch {
-      throw error.naming(place.path, insteadOf: place.temporary)
+      throw error.naming(destination.path, insteadOf: destination.temporary)
     }
   }
 
@@ -23,7 +23,7 @@ package final class ArrayOutput {
     while done < bytes.count {
       let count = pwrite(
         file.fd, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-      guard count >= 0 || errno == EINTR else { throw Files.error("write", place.path) }
+      guard count >= 0 || errno == EINTR else { throw Files.error("write", destination.path) }
       done += max(count, 0)
     }
   }
@@ -38,11 +38,11 @@ package final class ArrayOutput {
   package func publish() throws(CorpusError) {
     try file.releaseReserve()
     do {
-      try Files.publish(place.temporary, as: place.path, replacing: false)
+      try Files.publish(destination.temporary, as: destination.path, replacing: false)
     } catch  where error.code == .alreadyExists {
-      throw ExportPlace.taken(place.path)
+      throw ReservedPath.taken(destination.path)
     } catch {
-      throw error.naming(place.path, insteadOf: place.temporary)
+      throw error.naming(destination.path, insteadOf: destination.temporary)
     }
   }
 }

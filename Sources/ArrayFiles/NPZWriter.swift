@@ -24,7 +24,7 @@ package final class NPZWriter: ArrayWriter {
   private let zip64Limit: Int
 
   /// - Parameter zip64Limit: from this size or offset on, fields of 64 bits are used; smaller in tests.
-  package init(_ layout: ArrayLayout, to place: ExportPlace, zip64Limit: Int = 0xFFFF_FFFF)
+  package init(_ layout: ArrayLayout, to destination: ReservedPath, zip64Limit: Int = 0xFFFF_FFFF)
     throws(CorpusError)
   {
     self.zip64Limit = zip64Limit
@@ -45,7 +45,7 @@ package final class NPZWriter: ArrayWriter {
         Member(name: file, offset: offset, size: size, position: start, checksum: 0, isLarge: isLarge))
       offset = start + size
     }
-    output = try ArrayOutput(place, bytes: offset + 4096)
+    output = try ArrayOutput(destination, bytes: offset + 4096)
     for (number, header) in headers.enumerated() { try append(header, to: number) }
     try append(texts, to: members.count - 1)
   }

@@ -32,7 +32,7 @@ package final class SafetensorsWriter: ArrayWriter {
   /// The data begins at a multiple of this, for those who map the file into memory.
   private static let alignment = 64
 
-  package init(_ layout: ArrayLayout, to place: ExportPlace) throws(CorpusError) {
+  package init(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError) {
     self.layout = layout
     var members: [String: Member] = ["__metadata__": .metadata(layout.metadata)]
     var offsets: [Int] = []
@@ -51,7 +51,7 @@ package final class SafetensorsWriter: ArrayWriter {
     let start = 8 + header.count
     self.offsets = offsets.map { start + $0 }
     ends = self.offsets.dropFirst() + [start + end]
-    output = try ArrayOutput(place, bytes: start + end)
+    output = try ArrayOutput(destination, bytes: start + end)
     var prefix: [UInt8] = []
     prefix.append(littleEndian: UInt64(header.count))
     try output.write(prefix + header, at: 0)

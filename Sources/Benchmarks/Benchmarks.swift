@@ -86,12 +86,11 @@ struct Append: ParsableCommand {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: MadeUpRuns.manifest)
     let header = ShardHeader(manifest: corpus.manifest, codec: .delta, checkpoints: checkpoints)
     let writer = try CorpusWriter(corpus, index: noIndex ? nil : MetricIndex(openingOrCreating: corpus))
-    let seeds = WorkQueue((first..<first + runs).map(Int64.init))
-    try Workers.run(Workers.available) { [checkpoints] _ throws(CorpusError) in
-      var encoder = try RunEncoder(header: header)
-      while let seed = seeds.next() {
-        _ = try writer.store(seed, with: &encoder) { MadeUpRuns.run(seed, checkpoints: checkpoints) }
-      }
+    try parallelForEach(
+      (first..<first + runs).map(Int64.init), workers: Workers.available,
+      state: { () throws(CorpusError) in try RunEncoder(header: header) }
+    ) { [checkpoints] (seed, encoder) throws(CorpusError) in
+      _ = try writer.store(seed, with: &encoder) { MadeUpRuns.run(seed, checkpoints: checkpoints) }
     }
     let left = try writer.finish()
     print("stored \(runs) runs of \(checkpoints) checkpoints in \(path), \(left) of them not in the index")

@@ -67,7 +67,7 @@ public func cc_corpus_run(_ corpus: OpaquePointer?, _ run: Int64, _ facts: Unsaf
   -> Int32
 {
   guardedOnFiles { () throws(CorpusError) in
-    let known = try corpus.opened(CorpusHandle.self).reader.facts(of: run)
+    let known = try corpus.opened(CorpusHandle.self).reader.info(of: run)
     let status =
       switch known.status {
       case .ok: CC_STATUS_OK

@@ -11,9 +11,9 @@ final class RowsHandle: Handle {
   private let cursor: RowCursor
   /// Fetches of several threads wait for each other.
   private let turn = Mutex(())
-  private var values: [cc_value] = []
+  private let values = RowMemory<cc_value>()
   /// The characters of the values' texts and blobs.
-  private var bytes: [UInt8] = []
+  private let bytes = RowMemory<UInt8>()
 
   init(_ cursor: RowCursor) {
     self.cursor = cursor
@@ -28,8 +28,8 @@ final class RowsHandle: Handle {
     count: UnsafeMutablePointer<Int>
   ) throws(CorpusError) {
     try turn.withLock { _ throws(CorpusError) in
-      values.removeAll(keepingCapacity: true)
-      bytes.removeAll(keepingCapacity: true)
+      values.removeAll()
+      bytes.removeAll()
       var rows = 0
       while rows < limit, try cursor.next() {
         for column in columns.indices { add(cursor.value(at: column)) }
@@ -44,33 +44,61 @@ final class RowsHandle: Handle {
     switch value {
     case .null: values.append(cc_value(CC_NULL))
     case .integer(let number):
-      values.append(cc_value(CC_INTEGER))
-      values[values.count - 1].as.integer = number
+      var value = cc_value(CC_INTEGER)
+      value.as.integer = number
+      values.append(value)
     case .real(let number):
-      values.append(cc_value(CC_REAL))
-      values[values.count - 1].as.real = number
+      var value = cc_value(CC_REAL)
+      value.as.real = number
+      values.append(value)
     case .text(let text): add(text, CC_TEXT)
     case .blob(let blob): add(blob, CC_BLOB)
     }
   }
 
-  /// As the memory of `bytes` still moves, the value holds the place in it for now.
+  /// As the memory of `bytes` still moves, the value holds the offset in it for now.
   private func add(_ content: UnsafeRawBufferPointer, _ type: Int) {
-    values.append(cc_value(type, length: content.count))
-    values[values.count - 1].as.integer = Int64(bytes.count)
-    bytes.append(contentsOf: content)
+    var value = cc_value(type, length: content.count)
+    value.as.integer = Int64(bytes.count)
+    values.append(value)
+    for byte in content { bytes.append(byte) }
     bytes.append(0)
   }
 
-  /// Turns places into addresses, which are valid until the arrays change.
-  private func addressed() -> UnsafePointer<cc_value>? {
-    bytes.withUnsafeBytes { bytes in
-      for i in values.indices where values[i].type == CC_TEXT || values[i].type == CC_BLOB {
-        let place = Int(values[i].as.integer)
-        values[i].as.blob = bytes.baseAddress.map { $0 + place }
-      }
+  /// Turns offsets into addresses, which are valid until the next fetch.
+  private func addressed() -> UnsafePointer<cc_value> {
+    for i in 0..<values.count where values.base[i].type == CC_TEXT || values.base[i].type == CC_BLOB {
+      values.base[i].as.blob = UnsafeRawPointer(bytes.base + Int(values.base[i].as.integer))
     }
-    return values.withUnsafeBufferPointer(\.baseAddress)
+    return UnsafePointer(values.base)
+  }
+}
+
+/// An array that stays where it is while nothing is added, so that C may look into it.
+private final class RowMemory<Element> {
+  private(set) var base = UnsafeMutablePointer<Element>.allocate(capacity: 64)
+  private var capacity = 64
+  private(set) var count = 0
+
+  deinit {
+    removeAll()
+    base.deallocate()
+  }
+
+  func removeAll() {
+    base.deinitialize(count: count)
+    count = 0
+  }
+
+  func append(_ element: Element) {
+    if count == capacity {
+      let larger = UnsafeMutablePointer<Element>.allocate(capacity: 2 * capacity)
+      larger.moveInitialize(from: base, count: count)
+      base.deallocate()
+      (base, capacity) = (larger, 2 * capacity)
+    }
+    (base + count).initialize(to: element)
+    count += 1
   }
 }
 

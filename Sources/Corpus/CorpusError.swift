@@ -37,3 +37,14 @@ extension CorpusError: CustomStringConvertible {
     return "\(message)\(detail): \(remedy)"
   }
 }
+
+extension CorpusError {
+  /// The refusal of a shard.
+  ///
+  /// - Parameter what: what is wrong with it, as a sentence.
+  package static func damagedShard(_ path: String, _ what: String, cause: String? = nil) -> CorpusError {
+    CorpusError(
+      .damagedShard, "\(path) is damaged: \(what)",
+      remedy: "restore the file from a copy, or make its runs again with `corpus repair`", cause: cause)
+  }
+}

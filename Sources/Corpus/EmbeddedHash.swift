@@ -7,8 +7,8 @@ package enum EmbeddedHash {
 
   /// The bytes with other digits where the first such ones stand; nil where none do.
   private static func replacing(_ digits: String, with others: String, in bytes: Data) -> Data? {
-    guard let place = bytes.firstRange(of: Data(digits.utf8)) else { return nil }
-    return bytes.replacingSubrange(place, with: Data(others.utf8))
+    guard let range = bytes.firstRange(of: Data(digits.utf8)) else { return nil }
+    return bytes.replacingSubrange(range, with: Data(others.utf8))
   }
 
   /// Puts the hash into bytes that have the placeholder.

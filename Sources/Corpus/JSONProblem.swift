@@ -62,8 +62,8 @@ public struct JSONProblem: Error, CustomStringConvertible {
   private static func name(_ path: [any CodingKey]) -> String {
     var name = ""
     for key in path {
-      if let place = key.intValue {
-        name += "[\(place)]"
+      if let index = key.intValue {
+        name += "[\(index)]"
       } else {
         name += (name.isEmpty ? "" : ".") + key.stringValue
       }

@@ -73,8 +73,8 @@ public struct PermutationGroups: Hashable, Sendable {
         throw Self.refusal(
           "the permutation groups say of \(axes.count) axes of \(name), whose shape is \(shape)")
       }
-      for (place, (axis, length)) in zip(axes, shape).enumerated() {
-        try Self.validate(axis, length, units, "axis \(place) of \(name)")
+      for (index, (axis, length)) in zip(axes, shape).enumerated() {
+        try Self.validate(axis, length, units, "axis \(index) of \(name)")
         for case .moved(let group) in axis.segments.joined() { moved.insert(group) }
       }
     }
@@ -84,7 +84,7 @@ public struct PermutationGroups: Hashable, Sendable {
   }
 
   private static func validate(
-    _ axis: Axis, _ length: Int, _ units: [String: Int], _ place: String
+    _ axis: Axis, _ length: Int, _ units: [String: Int], _ location: String
   ) throws(CorpusError) {
     var total = 0
     for segment in axis.segments {
@@ -95,14 +95,14 @@ public struct PermutationGroups: Hashable, Sendable {
         case .fixed(let fixed): count = fixed
         case .moved(let name):
           guard let known = units[name] else {
-            throw refusal("\(place) is moved by \(name), which is no permutation group")
+            throw refusal("\(location) is moved by \(name), which is no permutation group")
           }
           count = known
         }
         let (product, overflows) = size.multipliedReportingOverflow(by: count)
         guard count >= 1, !overflows, product <= length else {
           throw refusal(
-            "\(place) has the length \(length), and \(described(axis, units)) does not fit into it")
+            "\(location) has the length \(length), and \(described(axis, units)) does not fit into it")
         }
         size = product
       }
@@ -111,7 +111,7 @@ public struct PermutationGroups: Hashable, Sendable {
     }
     guard total == length else {
       throw refusal(
-        "\(place) has the length \(length), and \(described(axis, units)) makes it \(total)")
+        "\(location) has the length \(length), and \(described(axis, units)) makes it \(total)")
     }
   }
 

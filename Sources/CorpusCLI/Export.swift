@@ -107,7 +107,7 @@ struct Export: ParsableCommand {
     }
     work.end()
     let count = Format.count(selection.count, "checkpoint")
-    report("\(count) of \(Format.count(selection.parts.count, "run"))", bad: selection.badRuns)
+    report("\(count) of \(Format.count(selection.selectedRuns.count, "run"))", bad: selection.badRuns)
   }
 
   private func writePairs(_ count: Int, _ format: ArrayFormat) throws {
@@ -137,7 +137,8 @@ struct Export: ParsableCommand {
     work.end()
     let count = Format.count(selection.count, "checkpoint")
     report(
-      "the metrics of \(count) of \(Format.count(selection.parts.count, "run"))", bad: selection.badRuns)
+      "the metrics of \(count) of \(Format.count(selection.selectedRuns.count, "run"))",
+      bad: selection.badRuns)
   }
 
   /// What to do for a format whose writer is Python's.

@@ -64,10 +64,10 @@ struct Stream: ParsableCommand {
     while left > 0 {
       let batch = try stream.next()
       for i in 0..<min(left, batch.count) {
-        let place: [SQLValue] = [.integer(Int64(batch.epoch)), .integer(Int64(batch.firstItem + i))]
+        let position: [SQLValue] = [.integer(Int64(batch.epoch)), .integer(Int64(batch.firstItem + i))]
         let origin: [SQLValue] = isMixture ? [.text(stream.directories[Int(batch.source[i])].path)] : []
         printer.add(
-          place + origin + [
+          position + origin + [
             .integer(batch.run[i]),
             .integer(Int64(batch.startStep[i])), .integer(Int64(batch.targetStep[i])),
             .real(Double(batch.startMetric[i])), .real(Double(batch.targetMetric[i])),

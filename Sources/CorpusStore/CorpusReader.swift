@@ -7,7 +7,7 @@ import Synchronization
 /// number of threads may read at once.
 public final class CorpusReader: Sendable {
   /// What the index says of a run.
-  public struct Facts: Sendable {
+  public struct RunInfo: Sendable {
     public let run: Int64
     /// The number of its checkpoints.
     public let checkpoints: Int
@@ -26,13 +26,13 @@ public final class CorpusReader: Sendable {
   public func count() throws(CorpusError) -> (runs: Int, checkpoints: Int) {
     let row = try index.rows("SELECT count(*), coalesce(sum(checkpoints), 0) FROM runs").first ?? []
     guard row.count == 2, case .integer(let runs) = row[0], case .integer(let checkpoints) = row[1] else {
-      throw corrupt()
+      throw directory.indexCorrupt()
     }
     return (Int(runs), Int(checkpoints))
   }
 
   /// - Throws: `unknownRun`.
-  public func facts(of run: Int64) throws(CorpusError) -> Facts {
+  public func info(of run: Int64) throws(CorpusError) -> RunInfo {
     let rows = try index.rows(
       """
       SELECT checkpoints, status, split FROM runs WHERE run = \(run)
@@ -44,8 +44,8 @@ public final class CorpusReader: Sendable {
     }
     guard case .integer(let checkpoints) = row[0], let status = row[1].text.flatMap(RunStatus.init),
       let split = row[2].text
-    else { throw corrupt() }
-    return Facts(run: run, checkpoints: Int(checkpoints), status: status, split: split)
+    else { throw directory.indexCorrupt() }
+    return RunInfo(run: run, checkpoints: Int(checkpoints), status: status, split: split)
   }
 
   /// Reads some successive checkpoints of a run.
@@ -87,30 +87,25 @@ public final class CorpusReader: Sendable {
     return (shard.iterations(of: stored), shard.metrics(of: stored))
   }
 
-  /// A run's shard, and its place among the shard's runs.
+  /// A run's shard, and its position among the shard's runs.
   private func find(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
     let entry = try index.entry(of: run)
-    let (shard, place) = try index.locate(run, in: entry.file) { (file) throws(CorpusError) in
+    let (shard, position) = try index.locate(run, in: entry.file) { (file) throws(CorpusError) in
       let shard = try open(file)
-      return shard.places[run].map { (shard.reader, $0) }
+      return shard.positions[run].map { (shard.reader, $0) }
     }
     // What all checkpoints of a run are, or the last one, its readers know by the index.
-    guard shard.runs[place].count == entry.checkpoints else {
-      throw directory.indexStale(run, in: shard.path, checkpoints: shard.runs[place].count, entry.checkpoints)
+    guard shard.runs[position].count == entry.checkpoints else {
+      throw directory.indexStale(
+        run, in: shard.path, checkpoints: shard.runs[position].count, entry.checkpoints)
     }
-    return (shard, place)
+    return (shard, position)
   }
 
   private func open(_ file: String) throws(CorpusError) -> RecentShards.Shard {
     if let known = shards.withLock({ $0.find(file) }) { return known }
     let reader = try ShardReader(opening: file, of: directory)
     return shards.withLock { $0.add(reader, as: file) }
-  }
-
-  private func corrupt() -> CorpusError {
-    CorpusError(
-      .indexCorrupt, "\(directory.indexPath) is corrupt",
-      remedy: "make it again with `corpus index --rebuild \(directory.path)`")
   }
 }
 
@@ -119,8 +114,8 @@ private struct RecentShards {
   struct Shard: Sendable {
     let file: String
     let reader: ShardReader
-    /// The place of each run.
-    let places: [Int64: Int]
+    /// The position of each run.
+    let positions: [Int64: Int]
   }
 
   /// A handful of files, as a process may not open many.
@@ -129,16 +124,16 @@ private struct RecentShards {
   private var shards: [Shard] = []
 
   mutating func find(_ file: String) -> Shard? {
-    guard let place = shards.firstIndex(where: { $0.file == file }) else { return nil }
-    let shard = shards.remove(at: place)
+    guard let index = shards.firstIndex(where: { $0.file == file }) else { return nil }
+    let shard = shards.remove(at: index)
     shards.append(shard)
     return shard
   }
 
   mutating func add(_ reader: ShardReader, as file: String) -> Shard {
-    let places = Dictionary(
+    let positions = Dictionary(
       reader.runs.enumerated().map { ($0.element.seed, $0.offset) }, uniquingKeysWith: { first, _ in first })
-    let shard = Shard(file: file, reader: reader, places: places)
+    let shard = Shard(file: file, reader: reader, positions: positions)
     if shards.count == Self.limit { shards.removeFirst() }
     shards.append(shard)
     return shard

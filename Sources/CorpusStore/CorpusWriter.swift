@@ -25,7 +25,7 @@ public final class CorpusWriter: Sendable {
 
   public let directory: CorpusDirectory
   private let index: MetricIndex?
-  private let claims: RunLocks
+  private let locks: RunLocks
   private let storedRuns: Mutex<StoredRuns>
   private let queue: Mutex<IntakeQueue>
 
@@ -38,8 +38,8 @@ public final class CorpusWriter: Sendable {
   public init(_ directory: CorpusDirectory, index: MetricIndex?) throws(CorpusError) {
     self.directory = directory
     self.index = index
-    claims = try RunLocks(directory)
-    try claims.removeUnfinishedRuns(of: directory)
+    locks = try RunLocks(directory)
+    try locks.removeUnfinishedRuns(of: directory)
     let stored = try StoredRuns(directory)
     if let problem = stored.problems.first { throw problem }
     storedRuns = Mutex(stored)
@@ -50,14 +50,14 @@ public final class CorpusWriter: Sendable {
   public var sealedRuns: Set<Int64> { storedRuns.withLock { Set($0.sealed.keys) } }
 
   /// Whether another process is making a run, or is about to take it up into the index.
-  public func isClaimed(_ seed: Int64) -> Bool { claims.isTaken(seed) }
+  public func isClaimed(_ seed: Int64) -> Bool { locks.isLocked(seed) }
 
   /// Whether a run is stored by now.
   public func isStored(_ seed: Int64) throws(CorpusError) -> Bool {
     try storedRuns.withLock { (stored) throws(CorpusError) in try stored.contains(seed) }
   }
 
-  /// RunLocks a run for those who make it elsewhere than in ``store(_:with:make:)``, and then call ``store(claimed:)``
+  /// Claims a run for those who make it elsewhere than in ``store(_:with:make:)``, and then call ``store(claimed:)``
   /// or ``release(_:)``.
   ///
   /// - Throws: `alreadyExists` for a run that is stored, `claimedElsewhere`.
@@ -75,13 +75,13 @@ public final class CorpusWriter: Sendable {
           remedy: "make another one meanwhile, or end the other process")
       }
     } catch {
-      if isOurs { claims.release(seed) }
+      if isOurs { locks.unlock(seed) }
       throw error
     }
   }
 
   /// Gives up a claimed run.
-  public func release(_ seed: Int64) { claims.release(seed) }
+  public func release(_ seed: Int64) { locks.unlock(seed) }
 
   /// Stores a run that is claimed by this writer, and ends the claim when the index has it; a failure leaves it claimed.
   public func store(claimed run: Run) throws(CorpusError) {
@@ -103,7 +103,7 @@ public final class CorpusWriter: Sendable {
       return try isStored(seed) ? .found : .claimedElsewhere
     }
     var isStoredNow = false
-    defer { if !isStoredNow { claims.release(seed) } }
+    defer { if !isStoredNow { locks.unlock(seed) } }
     if try isStored(seed) { return .found }
     guard let run = try make() else { return .abandoned }
     precondition(run.seed == seed)
@@ -123,7 +123,7 @@ public final class CorpusWriter: Sendable {
     try writer.append(encoded)
     try writer.finish()
     guard let index else {
-      claims.release(run.seed)
+      locks.unlock(run.seed)
       return encoded
     }
     queue.withLock { $0.add(run.seed) }
@@ -134,7 +134,7 @@ public final class CorpusWriter: Sendable {
   /// RunLocks a run; not one that this writer holds for the index, which its lock would let it take again.
   private func take(_ seed: Int64) throws(CorpusError) -> Bool {
     if queue.withLock({ $0.contains(seed) }) { return false }
-    return try claims.take(seed)
+    return try locks.lock(seed)
   }
 
   // MARK: The index
@@ -149,7 +149,7 @@ public final class CorpusWriter: Sendable {
     guard let index else { return 0 }
     while takeUp(into: index, patience: patience, isDue: true) {}
     let (left, problem) = queue.withLock { ($0.takeAll(), $0.problem) }
-    for seed in left { claims.release(seed) }
+    for seed in left { locks.unlock(seed) }
     if let problem { throw problem }
     if left.isEmpty { try index.indexMetrics(patience: patience) }
     return left.count
@@ -175,7 +175,7 @@ public final class CorpusWriter: Sendable {
     }
     let problem = failure ?? report.problems.first
     queue.withLock { $0.end(isTaken ? batch : [], problem, isLast: failure != nil) }
-    if isTaken { for seed in batch { claims.release(seed) } }
+    if isTaken { for seed in batch { locks.unlock(seed) } }
     return isTaken
   }
 }

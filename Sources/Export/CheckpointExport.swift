@@ -2,6 +2,7 @@ public import Platform
 public import ArrayFiles
 public import Corpus
 public import MetricIndex
+import CorpusStore
 import ShardStore
 
 /// Writes selected checkpoints to one file of arrays; Schemas/interchange.md describes it.
@@ -25,14 +26,14 @@ public struct CheckpointExport: Sendable {
     progress: (Int) -> Void = { _ in }
   ) throws(CorpusError) {
     let manifest = directory.manifest
-    let place = try ExportPlace(path)
+    let destination = try ReservedPath(path)
     let layout = try ArrayLayout(
       columns: [
         ArrayColumn("parameters", .float32, rowShape: [manifest.architecture.parameterCount]),
         ArrayColumn("run", .int64), ArrayColumn("step", .int64), ArrayColumn("iteration", .int64),
       ] + manifest.metrics.map { ArrayColumn($0.name, .float32) }, rows: selection.count,
       metadata: manifest.exportMetadata(kind: "checkpoints"))
-    let table = try ArrayTable(format, layout, to: place)
+    let table = try ArrayTable(format, layout, to: destination)
     var reader = CheckpointReader(index)
     var written = 0
     try selection.forEachRun { (run, steps) throws(CorpusError) in

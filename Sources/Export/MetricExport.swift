@@ -25,8 +25,8 @@ public struct MetricExport: Sendable {
   public func write(
     to path: String, cancellation: Cancellation = Cancellation(), progress: (Int) -> Void = { _ in }
   ) throws(CorpusError) {
-    let place = try ExportPlace(path)
-    let output = try ArrayOutput(place)
+    let destination = try ReservedPath(path)
+    let output = try ArrayOutput(destination)
     var text =
       (["run", "step", "iteration", "split", "status"] + metrics.map(\.name)).joined(separator: ",") + "\n"
     var offset = 0

@@ -30,7 +30,7 @@ public struct NetworkFile: Sendable {
   ///
   /// - Throws: `alreadyExists` if the name is taken.
   public func write(to path: String) throws(CorpusError) {
-    let place = try ExportPlace(path)
+    let destination = try ReservedPath(path)
     let layout = try ArrayLayout(
       columns: [
         ArrayColumn("parameters", .float32, rowShape: [description.architecture.parameterCount]),
@@ -41,7 +41,7 @@ public struct NetworkFile: Sendable {
         "format": "checkpoint-corpus networks", "version": "1", "task": description.task,
         "architecture": try CanonicalJSON.string(description.architecture), "metric": metric.name,
       ])
-    let table = try ArrayTable(.safetensors, layout, to: place)
+    let table = try ArrayTable(.safetensors, layout, to: destination)
     for network in networks { try table.append(network, to: "parameters") }
     try table.append(startMetrics, to: "start_metric")
     try table.append(prompted, to: "prompted")

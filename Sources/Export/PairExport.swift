@@ -21,7 +21,7 @@ public struct PairExport: Sendable {
     _ count: Int, _ format: ArrayFormat, to path: String, cancellation: Cancellation = Cancellation(),
     progress: (Int) -> Void = { _ in }
   ) throws(CorpusError) {
-    let place = try ExportPlace(path)
+    let destination = try ReservedPath(path)
     let vectors = ["start", "target"].map { ArrayColumn($0, .float32, rowShape: [stream.parameterCount]) }
     let metrics = ["start_metric", "target_metric"].map { ArrayColumn($0, .float32) }
     let isMixture = stream.directories.count > 1
@@ -29,7 +29,7 @@ public struct PairExport: Sendable {
       ArrayColumn($0, .int64)
     }
     let layout = try ArrayLayout(columns: vectors + metrics + numbers, rows: count, metadata: metadata())
-    let table = try ArrayTable(format, layout, to: place)
+    let table = try ArrayTable(format, layout, to: destination)
     var written = 0
     while written < count {
       try cancellation.checkExport()

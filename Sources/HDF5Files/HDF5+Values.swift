@@ -146,7 +146,7 @@ package struct HDF5Values {
       release: H5Dclose)
     // A virtual dataset, which lies in other files too, has no storage of its own: `read` finds that out.
     guard try HDF5.reading(ch5_is_external(dataset.id), "dataset \(prefix)\(name)", of: path) == 0 else {
-      throw HDF5.damaged(path, "its dataset \(prefix)\(name) lies in another file")
+      throw CorpusError.damagedShard(path, "its dataset \(prefix)\(name) lies in another file")
     }
     return dataset
   }
@@ -157,13 +157,15 @@ package struct HDF5Values {
     let space = HDF5Object(
       try HDF5.reading(H5Dget_space(dataset.id), "dataset \(name)", of: path), release: H5Sclose)
     guard H5Sget_simple_extent_ndims(space.id) == Int32(rank) else {
-      throw HDF5.damaged(path, "its dataset \(name) has not \(rank) dimensions")
+      throw CorpusError.damagedShard(path, "its dataset \(name) has not \(rank) dimensions")
     }
     var lengths = [UInt64](repeating: 0, count: rank)
     _ = try HDF5.reading(
       H5Sget_simple_extent_dims(space.id, &lengths, nil), "dataset \(name)", of: path)
     return try lengths.map { (length) throws(CorpusError) in
-      guard length <= 1 << 40 else { throw HDF5.damaged(path, "its dataset \(name) is impossibly large") }
+      guard length <= 1 << 40 else {
+        throw CorpusError.damagedShard(path, "its dataset \(name) is impossibly large")
+      }
       return Int(length)
     }
   }
@@ -176,7 +178,7 @@ package struct HDF5Values {
     let name = prefix + lastName
     let shape = try shape(dataset, rank: expected?.count ?? 1, name)
     if let expected, shape != expected {
-      throw HDF5.damaged(path, "its dataset \(name) has not the shape \(expected)")
+      throw CorpusError.damagedShard(path, "its dataset \(name) has not the shape \(expected)")
     }
     try require(element, dataset, name)
     let count = shape.reduce(1, *)
@@ -184,7 +186,7 @@ package struct HDF5Values {
     guard count * element.size <= fileBytes,
       count == 0 || H5Dget_storage_size(dataset.id) == UInt64(count * element.size)
     else {
-      throw HDF5.damaged(path, "its dataset \(name) is not fully stored")
+      throw CorpusError.damagedShard(path, "its dataset \(name) is not fully stored")
     }
     var values = [Value](repeating: fill, count: count)
     _ = try HDF5.reading(
@@ -202,7 +204,7 @@ package struct HDF5Values {
       try hasAttribute(Self.checksum, of: dataset.id)
     else { return }
     guard try text(attribute: Self.checksum, of: dataset.id) == Checksum(of: values).description else {
-      throw HDF5.damaged(path, "its dataset \(name) does not have the recorded checksum")
+      throw CorpusError.damagedShard(path, "its dataset \(name) does not have the recorded checksum")
     }
   }
 
@@ -217,7 +219,7 @@ package struct HDF5Values {
     let type = HDF5Object(
       try HDF5.reading(H5Dget_type(dataset.id), "dataset \(name)", of: path), release: H5Tclose)
     guard H5Tequal(type.id, element.stored) > 0 else {
-      throw HDF5.damaged(path, "its dataset \(name) is not of type \(element)")
+      throw CorpusError.damagedShard(path, "its dataset \(name) is not of type \(element)")
     }
   }
 
@@ -233,7 +235,7 @@ package struct HDF5Values {
     let size = H5Tget_size(type.id)
     guard H5Tget_class(type.id) == H5T_STRING, H5Tis_variable_str(type.id) == 0,
       size <= Manifest.byteLimit, Int64(size) <= fileBytes, isScalar(attribute)
-    else { throw HDF5.damaged(path, "its attribute \(name) is not a string") }
+    else { throw CorpusError.damagedShard(path, "its attribute \(name) is not a string") }
     var bytes = [UInt8](repeating: 0, count: size)
     _ = try HDF5.reading(H5Aread(attribute.id, type.id, &bytes), "attribute \(name)", of: path)
     return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
@@ -241,7 +243,9 @@ package struct HDF5Values {
 
   package func number(attribute name: String) throws(CorpusError) -> Int {
     let attribute = try open(attribute: name, of: file)
-    guard isScalar(attribute) else { throw HDF5.damaged(path, "its attribute \(name) is not a number") }
+    guard isScalar(attribute) else {
+      throw CorpusError.damagedShard(path, "its attribute \(name) is not a number")
+    }
     var value: Int64 = 0
     _ = try HDF5.reading(H5Aread(attribute.id, ch5_native_int64(), &value), "attribute \(name)", of: path)
     return Int(value)

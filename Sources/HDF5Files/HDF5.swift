@@ -103,7 +103,9 @@ package enum HDF5 {
   package static func reading<Code: SignedInteger>(
     _ code: Code, _ what: String, of path: String
   ) throws(CorpusError) -> Code {
-    guard code >= 0 else { throw damaged(path, "its \(what) cannot be read", cause: lastMessage()) }
+    guard code >= 0 else {
+      throw CorpusError.damagedShard(path, "its \(what) cannot be read", cause: lastMessage())
+    }
     return code
   }
 
@@ -120,11 +122,5 @@ package enum HDF5 {
     if let errno = errno(behind: cause) { return Files.error("write", path, errno: errno) }
     return CorpusError(
       .inputOutput, "cannot write the \(what) of \(path)", remedy: "check the disk", cause: cause)
-  }
-
-  package static func damaged(_ path: String, _ what: String, cause: String? = nil) -> CorpusError {
-    CorpusError(
-      .damagedShard, "\(path) is damaged: \(what)",
-      remedy: "restore the file from a copy, or make its runs again with `corpus repair`", cause: cause)
   }
 }

@@ -1,4 +1,3 @@
-import HDF5Files
 public import Platform
 public import ShardStore
 import CorpusStore
@@ -66,16 +65,16 @@ public struct Compaction: Sendable {
     progress: @escaping @Sendable (Stage, Int, Int) -> Void = { _, _, _ in },
     indexing: (String) throws(CorpusError) -> Void
   ) throws(CorpusError) -> Report {
-    let claims = try RunLocks.takingCompaction(directory)
-    defer { claims.release(RunLocks.compaction) }
+    let locks = try RunLocks.lockingCompaction(directory)
+    defer { locks.unlock(RunLocks.compaction) }
     // Copies of a corpus may lack it, as some tools leave out empty directories.
     try Files.createDirectory(directory.shardsPath)
     try TemporaryFile.removeLeftovers(in: directory.shardsPath) { _ in true }
-    try claims.removeUnfinishedRuns(of: directory)
+    try locks.removeUnfinishedRuns(of: directory)
     var report = Report()
     let stored = try StoredRuns(directory)
     report.problems += stored.problems
-    let sources = try prove(claims, &report, cancellation, progress)
+    let sources = try prove(locks, &report, cancellation, progress)
     let unsealed = try removeDuplicates(of: stored, among: sources, &report, indexing)
     for group in groups(unsealed) {
       let file = directory.sealedFile(first: group[0].seed, last: group[group.count - 1].seed)
@@ -94,28 +93,25 @@ public struct Compaction: Sendable {
 
   /// Reads every single run whole, so that nothing damaged is sealed and its source removed.
   private func prove(
-    _ claims: RunLocks, _ report: inout Report, _ cancellation: Cancellation,
+    _ locks: RunLocks, _ report: inout Report, _ cancellation: Cancellation,
     _ progress: @escaping @Sendable (Stage, Int, Int) -> Void
   ) throws(CorpusError) -> [Source] {
     let single = try directory.shardFiles().compactMap { file in
       CorpusDirectory.seed(ofRunFile: file).map { (file: file, seed: $0) }
     }
     // Who made a run keeps the claim until the run is in the index, and needs the file until then.
-    let files = single.filter { !claims.isTaken($0.seed) }.map(\.file)
+    let files = single.filter { !locks.isLocked($0.seed) }.map(\.file)
     report.awaited = single.count - files.count
-    let queue = WorkQueue(files)
     let found = Mutex<(sources: [Source], problems: [CorpusError])>(([], []))
-    try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in
-      while let file = queue.next() {
-        try cancellation.check()
-        do throws(CorpusError) {
-          let source = try examine(file)
-          found.withLock { $0.sources.append(source) }
-        } catch {
-          found.withLock { $0.problems.append(error) }
-        }
-        progress(.proving, found.withLock { $0.sources.count + $0.problems.count }, files.count)
+    try parallelForEach(files, workers: workers) { (file) throws(CorpusError) in
+      try cancellation.check()
+      do throws(CorpusError) {
+        let source = try examine(file)
+        found.withLock { $0.sources.append(source) }
+      } catch {
+        found.withLock { $0.problems.append(error) }
       }
+      progress(.proving, found.withLock { $0.sources.count + $0.problems.count }, files.count)
     }
     report.problems += found.withLock { $0.problems.sorted { $0.message < $1.message } }
     return found.withLock { $0.sources.sorted { $0.seed < $1.seed } }
@@ -154,7 +150,7 @@ public struct Compaction: Sendable {
         let shard = try ShardReader(opening: directory.absolute(sealed.file))
         var decoder = try RunDecoder(header: shard.header)
         guard let index = shard.runs.firstIndex(where: { $0.contentHash == source.contentHash }) else {
-          throw HDF5.damaged(shard.path, "it has lost run \(source.seed)")
+          throw CorpusError.damagedShard(shard.path, "it has lost run \(source.seed)")
         }
         _ = try decoder.run(at: index, in: shard)
         try indexing(sealed.file)
@@ -193,7 +189,7 @@ public struct Compaction: Sendable {
     for source in group {
       let run = try ShardReader(opening: directory.absolute(source.file)).encodedRun(at: 0)
       guard run.contentHash == source.contentHash else {
-        throw HDF5.damaged(directory.absolute(source.file), "it is not the run that was proven")
+        throw CorpusError.damagedShard(directory.absolute(source.file), "it is not the run that was proven")
       }
       try writer.append(run)
       try each()

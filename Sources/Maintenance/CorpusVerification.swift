@@ -16,7 +16,7 @@ public struct CorpusVerification: Sendable {
     public var parameterBytes = 0
     public var problems: [CorpusError] = []
     /// The first place where each run was found.
-    fileprivate var places: [Int64: (hash: ContentHash, file: String)] = [:]
+    fileprivate var firstCopies: [Int64: (hash: ContentHash, file: String)] = [:]
   }
 
   private let directory: CorpusDirectory
@@ -36,26 +36,23 @@ public struct CorpusVerification: Sendable {
     var files = try directory.shardFiles()
     var all = Set(files)
     while !files.isEmpty {
-      let queue = WorkQueue(files)
-      try Workers.run(max(1, min(workers, files.count))) { [all] _ throws(CorpusError) in
-        while let file = queue.next() {
-          let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
-          let problems = try shard.problems + (shard.problems.isEmpty ? audit(file, index) : [])
-          // A compaction has sealed it meanwhile.
-          if !problems.isEmpty, isSealed(file) { continue }
-          let state = result.withLock { result in
-            result.add(shard)
-            result.problems += problems
-            return result
-          }
-          progress(state, all.count)
+      try parallelForEach(files, workers: workers) { [all] (file) throws(CorpusError) in
+        let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
+        let problems = try shard.problems + (shard.problems.isEmpty ? audit(file, index) : [])
+        // A compaction has sealed it meanwhile.
+        if !problems.isEmpty, isSealed(file) { return }
+        let state = result.withLock { result in
+          result.add(shard)
+          result.problems += problems
+          return result
         }
+        progress(state, all.count)
       }
       // What was sealed meanwhile lies in shards that were not there.
       files = try directory.shardFiles().filter { CorpusDirectory.isSealed($0) && all.insert($0).inserted }
     }
     var found = result.withLock { $0 }
-    found.runs = found.places.count
+    found.runs = found.firstCopies.count
     for file in try directory.strayFiles() {
       found.problems.append(
         CorpusError(
@@ -63,7 +60,9 @@ public struct CorpusVerification: Sendable {
           remedy: "move it away, or give it the name that it had"))
     }
     // With shards that cannot be read, the index knows more than could be found.
-    if let index, found.problems.isEmpty { found.problems += try index.audit(runs: Set(found.places.keys)) }
+    if let index, found.problems.isEmpty {
+      found.problems += try index.audit(runs: Set(found.firstCopies.keys))
+    }
     return found
   }
 
@@ -79,21 +78,13 @@ public struct CorpusVerification: Sendable {
   private func openIndex(report: (CorpusError) -> Void) -> IndexReader? {
     do throws(CorpusError) {
       let index = try IndexReader(opening: directory, allowStale: true)
-      try Self.checkDatabase(index)
+      try index.requireWhole()
       _ = try IndexReader(opening: directory)
       return index
     } catch {
       report(error)
       return nil
     }
-  }
-
-  private static func checkDatabase(_ index: IndexReader) throws(CorpusError) {
-    guard let answer = try index.rows("PRAGMA quick_check(1)").first?.first, answer != .text("ok")
-    else { return }
-    throw CorpusError(
-      .indexCorrupt, "\(index.directory.indexPath) is corrupt",
-      remedy: "make it again with `corpus index --rebuild \(index.directory.path)`", cause: answer.text)
   }
 
   private func audit(_ file: String, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {
@@ -113,13 +104,13 @@ extension CorpusVerification.Result {
     checkpoints += shard.checkpoints
     parameterBytes += shard.parameterBytes
     for (run, hash) in shard.hashes {
-      if let other = places[run], other.hash != hash {
+      if let other = firstCopies[run], other.hash != hash {
         problems.append(
           CorpusError(
             .conflictingRuns, "\(other.file) and \(shard.file) hold different runs \(run)",
             remedy: "keep the one that you trust and move the other out of the corpus"))
       }
-      places[run] = places[run] ?? (hash, shard.file)
+      firstCopies[run] = firstCopies[run] ?? (hash, shard.file)
     }
   }
 }

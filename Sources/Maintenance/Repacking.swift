@@ -34,8 +34,8 @@ public struct Repacking {
     cancellation: Cancellation = Cancellation(), progress: (Int, String) -> Void = { _, _ in },
     indexing: (String) throws(CorpusError) -> Void
   ) throws(CorpusError) -> Report {
-    let claims = try RunLocks.takingCompaction(directory)
-    defer { claims.release(RunLocks.compaction) }
+    let locks = try RunLocks.lockingCompaction(directory)
+    defer { locks.unlock(RunLocks.compaction) }
     var report = Report()
     var runs = 0
     for file in try directory.shardFiles() {
@@ -81,18 +81,24 @@ public struct Repacking {
 
   /// Some runs of a shard, encoded for another one, in their order.
   private func encode(
-    _ places: Range<Int>, of shard: ShardReader, _ header: ShardHeader
+    _ indices: Range<Int>, of shard: ShardReader, _ header: ShardHeader
   ) throws(CorpusError) -> [EncodedRun] {
-    let queue = WorkQueue(Array(places))
-    let encoded = Mutex<[(place: Int, run: EncodedRun)]>([])
-    try Workers.run(max(1, min(workers, places.count))) { _ throws(CorpusError) in
-      var decoder = try RunDecoder(header: shard.header)
-      var encoder = try RunEncoder(header: header)
-      while let place = queue.next() {
-        let run = try encoder.encode(decoder.run(at: place, in: shard))
-        encoded.withLock { $0.append((place, run)) }
+    let encoded = Mutex<[(index: Int, run: EncodedRun)]>([])
+    try parallelForEach(
+      Array(indices), workers: workers,
+      state: { () throws(CorpusError) in
+        Recoder(decoder: try RunDecoder(header: shard.header), encoder: try RunEncoder(header: header))
       }
+    ) { (index, recoder) throws(CorpusError) in
+      let run = try recoder.encoder.encode(recoder.decoder.run(at: index, in: shard))
+      encoded.withLock { $0.append((index, run)) }
     }
-    return encoded.withLock { $0.sorted { $0.place < $1.place }.map(\.run) }
+    return encoded.withLock { $0.sorted { $0.index < $1.index }.map(\.run) }
   }
+}
+
+/// What a thread needs to bring runs from one codec into another.
+private struct Recoder: ~Copyable {
+  var decoder: RunDecoder
+  var encoder: RunEncoder
 }

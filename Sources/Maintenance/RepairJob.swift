@@ -34,24 +34,24 @@ public struct RepairJob: Sendable {
     cancellation: Cancellation, report: @escaping @Sendable (RepairEvent) -> Void
   ) throws(CorpusError) -> RepairReport {
     // While it is held, nobody else moves or mends shards.
-    let claims = try RunLocks.takingCompaction(directory)
-    defer { claims.release(RunLocks.compaction) }
+    let locks = try RunLocks.lockingCompaction(directory)
+    defer { locks.unlock(RunLocks.compaction) }
     let survey = try RepairSurvey(
       directory, indexed: indexedRuns(), workers: workers, cancellation: cancellation
     ) { report(.examined($0, of: $1)) }
     var problems = survey.problems
     let generator = generator(for: survey.files, &problems)
     let files = survey.files.filter { generator != nil || $0.damagedMembers.isEmpty }
-    let worksite = try RepairWorksite(
-      directory: directory, generator: generator, claims: claims, cancellation: cancellation,
+    let staging = try RepairStaging(
+      directory: directory, generator: generator, locks: locks, cancellation: cancellation,
       total: files.reduce(0) { $0 + $1.damagedMembers.count }, problems: problems, report: report)
-    try mend(files, at: worksite)
+    try mend(files, at: staging)
     try cancellation.check()
-    var result = worksite.reportSoFar
+    var result = staging.reportSoFar
     // The index would forget runs that are still lost, and so what they were.
     if files.count == survey.files.count, result.problems.count == problems.count {
-      result.index = try MetricIndex.heal(directory, cancellation: cancellation)
-      try RepairWorksite.clear(directory)
+      result.index = try MetricIndex.rebuildIfInconsistent(directory, cancellation: cancellation)
+      try RepairStaging.clear(directory)
     }
     return result
   }
@@ -82,31 +82,22 @@ public struct RepairJob: Sendable {
   }
 
   /// Files of single runs side by side, then the sealed shards one by one, the runs of each side by side.
-  private func mend(_ files: [DamagedFile], at worksite: RepairWorksite) throws(CorpusError) {
+  private func mend(_ files: [DamagedFile], at staging: RepairStaging) throws(CorpusError) {
     let single = files.filter { CorpusDirectory.seed(ofRunFile: $0.file) != nil }
-    try share(single) { (file) throws(CorpusError) in try worksite.mendSingle(file) }
+    try parallelForEach(single, workers: workers) { (file) throws(CorpusError) in try staging.mendSingle(file)
+    }
     for file in files where CorpusDirectory.isSealed(file.file) {
       let made = MadeRuns()
-      try share(file.damagedMembers) { (member) throws(CorpusError) in
-        if let run = try worksite.makeSealed(member, of: file) {
+      try parallelForEach(file.damagedMembers, workers: workers) { (member) throws(CorpusError) in
+        if let run = try staging.makeSealed(member, of: file) {
           made.runs.withLock { $0[member.seed] = run }
         }
       }
-      try worksite.mendSealed(file, made: made.runs.withLock { $0 })
+      try staging.mendSealed(file, made: made.runs.withLock { $0 })
     }
   }
 
   private final class MadeRuns: Sendable {
-    let runs = Mutex<[Int64: RepairWorksite.Made]>([:])
-  }
-
-  private func share<Item: Sendable>(
-    _ items: [Item], _ body: @escaping @Sendable (Item) throws(CorpusError) -> Void
-  ) throws(CorpusError) {
-    if items.isEmpty { return }
-    let queue = WorkQueue(items)
-    try Workers.run(max(1, min(workers, items.count))) { _ throws(CorpusError) in
-      while let item = queue.next() { try body(item) }
-    }
+    let runs = Mutex<[Int64: RepairStaging.RemadeRun]>([:])
   }
 }

@@ -62,17 +62,14 @@ struct RepairSurvey: Sendable {
     progress: @escaping @Sendable (Int, Int) -> Void
   ) throws(CorpusError) {
     let files = try directory.shardFiles()
-    let queue = WorkQueue(files)
     let found = Mutex<[Examination]>([])
-    try Workers.run(max(1, min(workers, files.count))) { _ throws(CorpusError) in
-      while let file = queue.next() {
-        let result = try Examination(of: file, in: directory, indexed, cancellation)
-        progress(
-          found.withLock {
-            $0.append(result)
-            return $0.count
-          }, files.count)
-      }
+    try parallelForEach(files, workers: workers) { (file) throws(CorpusError) in
+      let result = try Examination(of: file, in: directory, indexed, cancellation)
+      progress(
+        found.withLock {
+          $0.append(result)
+          return $0.count
+        }, files.count)
     }
     let examinations = found.withLock { $0 }.sorted { $0.file < $1.file }
     // The runs that are whole somewhere, or will be made again where they were.

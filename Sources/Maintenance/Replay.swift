@@ -38,18 +38,15 @@ public struct Replay: Sendable {
     let stored = try StoredRuns(directory)
     if let problem = stored.problems.first { throw problem }
     let seeds = try selection.seeds(among: allSeeds(stored), of: directory)
-    let queue = WorkQueue(seeds)
     let result = Mutex(Result())
-    try Workers.run(max(1, min(workers, seeds.count))) { _ throws(CorpusError) in
-      while let seed = queue.next() {
-        try cancellation.check()
-        let problem = try replay(seed, stored, cancellation)
-        progress(
-          result.withLock {
-            if let problem { $0.problems.append(problem) } else { $0.equal += 1 }
-            return $0
-          }, seeds.count)
-      }
+    try parallelForEach(seeds, workers: workers) { (seed) throws(CorpusError) in
+      try cancellation.check()
+      let problem = try replay(seed, stored, cancellation)
+      progress(
+        result.withLock {
+          if let problem { $0.problems.append(problem) } else { $0.equal += 1 }
+          return $0
+        }, seeds.count)
     }
     return result.withLock { $0 }
   }

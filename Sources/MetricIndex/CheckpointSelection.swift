@@ -7,13 +7,13 @@ public import Corpus
 /// time. Between two questions the index is free for writers.
 public struct CheckpointSelection: Sendable {
   /// A run and how many of its checkpoints are selected.
-  public struct Part: Hashable, Sendable {
+  public struct SelectedRun: Hashable, Sendable {
     public let run: Int64
     public let count: Int
   }
 
   /// In order of the runs.
-  public let parts: [Part]
+  public let selectedRuns: [SelectedRun]
   /// The number of checkpoints.
   public let count: Int
   /// Runs that the condition selects and that were left out for their status.
@@ -42,7 +42,7 @@ public struct CheckpointSelection: Sendable {
     self.index = index
     self.condition = try Self.conjunction(condition, runs, index)
     takesAll = condition == nil
-    var parts: [Part] = []
+    var selectedRuns: [SelectedRun] = []
     var count = 0
     var bad = 0
     try index.query(
@@ -52,18 +52,17 @@ public struct CheckpointSelection: Sendable {
       row: { row in
         // With a condition, who knows.
         guard condition != nil || row[2] == row[3] else {
-          throw Self.corrupt(
-            index,
+          throw index.directory.indexCorrupt(
             "has \(row[2].whole) checkpoints of run \(row[0].whole), and says that it has \(row[3].whole)")
         }
         guard includesBad || row[1] == .text(RunStatus.ok.rawValue) else { return bad += 1 }
-        let part = Part(run: row[0].whole, count: min(Int(row[2].whole), (limit ?? .max) - count))
-        guard part.count > 0 else { return }
-        parts.append(part)
-        count += part.count
+        let entry = SelectedRun(run: row[0].whole, count: min(Int(row[2].whole), (limit ?? .max) - count))
+        guard entry.count > 0 else { return }
+        selectedRuns.append(entry)
+        count += entry.count
       })
     guard count > 0 else { throw Self.empty(index, bad: bad) }
-    self.parts = parts
+    self.selectedRuns = selectedRuns
     self.count = count
     badRuns = bad
   }
@@ -111,34 +110,35 @@ public struct CheckpointSelection: Sendable {
     columns: [String], _ body: (_ run: Int64, _ rows: ArraySlice<[SQLValue]>) throws(CorpusError) -> Void
   ) throws(CorpusError) {
     var next = 0
-    while next < parts.count {
+    while next < selectedRuns.count {
       var end = next
       var count = 0
-      while end < parts.count, end == next || count + parts[end].count <= Self.rowsPerQuery {
-        count += parts[end].count
+      while end < selectedRuns.count, end == next || count + selectedRuns[end].count <= Self.rowsPerQuery {
+        count += selectedRuns[end].count
         end += 1
       }
-      let rows = try rows(of: parts[next..<end], columns)
-      for part in parts[next..<end] {
-        guard let rows = rows[part.run], rows.count >= part.count else {
+      let rows = try rows(of: selectedRuns[next..<end], columns)
+      for entry in selectedRuns[next..<end] {
+        guard let rows = rows[entry.run], rows.count >= entry.count else {
           throw CorpusError(
-            .indexStale, "run \(part.run) of \(index.directory.path) has changed meanwhile",
+            .indexStale, "run \(entry.run) of \(index.directory.path) has changed meanwhile",
             remedy: "run the same command again")
         }
-        let selected = rows.prefix(part.count)
+        let selected = rows.prefix(entry.count)
         guard !takesAll || zip(selected, 0...).allSatisfy({ $0[1] == .integer($1) }) else {
-          throw Self.corrupt(index, "does not have the checkpoints of run \(part.run) one after the other")
+          throw index.directory.indexCorrupt(
+            "does not have the checkpoints of run \(entry.run) one after the other")
         }
-        try body(part.run, selected)
+        try body(entry.run, selected)
       }
       next = end
     }
   }
 
   private func rows(
-    of parts: ArraySlice<Part>, _ columns: [String]
+    of selectedRuns: ArraySlice<SelectedRun>, _ columns: [String]
   ) throws(CorpusError) -> [Int64: [[SQLValue]]] {
-    guard let first = parts.first?.run, let last = parts.last?.run else { return [:] }
+    guard let first = selectedRuns.first?.run, let last = selectedRuns.last?.run else { return [:] }
     var rows: [Int64: [[SQLValue]]] = [:]
     try index.query(
       "SELECT \((["run", "step"] + columns).joined(separator: ", ")) \(Self.source) "
@@ -155,12 +155,6 @@ public struct CheckpointSelection: Sendable {
     let given =
       if let condition { try index.reading { try $0.condition(condition) } } else { "TRUE" }
     return runs.map { "\(given) AND run >= \($0.lowerBound) AND run < \($0.upperBound)" } ?? given
-  }
-
-  private static func corrupt(_ index: IndexReader, _ what: String) -> CorpusError {
-    CorpusError(
-      .indexCorrupt, "\(index.directory.indexPath) \(what)",
-      remedy: "make it again with `corpus index --rebuild \(index.directory.path)`")
   }
 
   private static func empty(_ index: IndexReader, bad: Int) -> CorpusError {

@@ -38,10 +38,10 @@ public struct IndexDifference: Sendable {
 
   /// Without the runs that a living process is about to take up itself.
   func ignoringClaimed(_ directory: CorpusDirectory) -> IndexDifference {
-    guard !isEmpty, let claims = try? RunLocks(directory, isReadOnly: true) else { return self }
-    let isCompacting = claims.isTaken(RunLocks.compaction)
+    guard !isEmpty, let locks = try? RunLocks(directory, isReadOnly: true) else { return self }
+    let isCompacting = locks.isLocked(RunLocks.compaction)
     let abandoned = new.filter { file in
-      !(isCompacting || CorpusDirectory.seed(ofRunFile: file).map(claims.isTaken) ?? false)
+      !(isCompacting || CorpusDirectory.seed(ofRunFile: file).map(locks.isLocked) ?? false)
     }
     return IndexDifference(new: abandoned, changed: changed, vanished: isCompacting ? [] : vanished)
   }

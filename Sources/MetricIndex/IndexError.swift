@@ -63,6 +63,15 @@ extension Row {
 }
 
 extension CorpusDirectory {
+  /// The refusal of an index that is damaged or contradicts itself or the shards.
+  ///
+  /// - Parameter what: what is wrong with it, as what is said of a file.
+  package func indexCorrupt(_ what: String = "is corrupt", cause: String? = nil) -> CorpusError {
+    CorpusError(
+      .indexCorrupt, "\(indexPath) \(what)",
+      remedy: "make it again with `corpus index --rebuild \(path)`", cause: cause)
+  }
+
   /// The refusal of an index that says something else than the shards.
   ///
   /// - Parameter what: what differs, as a sentence.

@@ -57,9 +57,7 @@ public final class IndexReader: Sendable {
         guard difference.isEmpty else { throw difference.staleError(directory) }
       }
     } catch let error as DatabaseError where error.resultCode == .SQLITE_ERROR {
-      throw CorpusError(
-        .indexCorrupt, "\(path) is not an index of this program",
-        remedy: "make it again with `corpus index --rebuild \(directory.path)`", cause: error.message)
+      throw directory.indexCorrupt("is not an index of this program", cause: error.message)
     } catch {
       throw indexError(error, .read, path: path)
     }

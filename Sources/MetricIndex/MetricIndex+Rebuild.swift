@@ -13,13 +13,13 @@ extension MetricIndex {
     _ directory: CorpusDirectory, forgetsMissing: Bool = false, cancellation: Cancellation = Cancellation(),
     progress: (Int, Int) -> Void = { _, _ in }
   ) throws(CorpusError) -> Report {
-    let claims = try RunLocks(directory)
-    guard try claims.take(RunLocks.rebuild) else {
+    let locks = try RunLocks(directory)
+    guard try locks.lock(RunLocks.rebuild) else {
       throw CorpusError(
         .resource, "another process is rebuilding the index of \(directory.path)",
         remedy: "wait until it has ended")
     }
-    defer { claims.release(RunLocks.rebuild) }
+    defer { locks.unlock(RunLocks.rebuild) }
     try TemporaryFile.removeLeftovers(of: directory.indexPath)
     let temporary = TemporaryFile.path(for: directory.indexPath)
     do throws(CorpusError) {

@@ -88,17 +88,17 @@ public final class RowCursor {
     }
   }
 
-  private func bind(_ value: SQLValue, _ place: Int32) throws(CorpusError) {
+  private func bind(_ value: SQLValue, _ parameter: Int32) throws(CorpusError) {
     // SQLITE_TRANSIENT: SQLite makes a copy.
     let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     let code =
       switch value {
-      case .null: sqlite3_bind_null(statement, place)
-      case .integer(let number): sqlite3_bind_int64(statement, place, number)
-      case .real(let number): sqlite3_bind_double(statement, place, number)
+      case .null: sqlite3_bind_null(statement, parameter)
+      case .integer(let number): sqlite3_bind_int64(statement, parameter, number)
+      case .real(let number): sqlite3_bind_double(statement, parameter, number)
       // With its length, as a text may hold zeros.
-      case .text(let text): sqlite3_bind_text(statement, place, text, Int32(text.utf8.count), copied)
-      case .blob(let bytes): sqlite3_bind_blob(statement, place, bytes, Int32(bytes.count), copied)
+      case .text(let text): sqlite3_bind_text(statement, parameter, text, Int32(text.utf8.count), copied)
+      case .blob(let bytes): sqlite3_bind_blob(statement, parameter, bytes, Int32(bytes.count), copied)
       }
     guard code == SQLITE_OK else { throw failure(code) }
   }

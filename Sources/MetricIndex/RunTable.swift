@@ -6,7 +6,7 @@ import ShardStore
 public struct RunTable: Sendable {
   public struct Row: Hashable, Sendable {
     public let run: Int64
-    /// The place of its shard in ``RunTable/shards``.
+    /// The index of its shard in ``RunTable/shards``.
     public let shard: Int32
     public let checkpoints: Int32
     /// Of the shard's rows, which tells how runs lie in it one after the other.
@@ -93,12 +93,12 @@ extension RunTable {
   ///   - unmeasured: the checkpoints that these leave out.
   fileprivate init(_ database: Database, runs: String, steps: String?, unmeasured: Int) throws {
     self.unmeasured = unmeasured
-    var places: [Int64: Int32] = [:]
+    var shardIndices: [Int64: Int32] = [:]
     var shards: [Shard] = []
     let files = try GRDB.Row.fetchCursor(
       database, sql: "SELECT shard, path, bytes / max(runs, 1) FROM shards ORDER BY path")
     while let file = try files.next() {
-      places[try file.value(0)] = Int32(shards.count)
+      shardIndices[try file.value(0)] = Int32(shards.count)
       shards.append(Shard(path: try file.value(1), bytesPerRun: try file.value(2)))
     }
     var rows: [Row] = []
@@ -116,7 +116,7 @@ extension RunTable {
         Double.fromDatabaseValue(run[4]) ?? .nan, Double.fromDatabaseValue(run[5]) ?? .nan
       )
       // A damaged page may hide the shards that runs lie in.
-      guard let shard = places[try run.value(1)] else { throw run.corrupt(1) }
+      guard let shard = shardIndices[try run.value(1)] else { throw run.corrupt(1) }
       let row = Row(
         run: try run.value(0), shard: shard, checkpoints: try run.value(2),
         firstRow: try run.value(3), sums: ParameterSums(sum: ofRun, sumOfSquares: ofSquares).tag)
@@ -139,15 +139,15 @@ extension RunTable {
     }
     var kept: [Int32] = []
     var starts: [Int] = []
-    var place = -1
+    var row = -1
     let eligible = try GRDB.Row.fetchCursor(database, sql: steps)
     while let next = try eligible.next() {
       let (run, step): (Int64, Int32) = (try next.value(0), try next.value(1))
-      while place < rows.count - 1, place < 0 || rows[place].run < run {
+      while row < rows.count - 1, row < 0 || rows[row].run < run {
         starts.append(kept.count)
-        place += 1
+        row += 1
       }
-      guard place >= 0, rows[place].run == run, 0..<rows[place].checkpoints ~= step else {
+      guard row >= 0, rows[row].run == run, 0..<rows[row].checkpoints ~= step else {
         throw next.corrupt(1)
       }
       kept.append(step)

@@ -1,4 +1,3 @@
-import HDF5Files
 import Platform
 import Corpus
 import Glibc
@@ -189,9 +188,13 @@ private final class Storage: @unchecked Sendable {
     let file = try Descriptor(opening: path, O_RDWR | O_CREAT)
     self.file = file
     memory = nil
+    // What another program, or another version, has written there is nothing to believe.
+    if try !file.holds(magic, at: 0) {
+      guard ftruncate(file.fd, 0) == 0 else { throw Files.error("write", path) }
+      try file.write(magic, at: 0)
+    }
     // Sparse: only what is written to takes space.
     guard ftruncate(file.fd, count) == 0 else { throw Files.error("write", path) }
-    try file.write(magic, at: 0)
     let mapping = try FileMapping(file, bytes: count)
     self.mapping = mapping
     bytes = mapping.bytes

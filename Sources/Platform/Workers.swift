@@ -76,14 +76,34 @@ package struct WorkerThreads: ~Copyable {
   }
 }
 
-/// Items handed out to workers one by one.
-public final class WorkQueue<Item: Sendable>: Sendable {
-  private let items: Mutex<ArraySlice<Item>>
+/// Goes through items on several threads, each of which takes the next one when it is done with the one before.
+///
+/// - Parameters:
+///   - workers: at most so many threads.
+///   - state: what a thread keeps from item to item, such as a decoder; called once on each.
+/// - Throws: the first error; the other threads then finish the item that they are at.
+public func parallelForEach<Item: Sendable, State: ~Copyable>(
+  _ items: [Item], workers: Int, state: @escaping @Sendable () throws(CorpusError) -> State,
+  _ body: @escaping @Sendable (Item, inout State) throws(CorpusError) -> Void
+) throws(CorpusError) {
+  if items.isEmpty { return }
+  let rest = Mutex(items[...])
+  try Workers.run(max(1, min(workers, items.count))) { _ throws(CorpusError) in
+    do throws(CorpusError) {
+      var state = try state()
+      while let item = rest.withLock({ $0.popFirst() }) { try body(item, &state) }
+    } catch {
+      rest.withLock { $0 = [] }
+      throw error
+    }
+  }
+}
 
-  public init(_ items: [Item]) { self.items = Mutex(items[...]) }
-
-  /// The next item, or nil when none is left.
-  public func next() -> Item? { items.withLock { $0.popFirst() } }
+/// Goes through items on several threads that keep nothing from item to item.
+public func parallelForEach<Item: Sendable>(
+  _ items: [Item], workers: Int, _ body: @escaping @Sendable (Item) throws(CorpusError) -> Void
+) throws(CorpusError) {
+  try parallelForEach(items, workers: workers, state: {}) { (item, _) throws(CorpusError) in try body(item) }
 }
 
 /// A wish to stop, from Ctrl-C or from a failure elsewhere, that long work looks at now and then.

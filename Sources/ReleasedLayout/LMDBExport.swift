@@ -1,3 +1,4 @@
+import CorpusStore
 import ShardStore
 import ArrayFiles
 public import Platform
@@ -42,8 +43,8 @@ public struct LMDBExport: Sendable {
     _ runs: [Int64], to path: String, cancellation: Cancellation = Cancellation(),
     progress: (Int) -> Void = { _ in }
   ) throws(CorpusError) {
-    if Files.exists(path), !Files.isDirectory(path) { throw ExportPlace.taken(path) }
-    for run in runs { try ExportPlace.requireFree("\(path)/\(Self.name(run))") }
+    if Files.exists(path), !Files.isDirectory(path) { throw ReservedPath.taken(path) }
+    for run in runs { try ReservedPath.requireFree("\(path)/\(Self.name(run))") }
     try Files.createDirectory(path)
     let names = Set(runs.map(Self.name))
     try TemporaryFile.removeLeftovers(in: path) { names.contains($0) }
@@ -77,7 +78,7 @@ public struct LMDBExport: Sendable {
     } catch {
       try? Files.removeFolder(temporary)
       throw error.code == .alreadyExists
-        ? ExportPlace.taken(folder)
+        ? ReservedPath.taken(folder)
         : error.naming(folder, insteadOf: temporary)
     }
   }

@@ -127,18 +127,10 @@ public struct LMDBImport: Sendable {
     _ folders: [Release.Folder], except stored: Set<Int64>, with writer: CorpusWriter, workers: Int,
     _ cancellation: Cancellation, _ note: @escaping @Sendable ((inout Progress) -> Void) -> Void
   ) throws(CorpusError) {
-    let queue = WorkQueue(folders)
-    let stop = Cancellation()
-    try Workers.run(max(1, min(workers, folders.count))) { _ throws(CorpusError) in
-      do throws(CorpusError) {
-        var worker = try Worker(self, writer)
-        while !stop.isCancelled, let folder = queue.next() {
-          try worker.importFolder(folder, except: stored, cancellation, note: note)
-        }
-      } catch {
-        stop.cancel()
-        throw error
-      }
+    try parallelForEach(
+      folders, workers: workers, state: { () throws(CorpusError) in try Worker(self, writer) }
+    ) { (folder, worker) throws(CorpusError) in
+      try worker.importFolder(folder, except: stored, cancellation, note: note)
     }
   }
 

@@ -68,7 +68,7 @@ final class LMDBReader {
 
   /// Reads the values of keys.
   ///
-  /// - Parameter body: called with the place of each key and its value, in their order.
+  /// - Parameter body: called with the index of each key and its value, in their order.
   /// - Throws: `malformedRelease`, also where reading ends the process.
   func read(_ keys: [Key], body: (Int, Value) throws(CorpusError) -> Void) throws(CorpusError) {
     var first = 0
@@ -76,11 +76,11 @@ final class LMDBReader {
       let batch = first..<min(first + Self.keysPerBatch, keys.count)
       for key in keys[batch] { try ask(key) }
       var failure: CorpusError?
-      for place in batch {
-        let value = try value(keys[place])
+      for index in batch {
+        let value = try value(keys[index])
         // The answers to come are to these questions, whoever wants them no more.
         guard failure == nil else { continue }
-        do throws(CorpusError) { try body(place, value) } catch { failure = error }
+        do throws(CorpusError) { try body(index, value) } catch { failure = error }
       }
       if let failure { throw failure }
       first = batch.upperBound

@@ -22,6 +22,6 @@ extension StoredRun.Chunk {
     _ bytes: UnsafeRawBufferPointer, _ codec: Codec, source: @autoclosure () -> String
   ) throws(CorpusError) {
     guard checksum != 0, Checksum(ofChunk: bytes, codec).value != checksum else { return }
-    throw HDF5.damaged(source(), "a chunk of its parameters does not have the recorded checksum")
+    throw CorpusError.damagedShard(source(), "a chunk of its parameters does not have the recorded checksum")
   }
 }

@@ -136,7 +136,7 @@ struct ChunkCodec: ~Copyable {
   }
 
   private func damaged(_ source: () -> String, _ what: String) -> CorpusError {
-    HDF5.damaged(source(), "a chunk of its parameters does not decode", cause: what)
+    CorpusError.damagedShard(source(), "a chunk of its parameters does not decode", cause: what)
   }
 
   /// Turns the result of the codec `delta` into an error.

@@ -48,7 +48,7 @@ public final class MappedShard: Sendable {
     proven = ProvenParts(count: chunks.count)
     self.metric = Self.copy(reader.metrics[metric])
     guard chunks.allSatisfy({ Int($0.offset) + $0.bytes <= bytes.count }) else {
-      throw HDF5.damaged(path, "it has become shorter while it was opened")
+      throw CorpusError.damagedShard(path, "it has become shorter while it was opened")
     }
   }
 
@@ -80,13 +80,13 @@ public final class MappedShard: Sendable {
   /// Refuses what was read of a file that was shortened meanwhile.
   package func requireWhole() throws(CorpusError) {
     guard isTorn else { return }
-    throw HDF5.damaged(path, "it has become shorter, or its disk fails, while it is read")
+    throw CorpusError.damagedShard(path, "it has become shorter, or its disk fails, while it is read")
   }
 
   /// Likewise, for what ends in a zero, as a page does in which the file now ends.
   package func requireUnchanged() throws(CorpusError) {
     guard !mapping.isUnchanged() else { return }
-    throw HDF5.damaged(path, "it has changed while it is read")
+    throw CorpusError.damagedShard(path, "it has changed while it is read")
   }
 
   /// The compressed bytes of the chunk that holds a row, proven when it is first asked for.

@@ -5,10 +5,10 @@ import Glibc
 
 /// Who is making which run: byte-range locks on one file of the corpus, the byte's offset being the seed.
 ///
-/// The kernel drops a lock when its process ends, however it ends, so a killed job leaves no claim behind. The
+/// The kernel drops a lock when its process ends, however it ends, so a killed job leaves no run locked. The
 /// locks are open-file-description locks (`fcntl` with `F_OFD_SETLK`), which also work between the machines of
 /// a network file system with locking. Where nobody else works on the corpus, as ``CorpusDirectory/isAlone`` says,
-/// there are none, and every claim is given.
+/// there are none, and everybody gets every lock.
 package final class RunLocks: Sendable {
   /// Held by whoever moves runs between shards, or mends shards.
   package static let compaction = SeedRange.limit
@@ -29,13 +29,13 @@ package final class RunLocks: Sendable {
     if let file, getpid() == process { _ = clinux_unlock_all(file.fd) }
   }
 
-  /// The claims of a directory; the file is made where it is missing, unless `isReadOnly`.
+  /// The locks of a directory; the file is made where it is missing, unless `isReadOnly`.
   package convenience init(directory: String, isReadOnly: Bool = false) throws(CorpusError) {
     self.init(
       file: try Descriptor(opening: "\(directory)/.lock", isReadOnly ? O_RDONLY : O_RDWR | O_CREAT))
   }
 
-  /// The claims of a corpus.
+  /// The locks of a corpus.
   ///
   /// - Throws: `resource` if the file system's locks keep nobody out, unless `isReadOnly`.
   package convenience init(_ corpus: CorpusDirectory, isReadOnly: Bool = false) throws(CorpusError) {
@@ -47,20 +47,20 @@ package final class RunLocks: Sendable {
     }
   }
 
-  /// Takes a claim, unless another process has it.
-  package func take(_ offset: Int64) throws(CorpusError) -> Bool {
+  /// Takes a lock, unless another process has it.
+  package func lock(_ offset: Int64) throws(CorpusError) -> Bool {
     guard let file else { return true }
     if clinux_lock(file.fd, offset) == 0 { return true }
     guard Self.isHeld(errno) else { throw Files.error("lock", file.path) }
     return false
   }
 
-  package func release(_ offset: Int64) {
+  package func unlock(_ offset: Int64) {
     if let file { _ = clinux_unlock(file.fd, offset) }
   }
 
   /// Whether another process, or another ``RunLocks`` of this one, has it.
-  package func isTaken(_ offset: Int64) -> Bool {
+  package func isLocked(_ offset: Int64) -> Bool {
     file.map { clinux_is_locked($0.fd, offset) == 1 } ?? false
   }
 
@@ -108,24 +108,24 @@ extension RunLocks {
 }
 
 extension RunLocks {
-  /// Removes the unfinished runs of killed jobs; those of living ones are claimed.
+  /// Removes the unfinished runs of killed jobs; those of living ones are locked.
   package func removeUnfinishedRuns(of directory: CorpusDirectory) throws(CorpusError) {
     try TemporaryFile.removeLeftovers(in: directory.runsPath) { (name) throws(CorpusError) in
-      guard let seed = CorpusDirectory.seed(ofRunFile: "runs/\(name)"), try take(seed) else { return false }
+      guard let seed = CorpusDirectory.seed(ofRunFile: "runs/\(name)"), try lock(seed) else { return false }
       // Whoever takes it from here on writes another file.
-      release(seed)
+      unlock(seed)
       return true
     }
   }
 
-  /// The claims of a corpus with the one for moving runs between shards taken.
-  package static func takingCompaction(_ directory: CorpusDirectory) throws(CorpusError) -> RunLocks {
-    let claims = try RunLocks(directory)
-    guard try claims.take(compaction) else {
+  /// The locks of a corpus, with the one for moving runs between shards taken.
+  package static func lockingCompaction(_ directory: CorpusDirectory) throws(CorpusError) -> RunLocks {
+    let locks = try RunLocks(directory)
+    guard try locks.lock(compaction) else {
       throw CorpusError(
         .resource, "another process is compacting, repacking or repairing \(directory.path)",
         remedy: "wait until it has ended")
     }
-    return claims
+    return locks
   }
 }

@@ -18,7 +18,7 @@ struct ShardContents {
     header = try Self.readHeader(values, rowsPerChunk: parameters.rowsPerChunk)
     let rows = parameters.rows
     guard header.parameterCount == parameters.columns else {
-      throw HDF5.damaged(path, "its parameters do not have the length of its architecture")
+      throw CorpusError.damagedShard(path, "its parameters do not have the length of its architecture")
     }
     try Self.requireFilters(parameters.properties, header, path: path)
     iterations = try values.read("iteration", as: .int32, shape: [rows], fill: 0)
@@ -55,14 +55,16 @@ struct ShardContents {
     guard H5Pget_layout(properties.id) == H5D_CHUNKED, H5Pget_chunk(properties.id, 2, &chunk) == 2,
       chunk[1] == UInt64(shape[1]), (1...65_536).contains(chunk[0]), (1...(1 << 28)).contains(chunk[1]),
       chunk[0] * chunk[1] <= 1 << 29
-    else { throw HDF5.damaged(values.path, "its parameters are not in chunks of whole checkpoints") }
+    else {
+      throw CorpusError.damagedShard(values.path, "its parameters are not in chunks of whole checkpoints")
+    }
     return ParameterDataset(
       properties: properties, rows: shape[0], columns: shape[1], rowsPerChunk: Int(chunk[0]))
   }
 
   private static func readHeader(_ values: HDF5Values, rowsPerChunk: Int) throws(CorpusError) -> ShardHeader {
     guard let codec = Codec(rawValue: try values.text(attribute: "codec")) else {
-      throw HDF5.damaged(values.path, "its codec is unknown")
+      throw CorpusError.damagedShard(values.path, "its codec is unknown")
     }
     let described = try DescribedNetworks.decode(
       architecture: values.text(attribute: "architecture"), metrics: values.text(attribute: "metrics"),
@@ -89,7 +91,7 @@ struct ShardContents {
     // What the values of shuffle and Zstandard say changes nothing for readers.
     let isRight = header.codec == .zstd ? filters.map(\.id) == expected.map(\.id) : filters == expected
     guard isRight else {
-      throw HDF5.damaged(path, "its filters are not those of codec \(header.codec.rawValue)")
+      throw CorpusError.damagedShard(path, "its filters are not those of codec \(header.codec.rawValue)")
     }
   }
 
@@ -101,7 +103,9 @@ struct ShardContents {
     let table = values.datasets(of: group, "runs")
     let seeds: [Int64] = try table.read("seed", as: .int64, shape: nil, fill: 0)
     let n = seeds.count
-    guard n <= rows / header.rowsPerChunk else { throw HDF5.damaged(path, "it has more runs than chunks") }
+    guard n <= rows / header.rowsPerChunk else {
+      throw CorpusError.damagedShard(path, "it has more runs than chunks")
+    }
     let firstRows: [Int64] = try table.read("first_row", as: .int64, shape: [n], fill: 0)
     let counts: [Int64] = try table.read("count", as: .int64, shape: [n], fill: 0)
     let statuses: [UInt8] = try table.read("status", as: .uint8, shape: [n], fill: 0)
@@ -109,7 +113,7 @@ struct ShardContents {
     let squares: [Double] = try table.read("sum_of_squares", as: .float64, shape: [n], fill: 0)
     let hashes: [UInt8] = try table.read("content_hash", as: .uint8, shape: [n, 32], fill: 0)
     guard rows % header.rowsPerChunk == 0 else {
-      throw HDF5.damaged(path, "its rows are not whole chunks")
+      throw CorpusError.damagedShard(path, "its rows are not whole chunks")
     }
     let chunks = try readChunks(values, count: rows / header.rowsPerChunk, fileBytes: fileBytes)
     var runs: [StoredRun] = []
@@ -118,7 +122,7 @@ struct ShardContents {
       guard let status = RunStatus(code: statuses[i]), (1...Int64(rows)).contains(counts[i]),
         firstRows[i] == Int64(nextRow), seeds[i] >= 0,
         nextRow + header.rowCount(checkpoints: Int(counts[i])) <= rows
-      else { throw HDF5.damaged(path, "its table of runs makes no sense at run \(seeds[i])") }
+      else { throw CorpusError.damagedShard(path, "its table of runs makes no sense at run \(seeds[i])") }
       let count = Int(counts[i])
       let firstChunk = nextRow / header.rowsPerChunk
       let chunks = chunks[firstChunk..<(firstChunk + header.chunkCount(checkpoints: count))]
@@ -130,7 +134,7 @@ struct ShardContents {
       nextRow += header.rowCount(checkpoints: count)
     }
     guard nextRow == rows, Set(seeds).count == n else {
-      throw HDF5.damaged(path, "its table of runs does not cover its rows")
+      throw CorpusError.damagedShard(path, "its table of runs does not cover its rows")
     }
     return runs
   }
@@ -150,7 +154,7 @@ struct ShardContents {
     var chunks: [StoredRun.Chunk] = []
     for ((offset, bytes), checksum) in zip(zip(offsets, bytes), checksums) {
       guard offset > 0, bytes > 0, bytes <= fileBytes, offset <= fileBytes - bytes else {
-        throw HDF5.damaged(values.path, "chunk \(chunks.count) lies beyond its end")
+        throw CorpusError.damagedShard(values.path, "chunk \(chunks.count) lies beyond its end")
       }
       chunks.append(
         StoredRun.Chunk(offset: offset, bytes: Int(bytes), checksum: UInt64(bitPattern: checksum)))
@@ -179,7 +183,8 @@ private struct DescribedNetworks: Sendable {
       do {
         return try CanonicalJSON.decode(Value.self, from: Data(text.utf8))
       } catch {
-        throw HDF5.damaged(path, "its attribute \(name) is not what it should be", cause: "\(error)")
+        throw CorpusError.damagedShard(
+          path, "its attribute \(name) is not what it should be", cause: "\(error)")
       }
     }
     let networks = DescribedNetworks(

@@ -20,14 +20,13 @@ struct ShardProof {
     do throws(CorpusError) {
       let shard = try ShardReader(opening: temporary)
       guard shard.header == header, shard.runs.map(\.contentHash) == hashes else {
-        throw HDF5.damaged(temporary, "it does not list the runs that were written to it")
+        throw CorpusError.damagedShard(temporary, "it does not list the runs that were written to it")
       }
       try shard.checkChunkTable()
-      let places = WorkQueue(Array(shard.runs.indices))
-      try Workers.run(max(1, min(workers, shard.runs.count))) { [header] _ throws(CorpusError) in
-        var decoder = try RunDecoder(header: header)
-        while let place = places.next() { _ = try decoder.run(at: place, in: shard) }
-      }
+      try parallelForEach(
+        Array(shard.runs.indices), workers: workers,
+        state: { [header] () throws(CorpusError) in try RunDecoder(header: header) }
+      ) { (index, decoder) throws(CorpusError) in _ = try decoder.run(at: index, in: shard) }
     } catch {
       throw CorpusError(
         .inputOutput, "what was written to \(path) does not read back as it was",

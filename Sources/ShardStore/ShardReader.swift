@@ -129,7 +129,7 @@ public final class ShardReader: Sendable {
           H5Dread_chunk(parameters.id, HDF5.standard, corner, &mask, &bytes) >= 0, mask == 0,
           try file.holds(bytes, at: chunk.offset)
         else {
-          throw HDF5.damaged(
+          throw CorpusError.damagedShard(
             path, "HDF5 finds another chunk \(number) of run \(run.seed) than /chunks does",
             cause: HDF5.lastMessage())
         }

@@ -1,3 +1,4 @@
+import Maintenance
 import CorpusStore
 import Corpus
 import Foundation

@@ -118,36 +118,36 @@ import Testing
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     let a = try RunLocks(corpus)
     var b: RunLocks? = try RunLocks(corpus)
-    #expect(try a.take(5) && b?.take(5) == false && b?.take(6) == true)
-    #expect(a.isTaken(6) && b?.isTaken(5) == true && !a.isTaken(7) && !a.isTaken(5))
+    #expect(try a.lock(5) && b?.lock(5) == false && b?.lock(6) == true)
+    #expect(a.isLocked(6) && b?.isLocked(5) == true && !a.isLocked(7) && !a.isLocked(5))
     b = nil
-    #expect(!a.isTaken(6))
-    a.release(5)
-    #expect(try RunLocks(corpus).take(5))
+    #expect(!a.isLocked(6))
+    a.unlock(5)
+    #expect(try RunLocks(corpus).lock(5))
   }
 
   @Test func `a claim ends with its owner, whatever processes are being started meanwhile`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     var owner: RunLocks? = try RunLocks(corpus)
-    #expect(try owner?.take(5) == true)
+    #expect(try owner?.lock(5) == true)
     // What such a process has until it runs its program.
     let inherited = try Files.names(in: "/proc/self/fd").compactMap { Int32($0) }.filter {
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == path + "/.lock"
     }.map { dup($0) }
     #expect(!inherited.isEmpty)
     owner = nil
-    #expect(try RunLocks(corpus).take(5))
+    #expect(try RunLocks(corpus).lock(5))
     for descriptor in inherited { close(descriptor) }
   }
 
   @Test func `gives every claim to who is alone`() throws {
     var corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
     let other = try RunLocks(corpus)
-    #expect(try other.take(5))
+    #expect(try other.lock(5))
     corpus.isAlone = true
-    let claims = try RunLocks(corpus)
-    #expect(try claims.take(5) && !claims.isTaken(5))
-    claims.release(5)
+    let locks = try RunLocks(corpus)
+    #expect(try locks.lock(5) && !locks.isLocked(5))
+    locks.unlock(5)
     #expect(try corpus.replacing(codec: .raw).isAlone)
   }
 

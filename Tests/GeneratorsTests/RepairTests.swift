@@ -231,19 +231,19 @@ import Testing
     #expect(try made.value == 1 && fixture.isWhole())
   }
 
-  @Test func `respects the claims of other processes`() throws {
+  @Test func `respects the locks of other processes`() throws {
     let fixture = try RepairFixture()
-    let claims = try RunLocks(fixture.corpus)
+    let locks = try RunLocks(fixture.corpus)
     try fixture.remove("runs/000004.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)
-    for seed in [2, 4] as [Int64] { #expect(try claims.take(seed)) }
+    for seed in [2, 4] as [Int64] { #expect(try locks.lock(seed)) }
     let report = try fixture.repair()
     #expect(report.problems.map(\.code) == [.resource, .resource] && report.runs == [])
-    for seed in [2, 4] as [Int64] { claims.release(seed) }
-    #expect(try claims.take(RunLocks.compaction))
+    for seed in [2, 4] as [Int64] { locks.unlock(seed) }
+    #expect(try locks.lock(RunLocks.compaction))
     let error = #expect(throws: CorpusError.self) { try fixture.repair() }
     #expect(error?.code == .resource)
-    claims.release(RunLocks.compaction)
+    locks.unlock(RunLocks.compaction)
     #expect(try fixture.repair().runs.map(\.run).sorted() == [2, 4])
     #expect(try fixture.isWhole())
   }

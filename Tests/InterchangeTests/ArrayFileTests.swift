@@ -32,7 +32,7 @@ import Testing
     var contents: [Data] = []
     for once in [portion, 100] {
       let path = "\(temporary.path)/\(once)"
-      try write(format.writer(layout(rows: 7), to: ExportPlace(path)), rows: 7, at: once)
+      try write(format.writer(layout(rows: 7), to: ReservedPath(path)), rows: 7, at: once)
       contents.append(try Data(contentsOf: URL(fileURLWithPath: path)))
     }
     // HDF5 puts datasets where it first writes them.
@@ -44,7 +44,7 @@ import Testing
 
   @Test func `safetensors says where its tensors lie`() throws {
     let path = "\(temporary.path)/x"
-    try write(SafetensorsWriter(layout(rows: 2), to: ExportPlace(path)), rows: 2, at: 2)
+    try write(SafetensorsWriter(layout(rows: 2), to: ReservedPath(path)), rows: 2, at: 2)
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     let length = bytes.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
     let header = try CanonicalJSON.decode(JSONValue.self, from: Data(bytes[8..<(8 + length)]))
@@ -64,7 +64,7 @@ import Testing
     let python = "/usr/bin/env"
     for (name, limit) in [("small", 0xFFFF_FFFF), ("large", 1), ("mixed", 500)] {
       let path = "\(temporary.path)/\(name)"
-      try write(NPZWriter(layout(rows: 30), to: ExportPlace(path), zip64Limit: limit), rows: 30, at: 4)
+      try write(NPZWriter(layout(rows: 30), to: ReservedPath(path), zip64Limit: limit), rows: 30, at: 4)
       // Python's zipfile is what NumPy reads it with.
       let process = Process()
       process.executableURL = URL(fileURLWithPath: python)
@@ -87,28 +87,28 @@ import Testing
   @Test(arguments: ArrayFormat.allCases)
   func `a name that is taken stays as it is`(format: ArrayFormat) throws {
     let path = "\(temporary.path)/x"
-    let writer = try format.writer(layout(rows: 1), to: ExportPlace(path))
+    let writer = try format.writer(layout(rows: 1), to: ReservedPath(path))
     // Taken meanwhile by somebody else.
     try Data("precious".utf8).write(to: URL(fileURLWithPath: path))
     #expect(throws: CorpusError.self) { try write(writer, rows: 1, at: 1) }
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious")
-    let error = #expect(throws: CorpusError.self) { try ExportPlace(path) }
+    let error = #expect(throws: CorpusError.self) { try ReservedPath(path) }
     #expect(error?.code == .alreadyExists && error?.message.contains(path) == true)
   }
 
   @Test func `one process at a time writes to a name`() throws {
     let path = "\(temporary.path)/x"
-    let place = try ExportPlace(path)
-    let error = #expect(throws: CorpusError.self) { try ExportPlace(path) }
+    let destination = try ReservedPath(path)
+    let error = #expect(throws: CorpusError.self) { try ReservedPath(path) }
     #expect(error?.code == .resource)
-    #expect(FileManager.default.fileExists(atPath: place.temporary))
-    withExtendedLifetime(place) {}
+    #expect(FileManager.default.fileExists(atPath: destination.temporary))
+    withExtendedLifetime(destination) {}
   }
 
   @Test(arguments: ArrayFormat.allCases)
   func `a writer that is dropped leaves nothing`(format: ArrayFormat) throws {
     do {
-      _ = try format.writer(layout(rows: 9), to: ExportPlace("\(temporary.path)/x"))
+      _ = try format.writer(layout(rows: 9), to: ReservedPath("\(temporary.path)/x"))
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: temporary.path) == [])
   }

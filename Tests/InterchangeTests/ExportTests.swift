@@ -109,7 +109,7 @@ private struct Safetensors {
 
   @Test func `bad runs are left out unless they are asked for`() throws {
     let index = try corpus()
-    #expect(try CheckpointSelection(index).parts.map(\.run) == [0, 1, 2, 4])
+    #expect(try CheckpointSelection(index).selectedRuns.map(\.run) == [0, 1, 2, 4])
     #expect(try CheckpointSelection(index).badRuns == 1)
     #expect(try CheckpointSelection.runs(index).runs == [0, 1, 2, 4])
     let error = #expect(throws: CorpusError.self) { try CheckpointSelection(index, where: "run = 3") }

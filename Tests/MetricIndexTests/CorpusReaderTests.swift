@@ -90,7 +90,7 @@ import Testing
     }
     let count = try reader.count()
     #expect(count == (12, 12 * 23))
-    #expect(try reader.facts(of: 11).split == "test" && reader.facts(of: 0).split == "train")
+    #expect(try reader.info(of: 11).split == "test" && reader.info(of: 0).split == "train")
   }
 
   @Test func goesOnWhileTheCorpusIsCompactedAndGrows() throws {

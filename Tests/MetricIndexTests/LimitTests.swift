@@ -31,7 +31,7 @@ import MetricIndex
     #expect(Set(found.map(\.run)) == Set(table.rows.map(\.run)))
     #expect(
       try index.weights("max(\(Metric.column(of: metric)))", of: table, train).count == table.rows.count)
-    #expect(try CheckpointSelection(index, where: condition).parts.map(\.run) == runs)
+    #expect(try CheckpointSelection(index, where: condition).selectedRuns.map(\.run) == runs)
     _ = try MetricIndex.rebuild(fixture.corpus)
     #expect(try IndexReader(opening: fixture.corpus).runTable(filter).runs == runs)
   }

@@ -292,13 +292,12 @@ struct IndexFixture {
   @Test func `is written by many at once`() throws {
     let fixture = try IndexFixture()
     try fixture.store(0..<24)
-    let queue = WorkQueue(try fixture.corpus.shardFiles())
     let corpus = fixture.corpus
-    try Workers.run(4) { _ throws(CorpusError) in
+    try parallelForEach(
+      corpus.shardFiles(), workers: 4,
       // A connection each, as separate processes have.
-      let index = try MetricIndex(openingOrCreating: corpus)
-      while let file = queue.next() { try index.ingest([file]) }
-    }
+      state: { () throws(CorpusError) in try MetricIndex(openingOrCreating: corpus) }
+    ) { (file, index) throws(CorpusError) in try index.ingest([file]) }
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [24])
     #expect(try fixture.synchronize().ingested == 0)
   }
@@ -329,11 +328,11 @@ struct IndexFixture {
   @Test func `does not call stale what a living process is about to index`() throws {
     let fixture = try IndexFixture()
     try fixture.synchronize()
-    let claims = try RunLocks(fixture.corpus)
-    #expect(try claims.take(7))
+    let locks = try RunLocks(fixture.corpus)
+    #expect(try locks.lock(7))
     try fixture.store([7])
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)
-    claims.release(7)
+    locks.unlock(7)
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == .indexStale)
   }
 

@@ -112,6 +112,20 @@ import PairStream
     #expect(later.statistics.cached == later.statistics.items)
   }
 
+  @Test func `a cache of another version is begun anew`() throws {
+    let fixture = try StreamFixture()
+    defer { fixture.keep() }
+    let (options, file) = try cached(fixture)
+    let whole = try Data(contentsOf: URL(filePath: file))
+    try (Data("CCRUNS01".utf8) + whole.dropFirst(8)).write(to: URL(filePath: file))
+    let stream = try fixture.stream(options)
+    #expect(
+      try Data(contentsOf: URL(filePath: file)).prefix(64).elementsEqual(
+        Data("CCRUNS02".utf8) + Data(count: 56)))
+    _ = try stream.restOfEpoch()
+    #expect(stream.statistics.cached < stream.statistics.items)
+  }
+
   @Test func `a cache that is shortened under a stream gives what the corpus does`() throws {
     let fixture = try StreamFixture()
     defer { fixture.keep() }

@@ -89,7 +89,7 @@ import Testing
     let unseen = Files.split(path).name
     try fixture.write(Data("half".utf8), to: "runs/\(unseen)")
     let living = try RunLocks(fixture.corpus)
-    #expect(try living.take(2))
+    #expect(try living.lock(2))
     _ = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(try Files.names(in: fixture.corpus.runsPath) == [".000002.h5.tmp", unseen])
     #expect(try Files.names(in: fixture.corpus.shardsPath) == [])
@@ -146,7 +146,7 @@ import Testing
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
     let maker = try RunLocks(fixture.corpus)
-    #expect(try maker.take(1))
+    #expect(try maker.lock(1))
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 1 && report.awaited == 1)
     #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000001.h5"])
@@ -155,7 +155,7 @@ import Testing
   @Test func `lets one process compact at a time`() throws {
     let fixture = try ShardFixture()
     let other = try RunLocks(fixture.corpus)
-    #expect(try other.take(RunLocks.compaction))
+    #expect(try other.lock(RunLocks.compaction))
     #expect(throws: CorpusError.self) { try Compaction(directory: fixture.corpus).run { _ in } }
     #expect(throws: CorpusError.self) { try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in } }
   }

@@ -1,24 +1,27 @@
+public import MetricIndex
 import Platform
 public import Corpus
 public import ShardStore
 
 extension IndexReader {
+  /// Has SQLite look through the whole file.
+  ///
+  /// - Throws: `indexCorrupt` if it finds something.
+  func requireWhole() throws(CorpusError) {
+    let answer = try rows("PRAGMA quick_check(1)").first?.first
+    guard answer == .text("ok") else { throw directory.indexCorrupt(cause: answer?.text) }
+  }
+
   /// Compares what the index says of a shard's runs with what the shard says.
   ///
   /// - Returns: a problem for each run on which they differ.
   public func audit(_ shard: ShardReader) throws(CorpusError) -> [CorpusError] {
     var problems: [CorpusError] = []
     if try !describes(shard) {
-      problems.append(
-        CorpusError(
-          .indexCorrupt, "\(directory.indexPath) describes \(shard.path) wrongly",
-          remedy: "make it again with `corpus index --rebuild \(directory.path)`"))
+      problems.append(directory.indexCorrupt("describes \(shard.path) wrongly"))
     }
     for run in shard.runs where try !agrees(with: run, in: shard) {
-      problems.append(
-        CorpusError(
-          .indexCorrupt, "\(directory.indexPath) disagrees with \(shard.path) on run \(run.seed)",
-          remedy: "make it again with `corpus index --rebuild \(directory.path)`"))
+      problems.append(directory.indexCorrupt("disagrees with \(shard.path) on run \(run.seed)"))
     }
     return problems
   }
@@ -27,9 +30,7 @@ extension IndexReader {
   /// the split, and nothing that belongs to no run.
   public func audit(runs: Set<Int64>) throws(CorpusError) -> [CorpusError] {
     func differs(_ what: String) -> CorpusError {
-      CorpusError(
-        .indexCorrupt, "\(directory.indexPath) disagrees with the shards on \(what)",
-        remedy: "make it again with `corpus index --rebuild \(directory.path)`")
+      directory.indexCorrupt("disagrees with the shards on \(what)")
     }
     var problems: [CorpusError] = []
     let indexed = try rows("SELECT run, split FROM runs ORDER BY run")

@@ -1,4 +1,3 @@
-import CorpusStore
 package import Corpus
 package import MetricIndex
 import ShardStore

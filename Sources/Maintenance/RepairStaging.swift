@@ -9,9 +9,9 @@ import Synchronization
 /// Where a repair's new files are made, proven and put into their places.
 ///
 /// They lie in `.repair`, beside what they replace; a run that an earlier repair has left there is not made again.
-final class RepairWorksite: Sendable {
+final class RepairStaging: Sendable {
   /// A run that was made again and lies proven in a file of its own.
-  struct Made: Sendable {
+  struct RemadeRun: Sendable {
     let path: String
     let hash: ContentHash
     let proofs: [RepairedRun.Proof]
@@ -19,7 +19,7 @@ final class RepairWorksite: Sendable {
 
   private let directory: CorpusDirectory
   private let generator: (any Generator)?
-  private let claims: RunLocks
+  private let locks: RunLocks
   private let index: MetricIndex?
   private let cancellation: Cancellation
   private let total: Int
@@ -31,12 +31,12 @@ final class RepairWorksite: Sendable {
   ///   - generator: nil only if no run has to be made again.
   ///   - total: the number of runs that have to be.
   init(
-    directory: CorpusDirectory, generator: (any Generator)?, claims: RunLocks, cancellation: Cancellation,
+    directory: CorpusDirectory, generator: (any Generator)?, locks: RunLocks, cancellation: Cancellation,
     total: Int, problems: [CorpusError], report: @escaping @Sendable (RepairEvent) -> Void
   ) throws(CorpusError) {
     self.directory = directory
     self.generator = generator
-    self.claims = claims
+    self.locks = locks
     self.cancellation = cancellation
     self.total = total
     self.report = report
@@ -56,7 +56,7 @@ final class RepairWorksite: Sendable {
   /// Makes a run again and proves what lies on the disk.
   ///
   /// - Returns: nil if it did not come out as recorded, which is then a problem of the report, or was cancelled.
-  func make(_ member: DamagedFile.Member, of file: DamagedFile) throws(CorpusError) -> Made? {
+  func make(_ member: DamagedFile.Member, of file: DamagedFile) throws(CorpusError) -> RemadeRun? {
     guard let generator, case .damaged(_, let records) = member.state else { return nil }
     try cancellation.check()
     let header =
@@ -81,7 +81,7 @@ final class RepairWorksite: Sendable {
       return nil
     }
     report(.made(progress.add(1, ordering: .relaxed).newValue, of: total))
-    return Made(path: path, hash: hash, proofs: proofs)
+    return RemadeRun(path: path, hash: hash, proofs: proofs)
   }
 
   private func differs(
@@ -101,29 +101,29 @@ final class RepairWorksite: Sendable {
   /// Puts a new file in the place of a single run's that is damaged or lost.
   func mendSingle(_ file: DamagedFile) throws(CorpusError) {
     guard let member = file.members.first, try claim(member.seed) else { return }
-    defer { claims.release(member.seed) }
+    defer { locks.unlock(member.seed) }
     // Another process may have made what was lost.
     if file.isLost, Files.exists(directory.absolute(file.file)) { return }
     switch member.state {
     case .whole(let index, _):
       guard let shard = file.shard else { return }
       try store([shard.encodedRun(at: index)], at: staged(file.file), header: shard.header)
-      try place(file, made: [:])
+      try publish(file, made: [:])
     case .damaged:
       guard let made = try make(member, of: file) else { return }
-      try place(file, made: [member.seed: made])
+      try publish(file, made: [member.seed: made])
     }
   }
 
   /// Makes again a run of a sealed shard that is damaged.
-  func makeSealed(_ member: DamagedFile.Member, of file: DamagedFile) throws(CorpusError) -> Made? {
+  func makeSealed(_ member: DamagedFile.Member, of file: DamagedFile) throws(CorpusError) -> RemadeRun? {
     guard try claim(member.seed) else { return nil }
-    defer { claims.release(member.seed) }
+    defer { locks.unlock(member.seed) }
     return try make(member, of: file)
   }
 
   /// Puts a shard of the whole runs and those that were made again in the place of one that is damaged.
-  func mendSealed(_ file: DamagedFile, made: [Int64: Made]) throws(CorpusError) {
+  func mendSealed(_ file: DamagedFile, made: [Int64: RemadeRun]) throws(CorpusError) {
     try cancellation.check()
     guard file.damagedMembers.count == made.count else { return }
     var runs: [(shard: ShardReader, index: Int, seed: Int64)] = []
@@ -146,12 +146,12 @@ final class RepairWorksite: Sendable {
       try writer.append(run.shard.encodedRun(at: run.index))
     }
     try writer.finish(provers: Workers.available)
-    try place(file, made: made)
+    try publish(file, made: made)
     for made in made.values { try Files.remove(made.path) }
   }
 
   /// Gives a staged file its place, and tells the index and the report.
-  private func place(_ file: DamagedFile, made: [Int64: Made]) throws(CorpusError) {
+  private func publish(_ file: DamagedFile, made: [Int64: RemadeRun]) throws(CorpusError) {
     let path = directory.absolute(file.file)
     let isUnproven = made.values.contains { $0.proofs.isEmpty }
     var kept: String?
@@ -160,7 +160,7 @@ final class RepairWorksite: Sendable {
     }
     try Files.move(staged(file.file), to: path)
     do throws(CorpusError) {
-      try index?.retake(file.file)
+      try index?.reindex(file.file)
     } catch  where error.code == .conflictingRuns {
       add(error)
     }
@@ -179,7 +179,7 @@ final class RepairWorksite: Sendable {
   }
 
   private func claim(_ seed: Int64) throws(CorpusError) -> Bool {
-    if try claims.take(seed) { return true }
+    if try locks.lock(seed) { return true }
     add(
       CorpusError(
         .resource, "run \(seed) is left as it is: another process is making it",
