@@ -76,6 +76,10 @@ let package = Package(
       name: "GenerativeModel", dependencies: ["Corpus", "CDNNL", "CKernels", "VectorKernels", "PairStream"],
       swiftSettings: swift),
     .target(
+      name: "ModelTraining",
+      dependencies: ["Corpus", "CKernels", "VectorKernels", "MetricIndex", "PairStream", "GenerativeModel"],
+      swiftSettings: swift),
+    .target(
       name: "Evaluation",
       dependencies: ["Corpus", "Datasets", "Generators", "MetricIndex", "PairStream", "GenerativeModel"],
       swiftSettings: swift),
@@ -107,7 +111,7 @@ let package = Package(
       dependencies: [
         "CLinux", "Corpus", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
         "Interchange",
-        "GenerativeModel", "Evaluation",
+        "GenerativeModel", "ModelTraining", "Evaluation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport", swiftSettings: swift),
@@ -115,7 +119,7 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Corpus", "CPeak", "Datasets", "ShardStore", "MetricIndex", "Generators", "PairStream",
-        "VectorKernels", "GenerativeModel",
+        "VectorKernels", "GenerativeModel", "ModelTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .testTarget(name: "CorpusTests", dependencies: ["Corpus", "TestSupport"], swiftSettings: swift),
@@ -144,8 +148,8 @@ let package = Package(
     .testTarget(
       name: "GenerativeModelTests",
       dependencies: [
-        "GenerativeModel", "Evaluation", "Generators", "Datasets", "PairStream", "ShardStore", "MetricIndex",
-        "Corpus", "TestSupport",
+        "GenerativeModel", "ModelTraining", "Evaluation", "Generators", "Datasets", "PairStream",
+        "ShardStore", "MetricIndex", "Corpus", "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(

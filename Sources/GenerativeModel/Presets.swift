@@ -72,7 +72,7 @@ extension Preset {
     var training = TrainingConfiguration(
       batch: 64, learningRate: isPolicy ? 1e-3 : 2e-3, warmup: 100, steps: min(12_000, max(1_500, 4 * runs)))
     training.gradientClip = 1
-    training.averageDecay = 0.999
+    training.emaDecay = 0.999
     training.augmentation = "canonical"
     // Nearly all checkpoints are near the end of training; prompts are for any value on the way.
     training.balance = "metric"

@@ -1,30 +1,29 @@
 import Foundation
 
 /// How the model sees numbers: [sin(f x), cos(f x), x] with frequencies f from 1 to 2^octaves.
-struct ScalarEmbedding: Sendable {
+package struct ScalarEmbedding: Sendable {
   private let frequencies: [Float]
-  private let stepScale: Float
   private let metricScale: Float
-  /// The embeddings of all diffusion steps one after the other.
-  private let steps: [Float]
+  /// (diffusion steps, embedded scalar): the embeddings of all timesteps.
+  private let timesteps: [Float]
 
-  init(_ configuration: ModelConfiguration) {
+  package init(_ configuration: ModelConfiguration) {
     let count = configuration.frequencies
     let frequencies = (0..<count).map {
       Float(exp2(configuration.octaves * Double($0) / Double(max(1, count - 1))))
     }
     self.frequencies = frequencies
-    stepScale = configuration.stepScale
     metricScale = configuration.metricScale
-    var steps = [Float](repeating: 0, count: configuration.diffusionSteps * configuration.scalarCount)
-    steps.withUnsafeMutableBufferPointer { memory in
-      for step in 0..<configuration.diffusionSteps {
+    var timesteps = [Float](repeating: 0, count: configuration.diffusionSteps * configuration.scalarCount)
+    timesteps.withUnsafeMutableBufferPointer { memory in
+      for timestep in 0..<configuration.diffusionSteps {
         guard let base = memory.baseAddress else { return }
         Self.embed(
-          Float(step) * configuration.stepScale, frequencies, to: base + step * configuration.scalarCount)
+          Float(timestep) * configuration.stepScale, frequencies,
+          to: base + timestep * configuration.scalarCount)
       }
     }
-    self.steps = steps
+    self.timesteps = timesteps
   }
 
   private static func embed(_ x: Float, _ frequencies: [Float], to output: UnsafeMutablePointer<Float>) {
@@ -37,8 +36,10 @@ struct ScalarEmbedding: Sendable {
     output[2 * frequencies.count] = x
   }
 
-  /// The four scalars of an example: diffusion step, metric difference, target metric, starting metric.
-  func embed(
+  /// Writes the last three of an example's four scalars: metric difference, target metric and starting metric.
+  ///
+  /// - Parameter output: (4, embedded scalar).
+  package func embed(
     startMetric: Float, targetMetric: Float, to output: UnsafeMutablePointer<Float>
   ) {
     let count = 2 * frequencies.count + 1
@@ -47,12 +48,14 @@ struct ScalarEmbedding: Sendable {
     }
   }
 
-  /// Sets the first of them alone.
-  func embed(step: Int, to output: UnsafeMutablePointer<Float>) {
+  /// Writes the first of an example's four scalars: the timestep.
+  ///
+  /// - Parameter output: (4, embedded scalar).
+  package func embed(timestep: Int, to output: UnsafeMutablePointer<Float>) {
     let count = 2 * frequencies.count + 1
-    steps.withUnsafeBufferPointer {
+    timesteps.withUnsafeBufferPointer {
       guard let base = $0.baseAddress else { return }
-      output.update(from: base + step * count, count: count)
+      output.update(from: base + timestep * count, count: count)
     }
   }
 }

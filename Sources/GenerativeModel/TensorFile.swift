@@ -1,26 +1,26 @@
-import Corpus
+package import Corpus
 import Foundation
 import VectorKernels
 
 /// A file of named float32 tensors in the safetensors format, with texts about them.
 ///
 /// Source: the format's description in the README of huggingface/safetensors.
-final class TensorFile {
-  struct Tensor: Equatable {
+package final class TensorFile {
+  package struct Tensor: Equatable {
     let shape: [Int]
     /// In the file.
     let bytes: Range<Int>
   }
 
   /// What a tensor of a file to be written gets.
-  struct Contents {
+  package struct Contents {
     let name: String
     let shape: [Int]
     fileprivate let numbers: UnsafePointer<Float>
     fileprivate let stride: Int
 
     /// - Parameter stride: the floats from one row, the last dimension, to the next.
-    init(_ name: String, _ shape: [Int], _ numbers: UnsafePointer<Float>, stride: Int) {
+    package init(_ name: String, _ shape: [Int], _ numbers: UnsafePointer<Float>, stride: Int) {
       self.name = name
       self.shape = shape
       self.numbers = numbers
@@ -29,14 +29,14 @@ final class TensorFile {
   }
 
   let path: String
-  let metadata: [String: String]
+  package let metadata: [String: String]
   let tensors: [String: Tensor]
   private let mapping: FileMapping
 
   /// Maps a file and checks everything but the numbers themselves.
   ///
   /// - Throws: `malformedModel`, saying what is wrong.
-  init(opening path: String) throws(CorpusError) {
+  package init(opening path: String) throws(CorpusError) {
     self.path = path
     mapping = try FileMapping(opening: path)
     func malformed(_ problem: String) -> CorpusError {
@@ -145,7 +145,7 @@ final class TensorFile {
   /// Writes a file so that it is there as a whole or not at all.
   ///
   /// - Parameter tensors: in the order in which they are stored.
-  static func write(
+  package static func write(
     _ tensors: [Contents], metadata: [String: String], to path: String
   ) throws(CorpusError) {
     let texts = metadata.merging([Self.hash: EmbeddedHash.placeholder]) { $1 }

@@ -1,60 +1,36 @@
 import CKernels
-import Corpus
+package import Corpus
 
-/// Where each of a model's weights lies in one flat vector: first all vectors (gains, biases, positions), whose gradients
-/// are summed up row by row, then all matrices, whose gradients are products.
+/// The layers, and where each of their weights lies in one flat vector: first all vectors (gains, biases, positions), whose
+/// gradients are summed up row by row, then all matrices, whose gradients are products.
 ///
 /// The names are those of the state dictionary of `checkpoint_corpus.gpt` in Python.
-struct WeightLayout: Sendable {
-  struct Tensor: Sendable {
-    let name: String
-    let shape: [Int]
-    let offset: Int
+package struct WeightLayout: Sendable {
+  package struct Tensor: Sendable {
+    package let name: String
+    package let shape: [Int]
+    package let offset: Int
     /// The floats from one row, the last dimension, to the next.
     let stride: Int
 
-    /// Numbers.
-    var count: Int { shape.reduce(1, *) }
+    /// Elements.
+    package var count: Int { shape.reduce(1, *) }
     var columns: Int { shape[shape.count - 1] }
     var rows: Int { count / columns }
-    /// The floats of memory that it takes.
-    var floats: Int { rows * stride }
+
+    /// The tensor (rows, columns) in a vector of all weights, or of something for each.
+    func matrix(in memory: UnsafeMutablePointer<Float>) -> Matrix {
+      Matrix(memory + offset, rows: rows, columns: columns, stride: stride)
+    }
   }
 
-  /// The offsets of a layer normalisation.
-  struct Norm: Sendable {
-    let gain: Int
-    let bias: Int
-  }
-
-  /// A linear layer: weight (outputs, inputs), and the offset of its bias (outputs).
-  struct Linear: Sendable {
-    let weight: Tensor
-    let bias: Int
-  }
-
-  struct Block: Sendable {
-    let norm1: Norm
-    let qkv: Linear
-    let projection: Linear
-    let norm2: Norm
-    let expansion: Linear
-    let contraction: Linear
-  }
-
-  let tensors: [Tensor]
-  let encoderNorm: Norm
-  /// (rows of positions, d).
-  let positions: Int
+  package let tensors: [Tensor]
+  let embedding: TokenEmbedding
   let blocks: [Block]
-  let finalNorm: Norm
-  /// Of each kind of token, for the noised target, for the start, and of each scalar: (d, its length). No bias.
-  let encoders: [Tensor]
-  /// Of each kind of token: (its length, d). No bias.
-  let decoders: [Tensor]
+  let head: Head
   /// The floats before the first matrix.
-  let vectorCount: Int
-  let count: Int
+  package let vectorCount: Int
+  package let count: Int
 
   init(_ configuration: ModelConfiguration, _ tokens: TokenLayout) {
     let width = configuration.width
@@ -64,7 +40,7 @@ struct WeightLayout: Sendable {
       let tensor = Tensor(name: name, shape: shape, offset: end, stride: stride)
       tensors.append(tensor)
       // Each begins at a multiple of 64 bytes; the gaps stay 0.
-      end += (tensor.floats + 15) / 16 * 16
+      end += (tensor.rows * stride + 15) / 16 * 16
       return tensor
     }
     func add(_ name: String, _ shape: [Int]) -> Int {
@@ -73,13 +49,15 @@ struct WeightLayout: Sendable {
     func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
       append("\(name).weight", [rows, columns], stride: ck_row(columns))
     }
-    func norm(_ name: String) -> Norm {
-      Norm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
+    func norm(_ name: String) -> LayerNorm {
+      LayerNorm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
     }
-    typealias Biases = (norm1: Norm, qkv: Int, projection: Int, norm2: Norm, expansion: Int, contraction: Int)
-    encoderNorm = norm("encoder_norm")
-    positions = add("positions", [tokens.positionCount, width])
-    let biases: [Biases] = (0..<configuration.layers).map { layer in
+    typealias Vectors = (
+      norm1: LayerNorm, qkv: Int, projection: Int, norm2: LayerNorm, mlpIn: Int, mlpOut: Int
+    )
+    let encoderNorm = norm("encoder_norm")
+    let positions = add("positions", [tokens.positionCount, width])
+    let vectors: [Vectors] = (0..<configuration.layers).map { layer in
       let block = "blocks.\(layer)"
       return (
         norm("\(block).norm1"), add("\(block).qkv.bias", [3 * width]),
@@ -88,27 +66,34 @@ struct WeightLayout: Sendable {
         add("\(block).contraction.bias", [width])
       )
     }
-    finalNorm = norm("final_norm")
+    let finalNorm = norm("final_norm")
     vectorCount = end
-    encoders = tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }
+    embedding = TokenEmbedding(
+      encoders: tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }, norm: encoderNorm,
+      positions: positions)
     func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
       Linear(weight: matrix(name, outputs, inputs), bias: bias)
     }
-    blocks = biases.enumerated().map { layer, bias in
+    blocks = vectors.enumerated().map { layer, vectors in
       let block = "blocks.\(layer)"
       return Block(
-        norm1: bias.norm1, qkv: linear("\(block).qkv", bias.qkv, width, 3 * width),
-        projection: linear("\(block).projection", bias.projection, width, width), norm2: bias.norm2,
-        expansion: linear("\(block).expansion", bias.expansion, width, 4 * width),
-        contraction: linear("\(block).contraction", bias.contraction, 4 * width, width))
+        norm1: vectors.norm1,
+        attention: Attention(
+          qkv: linear("\(block).qkv", vectors.qkv, width, 3 * width),
+          projection: linear("\(block).projection", vectors.projection, width, width)),
+        norm2: vectors.norm2,
+        mlp: MLP(
+          mlpIn: linear("\(block).expansion", vectors.mlpIn, width, 4 * width),
+          mlpOut: linear("\(block).contraction", vectors.mlpOut, 4 * width, width)))
     }
-    decoders = tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) }
+    head = Head(
+      norm: finalNorm, decoders: tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) })
     self.tensors = tensors
     count = end
   }
 
   /// The tensors of a vector of all weights, for a file.
-  func tensors(_ prefix: String = "", in memory: UnsafePointer<Float>) -> [TensorFile.Contents] {
+  package func tensors(_ prefix: String = "", in memory: UnsafePointer<Float>) -> [TensorFile.Contents] {
     tensors.map {
       TensorFile.Contents(prefix + $0.name, $0.shape, memory + $0.offset, stride: $0.stride)
     }
@@ -117,7 +102,7 @@ struct WeightLayout: Sendable {
   /// Reads all weights out of a file.
   ///
   /// - Throws: `malformedModel` if one is missing or of another shape.
-  func read(
+  package func read(
     _ prefix: String = "", of file: TensorFile, into memory: UnsafeMutablePointer<Float>
   ) throws(CorpusError) {
     for tensor in tensors {
@@ -126,6 +111,6 @@ struct WeightLayout: Sendable {
     }
   }
 
-  /// The numbers of parameters, gaps not counted.
-  var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
+  /// The parameters of the model, gaps not counted.
+  package var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
 }

@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import GenerativeModel
 import Generators
+import ModelTraining
 import Testing
 
 @Suite struct EvaluationTests {

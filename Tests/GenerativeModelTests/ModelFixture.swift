@@ -2,6 +2,7 @@ import Corpus
 import Foundation
 import GenerativeModel
 import MetricIndex
+import ModelTraining
 import ShardStore
 import TestSupport
 

@@ -1,5 +1,6 @@
 public import Corpus
 import Foundation
+public import GenerativeModel
 
 /// A training from where it stands to its end, stored and evaluated now and then.
 public struct TrainingJob {

@@ -1,5 +1,6 @@
 public import Corpus
 import Foundation
+public import GenerativeModel
 import MetricIndex
 public import PairStream
 import VectorKernels
@@ -10,7 +11,7 @@ import VectorKernels
 /// workers, nor on how often training was interrupted.
 public final class Trainer {
   public private(set) var description: ModelDescription
-  /// Of the last update.
+  /// The loss of the last update.
   public private(set) var loss = 0.0
   public var smoothedLoss: Double { smoothing.value }
   /// Whether there are held-out runs to measure a loss on.
@@ -26,7 +27,7 @@ public final class Trainer {
     guard step.isMultiple(of: interval) || step >= description.training.steps else { return false }
     return description.evaluations?.last?.step != step
   }
-  /// The weights of the model.
+  /// How many weights the model has.
   public var parameterCount: Int { shape.weights.parameterCount }
 
   private let directory: ModelDirectory
@@ -34,7 +35,7 @@ public final class Trainer {
   private let claim: Claims
   private let shape: TransformerShape
   private let state: TrainingWeights
-  private let learner: Learner
+  private let lossAndGradient: LossAndGradient
   private let stream: PairStream
   private let heldOut: PairBatch?
   private var smoothing = LossAverage()
@@ -57,8 +58,8 @@ public final class Trainer {
       configuration.training, corpus, metric: metric, condition: condition, statuses)
     let manifest = corpus.manifest
     let index = try IndexReader(opening: corpus)
-    var training = configuration.training
-    training.augmentation = stream.options.augmentation.rawValue
+    var configuration = configuration
+    configuration.training.augmentation = stream.options.augmentation.rawValue
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
       metric: stream.metric,
@@ -68,11 +69,11 @@ public final class Trainer {
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch,
         statuses: statuses == [.ok] ? nil : RunStatus.allCases.filter(statuses.contains)),
-      model: configuration.model, training: training, step: 0, history: [])
+      configuration: configuration)
     try self.init(description, stream, corpus, directory, try directory.claim(), workers: workers)
     shape.weights.initialize(
-      state.weights.base, seed: configuration.training.seed, kernels: learner.transformer.kernels)
-    state.average.base.update(from: state.weights.base, count: shape.weights.count)
+      state.weights.base, seed: configuration.training.seed, kernels: lossAndGradient.transformer.kernels)
+    state.ema.base.update(from: state.weights.base, count: shape.weights.count)
   }
 
   /// Goes on with a stored training.
@@ -113,7 +114,7 @@ public final class Trainer {
     self.stream = stream
     shape = try TransformerShape(description.model, description.architecture)
     try Self.requireMemory(shape, batch: description.training.batch)
-    learner = Learner(
+    lossAndGradient = LossAndGradient(
       shape, batch: description.training.batch, kernels: try Kernels(), workers: workers)
     state = TrainingWeights(count: shape.weights.count)
     heldOut = try Self.heldOut(description, corpus, scale: stream.scale)
@@ -127,7 +128,7 @@ public final class Trainer {
     let training = description.training
     let batch = try stream.next()
     loss = self.loss(
-      state.weights.base, batch, DiffusionDraws(seed: training.seed, step: step), wantsGradient: true)
+      state.weights.base, batch, DiffusionDraws(seed: training.seed, update: step), wantsGradient: true)
     guard loss.isFinite else {
       throw CorpusError(
         .diverged, "the loss of update \(step) is \(loss): training has diverged",
@@ -136,9 +137,9 @@ public final class Trainer {
           + "before")
     }
     Optimizer(
-      configuration: training, layout: shape.weights, team: learner.team,
-      functions: learner.transformer.functions
-    ).update(state, gradient: learner.gradient.base, step: step)
+      configuration: training, layout: shape.weights, threads: lossAndGradient.threads,
+      functions: lossAndGradient.transformer.functions
+    ).update(state, gradient: lossAndGradient.gradient.base, step)
     smoothing.add(loss)
     description.step += 1
   }
@@ -147,7 +148,7 @@ public final class Trainer {
   public func heldOutLoss() -> Double? {
     heldOut.map {
       loss(
-        state.average.base, $0, DiffusionDraws(seed: 0, step: 0, isHeldOut: true), wantsGradient: false)
+        state.ema.base, $0, DiffusionDraws(seed: 0, update: 0, isHeldOut: true), wantsGradient: false)
     }
   }
 
@@ -160,7 +161,7 @@ public final class Trainer {
 
   /// The model as samples would be drawn with it now.
   public func sampler() throws(CorpusError) -> Sampler {
-    try Sampler(description, shape, weights: state.average.base)
+    try Sampler(description, shape, weights: state.ema.base)
   }
 
   /// Notes how well prompts are met now, and stores the weights as the model's if they never were met better.
@@ -183,7 +184,7 @@ public final class Trainer {
   public func secondsPerUpdate() throws(CorpusError) -> Double {
     let position = stream.position
     let batch = try stream.next()
-    let draws = DiffusionDraws(seed: 0, step: 0)
+    let draws = DiffusionDraws(seed: 0, update: 0)
     // The first time, memory is touched and products are compiled.
     _ = loss(state.weights.base, batch, draws, wantsGradient: true)
     let start = ContinuousClock.now
@@ -211,7 +212,7 @@ public final class Trainer {
       let startMetric = batch.startMetric.baseAddress, let targetMetric = batch.targetMetric.baseAddress
     else { preconditionFailure("a batch has pairs") }
     return withExtendedLifetime(batch) {
-      learner.loss(
+      lossAndGradient.loss(
         weights,
         Examples(
           count: batch.count, start: start, target: target, startMetric: startMetric,
@@ -245,7 +246,7 @@ extension Trainer {
     _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?,
     _ statuses: Set<RunStatus>
   ) throws(CorpusError) -> PairStream {
-    // By itself, before it becomes a part of another one.
+    // The condition by itself, before it becomes a part of another one.
     if let condition { try IndexReader(opening: corpus).requireCondition(condition) }
     return try PairStream(corpus, options: options(training, metric: metric, condition: condition, statuses))
   }
@@ -311,7 +312,7 @@ extension Trainer {
 
   private static func bytes(_ shape: TransformerShape, batch: Int) -> Int {
     let batches = 4 * (4 * batch + 256) * 2 * shape.parameterCount
-    return 4 * 4 * shape.weights.count + Learner.bytes(shape, batch: batch) + batches
+    return 4 * 4 * shape.weights.count + LossAndGradient.bytes(shape, batch: batch) + batches
   }
 
   private static func requireMemory(_ shape: TransformerShape, batch: Int) throws(CorpusError) {

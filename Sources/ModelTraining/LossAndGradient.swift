@@ -1,50 +1,50 @@
 import CKernels
 import Corpus
+import GenerativeModel
 import VectorKernels
 
 /// Pairs to learn from, in somebody else's memory.
 struct Examples {
   let count: Int
-  /// (count, P), scaled.
+  /// Networks (count, P), scaled.
   let start: UnsafePointer<Float>
   let target: UnsafePointer<Float>
-  /// (count).
+  /// Their metrics: (count).
   let startMetric: UnsafePointer<Float>
   let targetMetric: UnsafePointer<Float>
 }
 
-/// Where the diffusion step and the noise of each example come from: a pure function of seed, step and item.
+/// Where the timestep and the noise of each example come from: a pure function of seed, update and item.
 struct DiffusionDraws {
   let seed: UInt64
-  /// The update.
-  let step: Int
+  let update: Int
   /// Whether it is for the held-out loss.
   var isHeldOut = false
 
-  /// The diffusion step that an item gets.
-  func diffusionStep(of item: Int, below count: Int) -> Int {
-    let purpose: RandomPurpose = isHeldOut ? .heldOutDiffusionStep : .diffusionStep
-    var random = PhiloxGenerator(seed: seed, stream: purpose.stream(step: step, item: item))
+  /// The timestep that an item gets.
+  func timestep(of item: Int, below count: Int) -> Int {
+    let purpose: RandomPurpose = isHeldOut ? .heldOutTimestep : .timestep
+    var random = PhiloxGenerator(seed: seed, stream: purpose.stream(update, item: item))
     return Int(random.integer(below: UInt32(count)))
   }
 
   /// Writes an item's noise: standard normal, (count).
   func noise(of item: Int, count: Int, kernels: Kernels, to output: UnsafeMutablePointer<Float>) {
     let purpose: RandomPurpose = isHeldOut ? .heldOutNoise : .noise
-    kernels.functions.random_normal(seed, purpose.stream(step: step, item: item), 0, count, output)
+    kernels.functions.random_normal(seed, purpose.stream(update, item: item), 0, count, output)
   }
 }
 
 /// Computes the diffusion's loss, and its gradient by all weights, on examples of any number.
-final class Learner {
+final class LossAndGradient {
   let transformer: Transformer
-  let team: Team
+  let threads: ThreadPool
   /// (``WeightLayout/count``).
   let gradient: AlignedBuffer<Float>
   private let diffusion: Diffusion
   private let embedding: ScalarEmbedding
   let activations: Activations
-  /// The gradients of the vectors among the weights, of each group.
+  /// (groups, ``WeightLayout/vectorCount``): the gradients of the vectors among the weights, of each group.
   private let groupVectors: AlignedBuffer<Float>
 
   private var shape: TransformerShape { transformer.shape }
@@ -58,7 +58,7 @@ final class Learner {
     return max(1, min(64, activationBytes / 4 / groupFloats)) * shape.group
   }
 
-  /// The bytes that a learner takes.
+  /// The bytes that it takes for batches of this many examples.
   static func bytes(_ shape: TransformerShape, batch: Int) -> Int {
     let atOnce = min(batch, examplesAtOnce(shape))
     return 4
@@ -68,7 +68,7 @@ final class Learner {
 
   init(_ shape: TransformerShape, batch: Int, kernels: Kernels, workers: Int) {
     transformer = Transformer(shape: shape, kernels: kernels)
-    team = Team(workers: workers)
+    threads = ThreadPool(workers: workers)
     diffusion = Diffusion(shape.configuration)
     embedding = ScalarEmbedding(shape.configuration)
     let atOnce = min(batch, Self.examplesAtOnce(shape))
@@ -77,7 +77,7 @@ final class Learner {
     groupVectors = AlignedBuffer(count: shape.groups(of: atOnce) * shape.weights.vectorCount)
   }
 
-  /// Draws each example's diffusion step and noise, and computes the loss: the mean squared error of the predicted clean
+  /// Draws each example's timestep and noise, and computes the loss: the mean squared error of the predicted clean
   /// targets.
   ///
   /// - Parameter wantsGradient: whether ``gradient`` gets the loss's gradient.
@@ -92,23 +92,23 @@ final class Learner {
       var losses = [Double](repeating: 0, count: shape.groups(of: count))
       losses.withUnsafeMutableBufferPointer { losses in
         let losses = losses
-        team.forEach(losses.count) { number in
-          let group = (number * shape.group)..<min(count, (number + 1) * shape.group)
-          for item in group {
-            fill(item, from: examples, first + item, draws)
+        threads.forEach(losses.count) { number in
+          let items = (number * shape.group)..<min(count, (number + 1) * shape.group)
+          let group = activations[items]
+          for (example, item) in items.enumerated() {
+            write(examples, first + item, draws, to: example, of: group)
           }
-          transformer.forward(weights, activations, group)
-          losses[number] = squaredError(group, examples, first)
+          transformer.forward(weights, group)
+          losses[number] = squaredError(group, examples, first + items.lowerBound)
           if wantsGradient {
-            transformer.backward(
-              weights, activations, group, vectors: groupVectors.base + number * vectorCount)
+            transformer.backward(weights, group, vectors: groupVectors.base + number * vectorCount)
           }
         }
       }
       total = losses.reduce(total, +)
       if wantsGradient {
-        let products = transformer.matrixGradients(activations, examples: count, gradient: gradient.base)
-        team.forEach(products.count) { products[$0].compute(adds: first > 0) }
+        let gradients = transformer.weightGradients(activations[0..<count], gradient: gradient.base)
+        threads.forEach(gradients.count) { gradients[$0].compute(accumulate: first > 0) }
       }
     }
     if wantsGradient {
@@ -117,37 +117,41 @@ final class Learner {
     return total / Double(examples.count * shape.parameterCount)
   }
 
-  private func fill(_ item: Int, from examples: Examples, _ number: Int, _ draws: DiffusionDraws) {
+  /// Writes a pair, noised, to an example of a group.
+  private func write(
+    _ examples: Examples, _ item: Int, _ draws: DiffusionDraws, to example: Int, of group: Activations
+  ) {
     let length = shape.parameterCount
-    let noised = activations.noised.base + item * length
-    draws.noise(of: number, count: length, kernels: transformer.kernels, to: noised)
-    let step = draws.diffusionStep(of: number, below: shape.configuration.diffusionSteps)
-    let (clean, noise) = diffusion.noising(at: step)
-    transformer.functions.blend(length, clean, examples.target + number * length, noise, noised, noised)
-    (activations.start.base + item * length).update(from: examples.start + number * length, count: length)
-    let scalars = activations.scalars.base + item * activations.scalars.stride
-    embedding.embed(step: step, to: scalars)
+    let xT = group.parameters.xT.row(example)
+    draws.noise(of: item, count: length, kernels: transformer.kernels, to: xT)
+    let timestep = draws.timestep(of: item, below: shape.configuration.diffusionSteps)
+    let factors = diffusion.noising(at: timestep)
+    transformer.functions.axpby(
+      length, factors.x0, examples.target + item * length, factors.noise, xT, xT)
+    group.parameters.start.row(example).update(from: examples.start + item * length, count: length)
+    let scalars = group.scalars.row(example)
+    embedding.embed(timestep: timestep, to: scalars)
     embedding.embed(
-      startMetric: examples.startMetric[number], targetMetric: examples.targetMetric[number], to: scalars)
+      startMetric: examples.startMetric[item], targetMetric: examples.targetMetric[item], to: scalars)
   }
 
-  private func squaredError(_ group: Range<Int>, _ examples: Examples, _ first: Int) -> Double {
-    guard let gradient = activations.predictionGradient else { preconditionFailure() }
+  /// The sum of squared errors of a group whose first example is `first`; its gradient becomes that of the mean.
+  private func squaredError(_ group: Activations, _ examples: Examples, _ first: Int) -> Double {
+    guard let gradients = group.gradients else { preconditionFailure("these activations keep no gradients") }
     let length = shape.parameterCount
-    let offset = group.lowerBound * length
     return transformer.functions.squared_error(
-      group.count * length, 2 / Float(examples.count * length), activations.prediction.base + offset,
-      examples.target + first * length + offset, gradient.base + offset)
+      group.examples * length, 2 / Float(examples.count * length), group.parameters.x0.base,
+      examples.target + first * length, gradients.x0.base)
   }
 
   private func addVectorGradients(groups: Int) {
     let count = shape.weights.vectorCount
-    team.forEachStretch(of: count) { _, stretch in
-      let sum = gradient.base + stretch.lowerBound
-      sum.update(from: groupVectors.base + stretch.lowerBound, count: stretch.count)
+    threads.forEachSlice(of: count) { _, slice in
+      let sum = gradient.base + slice.lowerBound
+      sum.update(from: groupVectors.base + slice.lowerBound, count: slice.count)
       for group in 1..<max(1, groups) {
-        transformer.functions.blend(
-          stretch.count, 1, sum, 1, groupVectors.base + group * count + stretch.lowerBound, sum)
+        transformer.functions.axpby(
+          slice.count, 1, sum, 1, groupVectors.base + group * count + slice.lowerBound, sum)
       }
     }
   }
