@@ -10,7 +10,7 @@ public struct ModelEvaluation: Codable, Sendable {
   public struct Group: Codable, Sendable {
     /// `training runs` and `held-out runs`, each at its initial checkpoint, or `random`, seeds that no corpus has.
     public var starts: String
-    /// (networks).
+    /// What the starts reach: (networks).
     @Nullable public var startMetrics: [Float]
     /// (networks, prompts): evenly spaced from a network's own metric to the best prompt.
     @Nullable public var prompted: [[Float]]

@@ -60,7 +60,7 @@ public struct Start: Sendable {
   /// Where it is stored; nil for one that is not.
   public let run: Int64?
   public let step: Int?
-  /// (P), as stored.
+  /// The network: (P), as stored.
   public let parameters: [Float]
   public let metric: Float
 }

@@ -3,14 +3,14 @@ import CKernels
 /// The last layer: a norm, and a decoder for each kind of token, which predicts how x0 differs from the start.
 struct Head: Sendable {
   let norm: LayerNorm
-  /// Of each kind of token: (its length, d). No bias.
+  /// One for each kind of token, without bias: (its length, d).
   let decoders: [WeightLayout.Tensor]
 
-  /// From x (B C, d), the tokens that are decoded, to `group.tokens.x0` (B, P).
+  /// From x (B C, d) to `group.tokens.x0` (B, P).
   func forward(_ x: Matrix, _ pass: Pass) {
-    let (group, outputs) = (pass.group, pass.group.shape.tokens.outputs)
-    norm.forward(x, to: group.final, group.finalStatistics, pass)
+    let (group, outputs) = (pass.group, pass.shape.tokens.outputs)
     let (x0, start) = (group.tokens.x0, group.tokens.start)
+    norm.forward(x, to: group.final, group.finalStatistics, pass)
     for output in outputs {
       x0[columns: output.columns].setProduct(
         of: group.final.token(output.token, of: outputs.count),
@@ -19,30 +19,27 @@ struct Head: Sendable {
     pass.functions.axpby(x0.rows * x0.columns, 1, x0.base, 1, start.base, x0.base)
   }
 
-  /// From `d.x0InTokenOrder` (B, P) to dx (B C, d), by way of `d.final` (B C, d).
-  func backward(
-    x: Matrix, _ d: Activations.Gradients, to dx: Matrix, _ pass: Pass,
-    _ vectors: UnsafeMutablePointer<Float>
-  ) {
-    let outputs = pass.group.shape.tokens.outputs
+  /// From `group.dx0OfTokens` (B, P) to dx (B C, d).
+  func backward(_ x: Matrix, to dx: Matrix, _ pass: Pass) {
+    let (group, outputs) = (pass.group, pass.shape.tokens.outputs)
     for output in outputs {
-      d.final.token(output.token, of: outputs.count).setProduct(
-        of: d.x0InTokenOrder[columns: output.columns],
+      group.dfinal.token(output.token, of: outputs.count).setProduct(
+        of: group.dx0OfTokens[columns: output.columns],
         by: decoders[output.decoder].matrix(in: pass.weights))
     }
-    norm.backward(d.final, x: x, pass.group.finalStatistics, to: dx, pass, vectors)
+    norm.backward(group.dfinal, x: x, group.finalStatistics, to: dx, pass)
   }
 
   /// The terms of the gradients of all decoders.
-  func products(
-    _ group: Activations, _ d: Activations.Gradients
+  func terms(
+    _ group: Activations, _ tokens: TokenLayout
   ) -> [(WeightLayout.Tensor, [WeightGradient.Factors])] {
-    let outputs = group.shape.tokens.outputs
-    return decoders.enumerated().map { index, decoder in
-      (
+    decoders.enumerated().map { index, decoder in
+      let outputs = tokens.outputs.filter { $0.decoder == index }
+      return (
         decoder,
-        outputs.filter { $0.decoder == index }.map {
-          (d.x0InTokenOrder[columns: $0.columns], group.final.token($0.token, of: outputs.count))
+        outputs.map {
+          (group.dx0OfTokens[columns: $0.columns], group.final.token($0.token, of: tokens.outputs.count))
         }
       )
     }

@@ -5,11 +5,11 @@ struct LayerNorm: Sendable {
   let gain: Int
   let bias: Int
 
-  /// y (N, d) = (x - mean) / deviation * gain + bias for each row of x (N, d).
+  /// y (N, d) = (x - mean) / deviation * gain + bias of each row of x (N, d).
   ///
   /// - Parameters:
   ///   - statistics: (N, 2), gets the mean and 1 / deviation of each row for the backward pass.
-  ///   - positions: the offset of a table (…, d) among the weights, and its row that is added to each row of y, in turn.
+  ///   - positions: the offset of a table (…, d) among the weights, and which of its rows is added to each row in turn.
   func forward(
     _ x: Matrix, to y: Matrix, _ statistics: Matrix, positions: (table: Int, rows: [UInt32])? = nil,
     _ pass: Pass
@@ -20,14 +20,12 @@ struct LayerNorm: Sendable {
       statistics.base)
   }
 
-  /// dx (N, d) from dy (N, d), plus `residual` (N, d) where a residual connection passes the norm by; the gradients of
-  /// gain and bias are added to.
+  /// dx (N, d) from dy (N, d), plus `residual` (N, d) where a residual connection passes the norm by.
   func backward(
-    _ dy: Matrix, x: Matrix, _ statistics: Matrix, residual: Matrix? = nil, to dx: Matrix, _ pass: Pass,
-    _ vectors: UnsafeMutablePointer<Float>
+    _ dy: Matrix, x: Matrix, _ statistics: Matrix, residual: Matrix? = nil, to dx: Matrix, _ pass: Pass
   ) {
     pass.functions.norm_gradient(
       x.rows, x.columns, x.base, pass.weights + gain, statistics.base, dy.base, residual?.base, dx.base,
-      vectors + gain, vectors + bias)
+      pass.dvectors + gain, pass.dvectors + bias)
   }
 }

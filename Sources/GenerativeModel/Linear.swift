@@ -1,11 +1,9 @@
 import CKernels
 
-/// A linear layer: weight W (outputs, inputs), and a bias (outputs).
-///
-/// The bias is not added by the product but by the kernel that reads the product next.
+/// A linear layer: weight W (outputs, inputs), and the offset among the weights of a bias (outputs), which is not added
+/// by the product but by the kernel that reads it next.
 struct Linear: Sendable {
   let weight: WeightLayout.Tensor
-  /// The offset among the weights.
   let bias: Int
 
   /// y (N, outputs) = x (N, inputs) Wᵀ.
@@ -18,33 +16,32 @@ struct Linear: Sendable {
     dx.setProduct(of: dy, by: weight.matrix(in: pass.weights))
   }
 
-  /// Adds the sum of the rows of dy (N, outputs) to the bias's gradient, where no kernel has done so.
-  func addBiasGradient(_ dy: Matrix, _ pass: Pass, _ vectors: UnsafeMutablePointer<Float>) {
-    pass.functions.column_sums(dy.rows, dy.columns, 1, nil, dy.base, vectors + bias)
+  /// Adds the sum of the rows of dy (N, outputs) to the gradient of the bias, where no kernel does so.
+  func addBiasGradient(_ dy: Matrix, _ pass: Pass) {
+    pass.functions.column_sums(dy.rows, dy.columns, 1, nil, dy.base, pass.dvectors + bias)
   }
 }
 
-/// The gradient of a weight matrix (outputs, inputs), or some rows of it: a sum of products over all examples.
+/// The gradient of a weight matrix (outputs, inputs), or of some rows of it: a sum of products over all examples.
 package struct WeightGradient {
   /// dy (N, outputs) and x (N, inputs), whose product dyᵀ x is a term of the gradient.
   typealias Factors = (dy: Matrix, x: Matrix)
   let gradient: Matrix
-  let products: [Factors]
+  let terms: [Factors]
 
   package func compute(accumulate: Bool) {
-    for (index, (dy, x)) in products.enumerated() {
+    for (index, (dy, x)) in terms.enumerated() {
       gradient.setProduct(of: dy, .transposed, by: x, accumulate: accumulate || index > 0)
     }
   }
 
-  /// The gradient cut into stretches of rows that are about as much work each, so that no thread waits long for the last.
+  /// The gradient cut between rows into about as much work each, so that no thread waits long for the last.
   func parts() -> [WeightGradient] {
-    let terms = products.reduce(0) { $0 + $1.x.rows }
-    let height = max(128, (1 << 25) / max(1, gradient.columns * terms) / 64 * 64)
+    let inner = terms.reduce(0) { $0 + $1.x.rows }
+    let height = max(128, (1 << 25) / max(1, gradient.columns * inner) / 64 * 64)
     return stride(from: 0, to: gradient.rows, by: height).map { first in
       let rows = first..<min(gradient.rows, first + height)
-      return WeightGradient(
-        gradient: gradient[rows], products: products.map { ($0.dy[columns: rows], $0.x) })
+      return WeightGradient(gradient: gradient[rows], terms: terms.map { ($0.dy[columns: rows], $0.x) })
     }
   }
 }

@@ -2,9 +2,7 @@ import CKernels
 
 /// The inner layers of a block, of each token by itself: d -> 4 d -> d, with GELU between them.
 struct MLP: Sendable {
-  /// (4 d, d).
   let mlpIn: Linear
-  /// (d, 4 d).
   let mlpOut: Linear
 
   /// From `a.norm2` (B queries, d) to `a.output` (B queries, d), which lacks the bias of `mlpOut` yet.
@@ -15,15 +13,12 @@ struct MLP: Sendable {
     mlpOut.forward(a.gelu, to: a.output, pass)
   }
 
-  /// From `d.output` (B queries, d) to `dx`, the gradient of `a.norm2` (B queries, d).
-  func backward(
-    _ a: Activations.Block, _ d: Activations.Block.Gradients, to dx: Matrix, _ pass: Pass,
-    _ vectors: UnsafeMutablePointer<Float>
-  ) {
-    mlpOut.addBiasGradient(d.output, pass, vectors)
-    mlpOut.backward(d.output, to: d.mlpIn, pass)
+  /// From `a.doutput` (B queries, d) to dx, the gradient of `a.norm2` (B queries, d).
+  func backward(_ a: Activations.Block, to dx: Matrix, _ pass: Pass) {
+    mlpOut.addBiasGradient(a.doutput, pass)
+    mlpOut.backward(a.doutput, to: a.dmlpIn, pass)
     pass.functions.gelu_gradient(
-      d.mlpIn.rows, d.mlpIn.columns, a.mlpIn.base, d.mlpIn.base, vectors + mlpIn.bias)
-    mlpIn.backward(d.mlpIn, to: dx, pass)
+      a.dmlpIn.rows, a.dmlpIn.columns, a.mlpIn.base, a.dmlpIn.base, pass.dvectors + mlpIn.bias)
+    mlpIn.backward(a.dmlpIn, to: dx, pass)
   }
 }

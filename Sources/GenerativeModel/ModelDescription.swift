@@ -33,7 +33,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
   /// The corpus that it learns from.
   public struct Source: Hashable, Sendable, Codable {
-    /// Where it was.
+    /// Where the corpus was.
     public var path: String
     /// Names the sequence of its pairs.
     public var fingerprint: String
@@ -69,10 +69,6 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     public var loss: Double
     /// The loss on pairs of held-out runs, by the averaged weights.
     public var heldOutLoss: Double?
-
-    package init(step: Int, loss: Double, heldOutLoss: Double?) {
-      (self.step, self.loss, self.heldOutLoss) = (step, loss, heldOutLoss)
-    }
 
     enum CodingKeys: String, CodingKey {
       case step, loss
@@ -165,6 +161,12 @@ extension ModelDescription {
   public var hasStalled: Bool {
     guard let patience = training.patience, let best = bestEvaluation else { return false }
     return (evaluations ?? []).count { $0.step > best.step } >= patience
+  }
+
+  /// Notes the losses after the updates done.
+  package mutating func record(loss: Double, heldOutLoss: Double?) {
+    let heldOutLoss = heldOutLoss.flatMap { $0.isFinite ? $0 : nil }
+    history.append(HistoryEntry(step: step, loss: loss, heldOutLoss: heldOutLoss))
   }
 
   /// What a model is prompted for at most where nobody says otherwise: what the best tenth of its corpus reaches.

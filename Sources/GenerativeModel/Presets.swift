@@ -134,7 +134,7 @@ extension GPTConfiguration {
 }
 
 extension JSONValue {
-  /// With the members of `defaults` that it lacks, but for some names.
+  /// The object with the members of `defaults` that it lacks, but for some names.
   fileprivate func completed(by defaults: JSONValue, except names: [String]) -> JSONValue {
     guard case .object(let own) = self, case .object(let others) = defaults else { return self }
     var members = own

@@ -5,7 +5,7 @@ import VectorKernels
 
 /// What a model is asked: a network to start from, and the metric that it should reach in one step.
 public struct Prompt: Sendable {
-  /// (P), as stored.
+  /// The network to start from: (P), as stored.
   public var start: [Float]
   public var startMetric: Float
   public var targetMetric: Float
@@ -32,20 +32,16 @@ public struct SamplingOptions: Sendable {
 }
 
 /// A trained G.pt, which writes networks when prompted.
-public final class Sampler: Sendable {
+public final class Sampler: @unchecked Sendable {
+  // Sendable because nothing changes after the initializer.
   public let description: ModelDescription
   private let shape: TransformerShape
   private let transformer: Transformer
   private let diffusion: Diffusion
   private let embedding: ScalarEmbedding
   private let hidden: HiddenLayers
-  private let weights: Weights
-
-  private final class Weights: @unchecked Sendable {
-    // Sendable because nothing changes after the initializer of the model.
-    let buffer: AlignedBuffer<Float>
-    init(count: Int) { buffer = AlignedBuffer(count: count) }
-  }
+  /// (``WeightLayout/count``).
+  private let weights: AlignedBuffer<Float>
 
   /// Opens a stored model.
   ///
@@ -56,7 +52,7 @@ public final class Sampler: Sendable {
     // Known to be there, and of these shapes, before memory is taken for them.
     let file = try directory.weights(shape.weights)
     try self.init(description, shape)
-    try shape.weights.read(of: file, into: weights.buffer.base)
+    try shape.weights.read(of: file, into: weights.base)
   }
 
   /// A model of these weights: (``WeightLayout/count``).
@@ -64,7 +60,7 @@ public final class Sampler: Sendable {
     _ description: ModelDescription, _ shape: TransformerShape, weights: UnsafePointer<Float>
   ) throws(CorpusError) {
     try self.init(description, shape)
-    self.weights.buffer.base.update(from: weights, count: shape.weights.count)
+    self.weights.base.update(from: weights, count: shape.weights.count)
   }
 
   private init(_ description: ModelDescription, _ shape: TransformerShape) throws(CorpusError) {
@@ -74,7 +70,7 @@ public final class Sampler: Sendable {
     diffusion = Diffusion(description.model)
     embedding = ScalarEmbedding(description.model)
     hidden = HiddenLayers.ofModel(description.architecture)
-    weights = Weights(count: shape.weights.count)
+    weights = AlignedBuffer(count: shape.weights.count)
   }
 
   /// Draws one network for each prompt; the same prompts and options give the same networks, with any number of workers.
@@ -108,18 +104,18 @@ public final class Sampler: Sendable {
     let size = min(shape.samplingGroup, max(4, prompts.count / 8 * 4))
     let groups = stride(from: 0, to: prompts.count, by: size).map { $0..<min(prompts.count, $0 + size) }
     let memory = (0..<min(groups.count, workers)).map { _ in
-      Activations(shape, examples: size, keepsGradients: false)
+      ActivationMemory(shape, capacity: size, keepsGradients: false)
     }
     var results = [[Float]](repeating: [], count: prompts.count)
     for first in stride(from: 0, to: groups.count, by: max(1, memory.count)) {
       let wave = Array(groups[first..<min(groups.count, first + memory.count)])
       ThreadPool(workers: workers).forEach(wave.count) { number in
-        draw(prompts, wave[number], options, memory[number], cancellation)
+        draw(prompts, wave[number], options, memory[number][0..<wave[number].count], cancellation)
       }
       try cancellation.check()
       for (number, group) in wave.enumerated() {
         for (example, item) in group.enumerated() {
-          let network = memory[number].parameters.xT.row(example)
+          let network = memory[number][0..<group.count].parameters.xT.row(example)
           results[item] = (0..<shape.parameterCount).map { network[$0] / description.scale }
         }
       }
@@ -128,14 +124,14 @@ public final class Sampler: Sendable {
     return results
   }
 
-  /// Draws a group's networks, scaled, into the first rows of `a.parameters.xT`.
+  /// Draws a group's networks, scaled, into `a.parameters.xT`.
   private func draw(
     _ prompts: [Prompt], _ group: Range<Int>, _ options: SamplingOptions, _ a: Activations,
     _ cancellation: Cancellation
   ) {
     for (example, item) in group.enumerated() { write(prompts[item], to: example, of: a) }
     transformer.denoise(
-      weights.buffer.base, a[0..<group.count], embedding,
+      weights.base, a, embedding,
       by: diffusion.transitions(options.sampler, count: options.steps),
       isCancelled: { cancellation.isCancelled },
       noise: { pass, example, output in

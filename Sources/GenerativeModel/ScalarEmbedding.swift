@@ -4,8 +4,8 @@ import Foundation
 package struct ScalarEmbedding: Sendable {
   private let frequencies: [Float]
   private let metricScale: Float
-  /// (diffusion steps, embedded scalar): the embeddings of all timesteps.
-  private let timesteps: [Float]
+  /// The embedding of each timestep.
+  private let timesteps: [[Float]]
 
   package init(_ configuration: ModelConfiguration) {
     let count = configuration.frequencies
@@ -14,48 +14,29 @@ package struct ScalarEmbedding: Sendable {
     }
     self.frequencies = frequencies
     metricScale = configuration.metricScale
-    var timesteps = [Float](repeating: 0, count: configuration.diffusionSteps * configuration.scalarCount)
-    timesteps.withUnsafeMutableBufferPointer { memory in
-      for timestep in 0..<configuration.diffusionSteps {
-        guard let base = memory.baseAddress else { return }
-        Self.embed(
-          Float(timestep) * configuration.stepScale, frequencies,
-          to: base + timestep * configuration.scalarCount)
-      }
+    timesteps = (0..<configuration.diffusionSteps).map {
+      Self.embedding(of: Float($0) * configuration.stepScale, frequencies)
     }
-    self.timesteps = timesteps
   }
 
-  private static func embed(_ x: Float, _ frequencies: [Float], to output: UnsafeMutablePointer<Float>) {
-    for (i, frequency) in frequencies.enumerated() {
-      // Rounded once, as PyTorch has it; the sine of what may be millions takes more than float32.
-      let angle = Double(frequency * x)
-      output[i] = Float(sin(angle))
-      output[frequencies.count + i] = Float(cos(angle))
-    }
-    output[2 * frequencies.count] = x
+  private static func embedding(of x: Float, _ frequencies: [Float]) -> [Float] {
+    // Rounded once, as PyTorch has it; the sine of what may be millions takes more than float32.
+    let angles = frequencies.map { Double($0 * x) }
+    return angles.map { Float(sin($0)) } + angles.map { Float(cos($0)) } + [x]
   }
 
   /// Writes the last three of an example's four scalars: metric difference, target metric and starting metric.
   ///
-  /// - Parameter output: (4, embedded scalar).
-  package func embed(
-    startMetric: Float, targetMetric: Float, to output: UnsafeMutablePointer<Float>
-  ) {
-    let count = 2 * frequencies.count + 1
-    for (i, x) in [targetMetric - startMetric, targetMetric, startMetric].enumerated() {
-      Self.embed(x * metricScale, frequencies, to: output + (1 + i) * count)
+  /// - Parameter output: (4, floats of an embedded scalar).
+  package func embed(startMetric: Float, targetMetric: Float, to output: UnsafeMutablePointer<Float>) {
+    for (index, x) in [targetMetric - startMetric, targetMetric, startMetric].enumerated() {
+      let embedding = Self.embedding(of: x * metricScale, frequencies)
+      (output + (1 + index) * embedding.count).update(from: embedding, count: embedding.count)
     }
   }
 
-  /// Writes the first of an example's four scalars: the timestep.
-  ///
-  /// - Parameter output: (4, embedded scalar).
+  /// Writes the first of an example's four scalars, the timestep, to (4, floats of an embedded scalar).
   package func embed(timestep: Int, to output: UnsafeMutablePointer<Float>) {
-    let count = 2 * frequencies.count + 1
-    timesteps.withUnsafeBufferPointer {
-      guard let base = $0.baseAddress else { return }
-      output.update(from: base + timestep * count, count: count)
-    }
+    output.update(from: timesteps[timestep], count: timesteps[timestep].count)
   }
 }

@@ -21,7 +21,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   public var emaDecay: Float = 0.9999
   /// About so many checkpoints of each run are learned from, evenly spaced; nil for all.
   ///
-  /// Of two among few, the first is often an initial network and the other far away, as in most prompts.
+  /// Where they are few, the start of a pair is often an initial network and its target far away, as in most prompts.
   public var checkpointsPerRun: Int?
   /// How targets are drawn: `none` for evenly over a run's checkpoints, as published; `metric`, `quantile` or `log` for
   /// evenly over the metric, its quantiles or its logarithm.

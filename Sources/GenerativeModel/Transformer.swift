@@ -6,8 +6,8 @@ package import VectorKernels
 ///
 /// Examples are computed in groups, each by one thread, from the embedding to the head and back. The gradients of
 /// vectors are summed up group by group; those of matrices are products over all examples and follow when all groups
-/// are done. In shapes, B is the examples of a group, T the tokens of an example, C those that are decoded, d a token's
-/// floats and P a network's parameters.
+/// are done. In shapes, B is the examples of a group, T the tokens of an example, d the floats of a token, C the tokens
+/// that are decoded and P the parameters of a network.
 package struct Transformer: @unchecked Sendable {
   // Sendable because the tables of kernels are constants of the program.
   package let shape: TransformerShape
@@ -28,43 +28,34 @@ package struct Transformer: @unchecked Sendable {
     restore(group.tokens.x0, to: group.parameters.x0)
   }
 
-  /// From the gradient of `group.parameters.x0` to those of all activations, of a group whose forward pass is done.
-  ///
-  /// - Parameter vectors: the gradients of all vectors among the weights, (``WeightLayout/vectorCount``), of this group
-  ///   alone; added to.
-  package func backward(
-    _ weights: UnsafePointer<Float>, _ group: Activations, vectors: UnsafeMutablePointer<Float>
-  ) {
-    guard let d = group.gradients else { preconditionFailure("these activations keep no gradients") }
-    let (layout, pass) = (shape.weights, pass(weights, group))
-    order(d.x0, to: d.x0InTokenOrder)
+  /// From `group.dx0` (B, P) back to the gradients of the embedding, of a group whose forward pass is done. Adds the
+  /// gradients of all vectors among the weights to the group's.
+  package func backward(_ weights: UnsafePointer<Float>, _ group: Activations) {
+    let (layers, pass) = (shape.weights, pass(weights, group))
     let inputs = [group.input] + group.blocks.map(\.output)
-    let dinputs = [d.input] + d.blocks.map(\.output)
-    let last = layout.blocks.count
-    layout.head.backward(x: inputs[last], d, to: dinputs[last], pass, vectors)
-    for index in layout.blocks.indices.reversed() {
-      layout.blocks[index].backward(
-        x: inputs[index], group.blocks[index], d.blocks[index], to: dinputs[index], scratch: d.scratch, pass,
-        vectors)
+    let dinputs = [group.dinput] + group.blocks.map(\.doutput)
+    let last = layers.blocks.count
+    order(group.dx0, to: group.dx0OfTokens)
+    layers.head.backward(inputs[last], to: dinputs[last], pass)
+    for (index, block) in layers.blocks.enumerated().reversed() {
+      block.backward(inputs[index], group.blocks[index], to: dinputs[index], pass)
     }
-    layout.embedding.backward(d, pass, vectors)
+    layers.embedding.backward(pass)
   }
 
   /// The gradients of all matrices, to be computed once all groups are done, in parts that threads may share.
   ///
   /// - Parameters:
-  ///   - all: the examples of all groups.
+  ///   - all: the activations of all groups.
   ///   - gradient: of all weights, (``WeightLayout/count``).
   package func weightGradients(
     _ all: Activations, gradient: UnsafeMutablePointer<Float>
   ) -> [WeightGradient] {
-    guard let d = all.gradients else { preconditionFailure("these activations keep no gradients") }
-    let layout = shape.weights
-    var products = zip(layout.blocks, zip(all.blocks, d.blocks)).flatMap { $0.products($1.0, $1.1) }
-    products += layout.embedding.products(all, d) + layout.head.products(all, d)
-    return products.flatMap { weight, products in
-      WeightGradient(gradient: weight.matrix(in: gradient), products: products).parts()
-    }
+    let (layers, tokens) = (shape.weights, shape.tokens)
+    let terms =
+      zip(layers.blocks, all.blocks).flatMap { $0.terms($1) } + layers.embedding.terms(all, tokens)
+      + layers.head.terms(all, tokens)
+    return terms.flatMap { WeightGradient(gradient: $0.matrix(in: gradient), terms: $1).parts() }
   }
 
   /// Turns noise into samples of a group, in `group.parameters.xT`, from starts and metrics that are there already.
@@ -109,18 +100,19 @@ package struct Transformer: @unchecked Sendable {
 
   /// Predicts x0 in the order of tokens, any number of times once the group has begun.
   private func predict(_ weights: UnsafePointer<Float>, _ group: Activations) {
-    let (layout, pass) = (shape.weights, pass(weights, group))
-    layout.embedding.forward(pass)
+    let (layers, pass) = (shape.weights, pass(weights, group))
+    layers.embedding.forward(pass)
     var x = group.input
-    for (block, a) in zip(layout.blocks, group.blocks) {
+    for (block, a) in zip(layers.blocks, group.blocks) {
       block.forward(x, a, pass)
       x = a.output
     }
-    layout.head.forward(x, pass)
+    layers.head.forward(x, pass)
   }
 
   private func pass(_ weights: UnsafePointer<Float>, _ group: Activations) -> Pass {
-    Pass(functions: functions, weights: UnsafeMutablePointer(mutating: weights), group: group)
+    Pass(
+      functions: functions, shape: shape, weights: UnsafeMutablePointer(mutating: weights), group: group)
   }
 
   /// Copies networks (N, P) into the order of their tokens, unless that is their own.
@@ -147,7 +139,7 @@ package struct Transformer: @unchecked Sendable {
     guard let links = group.links else { return }
     for example in 0..<group.examples {
       let start = group.parameters.start.row(example)
-      let matrix = links[shape.rows(example..<(example + 1))]
+      let matrix = links.row(example * shape.tokens.count)
       for link in shape.tokens.links {
         let part = link.part
         for output in 0..<part.rows {
@@ -155,8 +147,8 @@ package struct Transformer: @unchecked Sendable {
             let weights = start + part.start + (output * part.columns + input) * part.block
             var sum: Float = 0
             for i in 0..<part.block { sum += weights[i] }
-            matrix.base[(link.outputs + output) * matrix.stride + link.inputs + input] = sum
-            matrix.base[(link.inputs + input) * matrix.stride + link.outputs + output] = sum
+            matrix[(link.outputs + output) * links.stride + link.inputs + input] = sum
+            matrix[(link.inputs + input) * links.stride + link.outputs + output] = sum
           }
         }
       }
@@ -164,31 +156,29 @@ package struct Transformer: @unchecked Sendable {
   }
 }
 
-/// What all layers need to compute a group: kernels, weights, and the group's activations.
+/// What all layers need to compute a group: kernels, sizes, weights, and activations.
 struct Pass {
   let functions: ck_transformer
-  /// (``WeightLayout/count``); only read.
+  let shape: TransformerShape
+  /// All weights, (``WeightLayout/count``), which are only read.
   let weights: UnsafeMutablePointer<Float>
   let group: Activations
+  var dvectors: UnsafeMutablePointer<Float> { group.dvectors }
 
-  /// y (N, d) += x (N, d) + bias (d), whose offset among the weights is given.
+  /// Adds x (N, d) and a bias (d), whose offset among the weights is given, to y (N, d).
   func add(_ x: Matrix, _ bias: Int, to y: Matrix) {
     functions.residual(y.rows, y.columns, x.base, y.base, weights + bias, y.base)
   }
 
-  /// Rows among all tokens of the group: those of the first `queries` tokens of an example, in stretches as long as can
-  /// be, the same ones among those tokens alone, and the rest of the example's.
-  func rows(queries: Int) -> [(all: Range<Int>, queries: Range<Int>, rest: Range<Int>)] {
-    let count = group.shape.tokens.count
-    if queries == count {
-      let rows = 0..<group.examples * count
-      return [(rows, rows, rows.upperBound..<rows.upperBound)]
-    }
+  /// The rows of each example's first `queries` tokens, as `all` of (B T, …) and as those `passed` of (B queries, …), in
+  /// ranges as long as can be; and the `rest` of the example's rows of (B T, …).
+  func rows(queries: Int) -> [(all: Range<Int>, passed: Range<Int>, rest: Range<Int>)] {
+    let count = shape.tokens.count
+    let end = group.examples * count
+    if queries == count { return [(0..<end, 0..<end, end..<end)] }
     return (0..<group.examples).map { example in
-      let (first, end) = (example * count, (example + 1) * count)
-      return (
-        first..<first + queries, example * queries..<(example + 1) * queries, first + queries..<end
-      )
+      let (first, passed) = (example * count, example * queries)
+      return (first..<first + queries, passed..<passed + queries, first + queries..<first + count)
     }
   }
 }

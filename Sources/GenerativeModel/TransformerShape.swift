@@ -45,14 +45,6 @@ package struct TransformerShape: Sendable {
   /// Floats of a row of attention's probabilities: T, and what fills a vector.
   var across: Int { padded(tokens.count) }
 
-  /// The rows of some examples' tokens, T of each.
-  func rows(_ examples: Range<Int>) -> Range<Int> { rows(examples, of: tokens.count) }
-
-  /// The rows of some examples that have `count` of them each.
-  func rows(_ examples: Range<Int>, of count: Int) -> Range<Int> {
-    (examples.lowerBound * count)..<(examples.upperBound * count)
-  }
-
   /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
   /// first.
   func queries(of layer: Int) -> Int {

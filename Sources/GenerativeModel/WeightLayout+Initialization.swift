@@ -24,9 +24,9 @@ extension WeightLayout {
 }
 
 extension WeightLayout.Tensor {
-  /// Gives it the numbers that `body` writes one after the other.
+  /// Gives the tensor the numbers that `body` writes one after the other.
   ///
-  /// - Parameter weights: all weights.
+  /// - Parameter weights: all weights, (``WeightLayout/count``).
   package func fill(_ weights: UnsafeMutablePointer<Float>, _ body: (UnsafeMutablePointer<Float>) -> Void) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { numbers in
       guard let base = numbers.baseAddress else { return }
@@ -42,9 +42,9 @@ extension WeightLayout.Tensor {
 /// of its batch.
 package enum RandomPurpose: UInt64 {
   case initialization
-  /// Of a training's updates.
+  /// What an update draws for each of its pairs.
   case noise, timestep
-  /// Of the held-out loss, the same each time.
+  /// What the held-out loss draws for each of its pairs, the same each time.
   case heldOutNoise, heldOutTimestep
   /// The noise of sampling.
   case sample

@@ -33,63 +33,58 @@ package struct WeightLayout: Sendable {
   package let count: Int
 
   init(_ configuration: ModelConfiguration, _ tokens: TokenLayout) {
+    // How far the vectors reach is known when they are laid out.
+    let vectorCount = Self(configuration, tokens, matricesFrom: 0).vectorCount
+    self.init(configuration, tokens, matricesFrom: vectorCount)
+  }
+
+  private init(_ configuration: ModelConfiguration, _ tokens: TokenLayout, matricesFrom start: Int) {
     let width = configuration.width
-    var tensors: [Tensor] = []
-    var end = 0
-    func append(_ name: String, _ shape: [Int], stride: Int) -> Tensor {
+    var (vectors, matrices): ([Tensor], [Tensor]) = ([], [])
+    var (vectorEnd, matrixEnd) = (0, start)
+    func tensor(_ name: String, _ shape: [Int], stride: Int, at end: inout Int) -> Tensor {
       let tensor = Tensor(name: name, shape: shape, offset: end, stride: stride)
-      tensors.append(tensor)
       // Each begins at a multiple of 64 bytes; the gaps stay 0.
       end += (tensor.rows * stride + 15) / 16 * 16
       return tensor
     }
-    func add(_ name: String, _ shape: [Int]) -> Int {
-      append(name, shape, stride: shape[shape.count - 1]).offset
+    func vector(_ name: String, _ shape: [Int]) -> Int {
+      let vector = tensor(name, shape, stride: shape[shape.count - 1], at: &vectorEnd)
+      vectors.append(vector)
+      return vector.offset
     }
     func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
-      append("\(name).weight", [rows, columns], stride: ck_row(columns))
+      let matrix = tensor("\(name).weight", [rows, columns], stride: ck_row(columns), at: &matrixEnd)
+      matrices.append(matrix)
+      return matrix
     }
     func norm(_ name: String) -> LayerNorm {
-      LayerNorm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
+      LayerNorm(gain: vector("\(name).weight", [width]), bias: vector("\(name).bias", [width]))
     }
-    typealias Vectors = (
-      norm1: LayerNorm, qkv: Int, projection: Int, norm2: LayerNorm, mlpIn: Int, mlpOut: Int
-    )
+    func linear(_ name: String, _ inputs: Int, _ outputs: Int) -> Linear {
+      Linear(weight: matrix(name, outputs, inputs), bias: vector("\(name).bias", [outputs]))
+    }
     let encoderNorm = norm("encoder_norm")
-    let positions = add("positions", [tokens.positionCount, width])
-    let vectors: [Vectors] = (0..<configuration.layers).map { layer in
-      let block = "blocks.\(layer)"
-      return (
-        norm("\(block).norm1"), add("\(block).qkv.bias", [3 * width]),
-        add("\(block).projection.bias", [width]),
-        norm("\(block).norm2"), add("\(block).expansion.bias", [4 * width]),
-        add("\(block).contraction.bias", [width])
-      )
-    }
-    let finalNorm = norm("final_norm")
-    vectorCount = end
     embedding = TokenEmbedding(
       encoders: tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }, norm: encoderNorm,
-      positions: positions)
-    func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
-      Linear(weight: matrix(name, outputs, inputs), bias: bias)
-    }
-    blocks = vectors.enumerated().map { layer, vectors in
+      positions: vector("positions", [tokens.positionCount, width]))
+    blocks = (0..<configuration.layers).map { layer in
       let block = "blocks.\(layer)"
       return Block(
-        norm1: vectors.norm1,
+        norm1: norm("\(block).norm1"),
         attention: Attention(
-          qkv: linear("\(block).qkv", vectors.qkv, width, 3 * width),
-          projection: linear("\(block).projection", vectors.projection, width, width)),
-        norm2: vectors.norm2,
+          qkv: linear("\(block).qkv", width, 3 * width),
+          projection: linear("\(block).projection", width, width)),
+        norm2: norm("\(block).norm2"),
         mlp: MLP(
-          mlpIn: linear("\(block).expansion", vectors.mlpIn, width, 4 * width),
-          mlpOut: linear("\(block).contraction", vectors.mlpOut, 4 * width, width)))
+          mlpIn: linear("\(block).expansion", width, 4 * width),
+          mlpOut: linear("\(block).contraction", 4 * width, width)))
     }
     head = Head(
-      norm: finalNorm, decoders: tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) })
-    self.tensors = tensors
-    count = end
+      norm: norm("final_norm"),
+      decoders: tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) })
+    tensors = vectors + matrices
+    (vectorCount, count) = (vectorEnd, matrixEnd)
   }
 
   /// The tensors of a vector of all weights, for a file.

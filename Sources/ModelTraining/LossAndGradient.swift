@@ -39,13 +39,11 @@ struct DiffusionDraws {
 final class LossAndGradient {
   let transformer: Transformer
   let threads: ThreadPool
-  /// (``WeightLayout/count``).
+  /// The gradient by all weights: (``WeightLayout/count``).
   let gradient: AlignedBuffer<Float>
   private let diffusion: Diffusion
   private let embedding: ScalarEmbedding
-  let activations: Activations
-  /// (groups, ``WeightLayout/vectorCount``): the gradients of the vectors among the weights, of each group.
-  private let groupVectors: AlignedBuffer<Float>
+  let activations: ActivationMemory
 
   private var shape: TransformerShape { transformer.shape }
 
@@ -72,9 +70,8 @@ final class LossAndGradient {
     diffusion = Diffusion(shape.configuration)
     embedding = ScalarEmbedding(shape.configuration)
     let atOnce = min(batch, Self.examplesAtOnce(shape))
-    activations = Activations(shape, examples: atOnce, keepsGradients: true)
+    activations = ActivationMemory(shape, capacity: atOnce, keepsGradients: true)
     gradient = AlignedBuffer(count: shape.weights.count)
-    groupVectors = AlignedBuffer(count: shape.groups(of: atOnce) * shape.weights.vectorCount)
   }
 
   /// Draws each example's timestep and noise, and computes the loss: the mean squared error of the predicted clean
@@ -84,11 +81,11 @@ final class LossAndGradient {
   func loss(
     _ weights: UnsafePointer<Float>, _ examples: Examples, draws: DiffusionDraws, wantsGradient: Bool
   ) -> Double {
-    let vectorCount = shape.weights.vectorCount
-    if wantsGradient { groupVectors.base.update(repeating: 0, count: groupVectors.count) }
+    let dvectors = activations.dvectors
+    if wantsGradient { dvectors.base.update(repeating: 0, count: dvectors.rows * dvectors.columns) }
     var total = 0.0
-    for first in stride(from: 0, to: examples.count, by: activations.examples) {
-      let count = min(activations.examples, examples.count - first)
+    for first in stride(from: 0, to: examples.count, by: activations.capacity) {
+      let count = min(activations.capacity, examples.count - first)
       var losses = [Double](repeating: 0, count: shape.groups(of: count))
       losses.withUnsafeMutableBufferPointer { losses in
         let losses = losses
@@ -100,9 +97,7 @@ final class LossAndGradient {
           }
           transformer.forward(weights, group)
           losses[number] = squaredError(group, examples, first + items.lowerBound)
-          if wantsGradient {
-            transformer.backward(weights, group, vectors: groupVectors.base + number * vectorCount)
-          }
+          if wantsGradient { transformer.backward(weights, group) }
         }
       }
       total = losses.reduce(total, +)
@@ -111,9 +106,7 @@ final class LossAndGradient {
         threads.forEach(gradients.count) { gradients[$0].compute(accumulate: first > 0) }
       }
     }
-    if wantsGradient {
-      addVectorGradients(groups: shape.groups(of: min(examples.count, activations.examples)))
-    }
+    if wantsGradient { sum(dvectors[0..<shape.groups(of: min(examples.count, activations.capacity))]) }
     return total / Double(examples.count * shape.parameterCount)
   }
 
@@ -137,21 +130,19 @@ final class LossAndGradient {
 
   /// The sum of squared errors of a group whose first example is `first`; its gradient becomes that of the mean.
   private func squaredError(_ group: Activations, _ examples: Examples, _ first: Int) -> Double {
-    guard let gradients = group.gradients else { preconditionFailure("these activations keep no gradients") }
     let length = shape.parameterCount
     return transformer.functions.squared_error(
       group.examples * length, 2 / Float(examples.count * length), group.parameters.x0.base,
-      examples.target + first * length, gradients.x0.base)
+      examples.target + first * length, group.dx0.base)
   }
 
-  private func addVectorGradients(groups: Int) {
-    let count = shape.weights.vectorCount
-    threads.forEachSlice(of: count) { _, slice in
+  /// Sums the gradients of the vectors among the weights up: (groups, ``WeightLayout/vectorCount``).
+  private func sum(_ dvectors: Matrix) {
+    threads.forEachSlice(of: dvectors.columns) { _, slice in
       let sum = gradient.base + slice.lowerBound
-      sum.update(from: groupVectors.base + slice.lowerBound, count: slice.count)
-      for group in 1..<max(1, groups) {
-        transformer.functions.axpby(
-          slice.count, 1, sum, 1, groupVectors.base + group * count + slice.lowerBound, sum)
+      sum.update(from: dvectors.base + slice.lowerBound, count: slice.count)
+      for group in 1..<max(1, dvectors.rows) {
+        transformer.functions.axpby(slice.count, 1, sum, 1, dvectors.row(group) + slice.lowerBound, sum)
       }
     }
   }

@@ -30,10 +30,7 @@ extension ModelDirectory {
   ) throws(CorpusError) {
     let json = try CanonicalJSON.string(description)
     try TensorFile.write(
-      layout.tensors("weights.", in: state.weights.base)
-        + layout.tensors("moments1.", in: state.firstMoment.base)
-        + layout.tensors("moments2.", in: state.secondMoment.base)
-        + layout.tensors("average.", in: state.ema.base),
+      state.parts.flatMap { layout.tensors($0, in: $1) },
       metadata: [
         "format": "checkpoint-corpus training", "description": json,
         "loss_average": try CanonicalJSON.string(smoothing),
@@ -53,11 +50,6 @@ extension ModelDirectory {
       to: weightsPath)
   }
 
-  var nothingToResume: CorpusError {
-    CorpusError(
-      .malformedModel, "\(path) holds no training to go on with", remedy: "leave out --resume to begin one")
-  }
-
   /// Reads what ``write(_:_:smoothing:layout:)`` has stored.
   func readTraining() throws(CorpusError) -> (
     description: ModelDescription, smoothing: LossAverage, file: TensorFile
@@ -74,12 +66,7 @@ extension ModelDirectory {
   }
 
   func read(_ file: TensorFile, _ layout: WeightLayout, into state: TrainingWeights) throws(CorpusError) {
-    for (prefix, memory) in [
-      ("weights.", state.weights.base), ("moments1.", state.firstMoment.base),
-      ("moments2.", state.secondMoment.base), ("average.", state.ema.base),
-    ] {
-      try layout.read(prefix, of: file, into: memory)
-    }
+    for (prefix, memory) in state.parts { try layout.read(prefix, of: file, into: memory) }
   }
 }
 

@@ -7,6 +7,14 @@ import VectorKernels
 final class TrainingWeights {
   let weights, firstMoment, secondMoment, ema: AlignedBuffer<Float>
 
+  /// Each with what its tensors' names in a file begin with.
+  var parts: [(prefix: String, memory: UnsafeMutablePointer<Float>)] {
+    [
+      ("weights.", weights.base), ("moments1.", firstMoment.base), ("moments2.", secondMoment.base),
+      ("average.", ema.base),
+    ]
+  }
+
   init(count: Int) {
     weights = AlignedBuffer(count: count)
     firstMoment = AlignedBuffer(count: count)

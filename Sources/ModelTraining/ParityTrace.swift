@@ -9,7 +9,7 @@ package final class ParityTrace {
   private let configuration: GPTConfiguration
   private let lossAndGradient: LossAndGradient
   private let state: TrainingWeights
-  /// (updates × batch, P), and (updates × batch).
+  /// Networks (updates × batch, P) and their metrics (updates × batch).
   private let start, target, startMetric, targetMetric: AlignedBuffer<Float>
 
   /// - Parameter configuration: its `steps` updates are made, each on pairs of its own.
@@ -119,18 +119,18 @@ package final class ParityTrace {
         to: noise.base + item * shape.parameterCount)
       timesteps.base[item] = Float(draws.timestep(of: number, below: shape.configuration.diffusionSteps))
     }
-    func copy(_ memory: UnsafeMutablePointer<Float>) -> AlignedBuffer<Float> {
-      let copy = AlignedBuffer<Float>(count: shape.weights.count)
-      copy.base.update(from: memory, count: shape.weights.count)
+    func copy(_ count: Int, _ memory: UnsafeMutablePointer<Float>) -> AlignedBuffer<Float> {
+      let copy = AlignedBuffer<Float>(count: count)
+      copy.base.update(from: memory, count: count)
       return copy
     }
-    let initial = copy(state.weights.base)
+    let initial = copy(shape.weights.count, state.weights.base)
     _ = loss(0)
-    let gradient = copy(lossAndGradient.gradient.base)
-    // Of the first batch, if it is computed at once.
-    let first = min(training.batch, lossAndGradient.activations.examples)
-    let prediction = AlignedBuffer<Float>(count: first * shape.parameterCount)
-    prediction.base.update(from: lossAndGradient.activations.parameters.x0.base, count: prediction.count)
+    let gradient = copy(shape.weights.count, lossAndGradient.gradient.base)
+    // The whole first batch, if it is computed at once.
+    let first = min(training.batch, lossAndGradient.activations.capacity)
+    let prediction = copy(
+      first * shape.parameterCount, lossAndGradient.activations[0..<first].parameters.x0.base)
     let losses = AlignedBuffer<Float>(count: training.steps)
     for (i, loss) in train().enumerated() { losses.base[i] = Float(loss) }
     let batch = [training.steps, training.batch]

@@ -57,14 +57,12 @@ public final class Trainer {
     let stream = try Self.stream(
       configuration.training, corpus, metric: metric, condition: condition, statuses)
     let manifest = corpus.manifest
-    let index = try IndexReader(opening: corpus)
+    let values = try Self.values(of: stream.metric, statuses, IndexReader(opening: corpus))
     var configuration = configuration
     configuration.training.augmentation = stream.options.augmentation.rawValue
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
-      metric: stream.metric,
-      metricRange: try Self.range(of: stream.metric, statuses, index),
-      bestTenth: try Self.bestTenth(of: stream.metric, statuses, index), scale: stream.scale,
+      metric: stream.metric, metricRange: values.range, bestTenth: values.bestTenth, scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch,
@@ -83,7 +81,11 @@ public final class Trainer {
   public convenience init(
     resuming directory: ModelDirectory, on corpus: CorpusDirectory, workers: Int
   ) throws(CorpusError) {
-    guard directory.holdsTraining else { throw directory.nothingToResume }
+    guard directory.holdsTraining else {
+      throw CorpusError(
+        .malformedModel, "\(directory.path) holds no training to go on with",
+        remedy: "leave out --resume to begin one")
+    }
     // Before it is read: whoever has it may still change it.
     let claim = try directory.claim()
     let (description, smoothing, file) = try directory.readTraining()
@@ -154,9 +156,7 @@ public final class Trainer {
 
   /// Notes how training goes.
   public func record() {
-    description.history.append(
-      ModelDescription.HistoryEntry(
-        step: step, loss: smoothedLoss, heldOutLoss: heldOutLoss().flatMap { $0.isFinite ? $0 : nil }))
+    description.record(loss: smoothedLoss, heldOutLoss: heldOutLoss())
   }
 
   /// The model as samples would be drawn with it now.
@@ -271,33 +271,24 @@ extension Trainer {
     }
   }
 
-  /// The checkpoints that tell what a metric can be, in SQL.
-  private static func measured(_ metric: Metric, _ statuses: Set<RunStatus>) -> String {
-    "FROM checkpoints JOIN runs USING (run) "
+  /// The lowest and the highest finite value of a metric among the runs of some statuses, and what the best tenth of
+  /// their checkpoints reaches.
+  private static func values(
+    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
+  ) throws(CorpusError) -> (range: [Float], bestTenth: Float?) {
+    let measured =
+      "FROM checkpoints JOIN runs USING (run) "
       + "WHERE \(RunFilter.hasStatus(statuses)) AND \(Metric.isMeasured(metric.name))"
-  }
-
-  /// The lowest and the highest finite value of a metric among the runs of some statuses.
-  private static func range(
-    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
-  ) throws(CorpusError) -> [Float] {
-    let rows = try index.rows(
-      "SELECT min(\(metric.column)), max(\(metric.column)) \(measured(metric, statuses))")
-    return (rows.first ?? []).map { Float($0.double ?? 0) }
-  }
-
-  /// The value of a metric that the best tenth of those checkpoints reaches.
-  private static func bestTenth(
-    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
-  ) throws(CorpusError) -> Float? {
-    let measured = measured(metric, statuses)
-    let rows = try index.rows(
+    let ends = try index.rows("SELECT min(\(metric.column)), max(\(metric.column)) \(measured)")
+    let tenth = try index.rows(
       """
       SELECT \(metric.column) \(measured)
       ORDER BY \(metric.column) \(metric.goal == .maximize ? "DESC" : "ASC")
       LIMIT 1 OFFSET (SELECT count(*) / 10 \(measured))
       """)
-    return rows.first?.first?.double.map { Float($0) }
+    return (
+      (ends.first ?? []).map { Float($0.double ?? 0) }, tenth.first?.first?.double.map { Float($0) }
+    )
   }
 
   /// The bytes that a training takes, but for the corpus.
@@ -317,24 +308,16 @@ extension Trainer {
 
   private static func requireMemory(_ shape: TransformerShape, batch: Int) throws(CorpusError) {
     let needed = bytes(shape, batch: batch)
-    guard let available = Memory.available, needed > available else { return }
+    let meminfo = (try? Files.contents("/proc/meminfo", limit: 1 << 20)).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    guard let line = meminfo?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+      let available = Int(line.filter(\.isNumber)).map({ $0 << 10 }), needed > available
+    else { return }
     func gigabytes(_ bytes: Int) -> String { String(format: "%.1f GB", Double(bytes) / 1e9) }
     throw CorpusError(
       .resource,
       "this training needs \(gigabytes(needed)) of memory, and \(gigabytes(available)) are available",
       remedy: "choose a smaller width, fewer layers or a smaller batch, or a larger machine")
-  }
-}
-
-/// The machine's memory.
-enum Memory {
-  /// What programs may still take, in bytes, if the system says it.
-  static var available: Int? {
-    guard let text = try? Files.contents("/proc/meminfo", limit: 1 << 20),
-      let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first(where: {
-        $0.hasPrefix("MemAvailable:")
-      }), let kilobytes = Int(line.filter(\.isNumber))
-    else { return nil }
-    return kilobytes << 10
   }
 }
