@@ -88,6 +88,9 @@ let package = Package(
       "MetricIndex",
       "NetworkSymmetry", "PairStream", "ArrayFiles"),
     room(
+      "ModelTraining", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex", "PairStream",
+      "ArrayFiles", "GenerativeModel"),
+    room(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "PairStream", "GenerativeModel"),
     room(
@@ -122,7 +125,7 @@ let package = Package(
       dependencies: [
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairStream", "ArrayFiles", "Export", "ReleasedLayout", "GenerativeModel",
-        "Evaluation",
+        "ModelTraining", "Evaluation",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -132,7 +135,7 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Corpus", "Platform", "CPeak", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-        "VectorKernels", "GenerativeModel", argumentParser,
+        "VectorKernels", "GenerativeModel", "ModelTraining", argumentParser,
       ], swiftSettings: swift),
     tests("CorpusTests", "Corpus", "Platform", "ShardStore"),
     tests("CKernelsTests", "CKernels", "Corpus"),
@@ -149,7 +152,7 @@ let package = Package(
       "Platform",
       "CKernels", "VectorKernels"),
     tests(
-      "GenerativeModelTests", "GenerativeModel", "Evaluation", "Tasks", "Datasets", "PairStream",
+      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "Evaluation", "Tasks", "Datasets", "PairStream",
       "ShardStore",
       "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     // Not CInterface: the program links with the library as everybody does.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 
 /// The networks that a model is made for, by the names of their tasks.
 private func architecture(_ name: String) throws -> Architecture {
@@ -35,7 +36,7 @@ struct GPTOptions: ParsableArguments {
     var training = TrainingConfiguration(
       batch: batch, learningRate: 1e-3, warmup: min(10, steps / 2), steps: steps)
     training.gradientClip = 1
-    training.averageDecay = 0.99
+    training.emaDecay = 0.99
     return GPTConfiguration(model: model, training: training)
   }
 }
@@ -48,7 +49,7 @@ struct GPTParity: ParsableCommand {
   @OptionGroup var options: GPTOptions
 
   func run() throws {
-    let training = try MadeUpTraining(
+    let training = try ParityTrace(
       options.configuration(), architecture(options.task), workers: options.workers)
     try training.write(to: out)
   }
@@ -63,7 +64,7 @@ struct GPTSpeed: ParsableCommand {
   @Option var samplingSteps = 20
 
   func run() throws {
-    let training = try MadeUpTraining(
+    let training = try ParityTrace(
       options.configuration(), architecture(options.task), workers: options.workers)
     if samples {
       _ = try training.sample(steps: 1, workers: options.workers)

@@ -39,7 +39,7 @@ INLINE float greatest_lane(vf x) {
 #define EACH_VECTOR(i, width) for (size_t i = 0; i < (width); i += CK_LANES)
 
 static void transformer_norm(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
-                             const float *positions, size_t period, const uint32_t *places, float *y,
+                             const float *positions, size_t period, const uint32_t *indices, float *y,
                              float *statistics) {
   size_t row = ck_row(width);
   for (size_t r = 0; r < rows; r++, x += row, y += row) {
@@ -53,7 +53,7 @@ static void transformer_norm(size_t rows, size_t width, const float *x, const fl
     float factor = 1 / __builtin_elementwise_sqrt(sum(squares) / (float)width + 1e-5f);
     statistics[2 * r] = mean;
     statistics[2 * r + 1] = factor;
-    const float *position = positions ? positions + places[r % period] * width : bias;
+    const float *position = positions ? positions + indices[r % period] * width : bias;
     EACH_VECTOR(i, width) {
       size_t n = width - i;
       vf v = (load_part(x + i, n) - mean) * factor;
@@ -142,11 +142,11 @@ static void transformer_residual(size_t rows, size_t width, const float *x, cons
     }
 }
 
-static void transformer_column_sums(size_t rows, size_t width, size_t period, const uint32_t *places,
+static void transformer_column_sums(size_t rows, size_t width, size_t period, const uint32_t *indices,
                                     const float *x, float *sums) {
   size_t row = ck_row(width);
   for (size_t r = 0; r < rows; r++, x += row) {
-    float *to = places ? sums + places[r % period] * width : sums;
+    float *to = indices ? sums + indices[r % period] * width : sums;
     EACH_VECTOR(i, width) store_part(to + i, load_part(to + i, width - i) + load_part(x + i, width - i), width - i);
   }
 }
@@ -302,7 +302,7 @@ static void transformer_attention_gradient(size_t examples, size_t tokens, size_
   transformer_column_sums(examples * tokens, wide, 1, NULL, all, bias_gradient);
 }
 
-static void transformer_blend(size_t count, float a, const float *x, float b, const float *y, float *out) {
+static void transformer_axpby(size_t count, float a, const float *x, float b, const float *y, float *out) {
   EACH_VECTOR(i, count) {
     size_t n = count - i;
     store_part(out + i, fma_(splat(a), load_part(x + i, n), load_part(y + i, n) * b), n);
@@ -344,25 +344,25 @@ static double transformer_sum_of_squares(size_t count, const float *x) {
 }
 
 static void transformer_adamw(const ck_adamw *adamw, size_t count, const float *gradient, float *parameters,
-                              float *moments1, float *moments2, float *average) {
+                              float *first_moment, float *second_moment, float *ema) {
   float shrink = 1 - adamw->learning_rate * adamw->weight_decay;
   float rate = adamw->learning_rate / adamw->correction1;
   float root = __builtin_elementwise_sqrt(adamw->correction2);
-  vf rest1 = splat(1 - adamw->beta1), rest2 = splat(1 - adamw->beta2), rest = splat(1 - adamw->average_decay);
+  vf rest1 = splat(1 - adamw->beta1), rest2 = splat(1 - adamw->beta2), rest = splat(1 - adamw->ema_decay);
   EACH_VECTOR(i, count) {
     size_t n = count - i;
     vf g = load_part(gradient + i, n) * adamw->gradient_scale;
-    vf m = load_part(moments1 + i, n), v = load_part(moments2 + i, n);
+    vf m = load_part(first_moment + i, n), v = load_part(second_moment + i, n);
     m = fma_(g - m, rest1, m);
     v = fma_(g * g, rest2, v * adamw->beta2);
-    store_part(moments1 + i, m, n);
-    store_part(moments2 + i, v, n);
+    store_part(first_moment + i, m, n);
+    store_part(second_moment + i, v, n);
     vf divisor = __builtin_elementwise_sqrt(v) / root + adamw->epsilon;
     vf w = load_part(parameters + i, n) * shrink;
     w -= rate * (m / divisor);
     store_part(parameters + i, w, n);
-    vf mean = load_part(average + i, n);
-    store_part(average + i, fma_(w - mean, rest, mean), n);
+    vf mean = load_part(ema + i, n);
+    store_part(ema + i, fma_(w - mean, rest, mean), n);
   }
 }
 
@@ -378,7 +378,7 @@ static const ck_transformer transformer = {
     .column_sums = transformer_column_sums,
     .attention = transformer_attention,
     .attention_gradient = transformer_attention_gradient,
-    .blend = transformer_blend,
+    .axpby = transformer_axpby,
     .squared_error = transformer_squared_error,
     .sum_of_squares = transformer_sum_of_squares,
     .adamw = transformer_adamw,

@@ -57,7 +57,8 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let model = try model.open()
-    let judge = try Judge(of: model.description, datasets: datasets.directory, workers: sampling.threads)
+    let measurer = try TaskMeasurer(
+      of: model.description, datasets: datasets.directory, workers: sampling.threads)
     let work = LongWork("evaluate", quiet: quiet)
     defer { work.end() }
     let reader = try self.model.reader(model.description)
@@ -65,26 +66,27 @@ struct Evaluate: ParsableCommand {
     if !leftOut.isEmpty, !quiet {
       Console.note("left out, as by the training: " + leftOut.joined(separator: ", "))
     }
-    var examination = Examination(model, judge: judge, options: sampling.options, workers: sampling.threads)
-    examination.prompts = prompts
-    examination.recursions = recursions
+    var prompting = PromptEvaluation(
+      model, measurer: measurer, options: sampling.options, workers: sampling.threads)
+    prompting.prompts = prompts
+    prompting.recursions = recursions
     switch best {
-    case .number(let value): examination.bestPrompt = value
-    case .published: examination.bestPrompt = Examination.publishedPrompt(model.description)
+    case .number(let value): prompting.bestPrompt = value
+    case .published: prompting.bestPrompt = PromptEvaluation.publishedPrompt(model.description)
     case nil: break
     }
-    let evaluation = try examination.run(
+    let evaluation = try prompting.run(
       [
         ("training runs", reader.initialStarts(networks, split: "train")),
         ("held-out runs", reader.initialStarts(networks, split: "test")),
-        ("random", judge.randomStarts(networks, seed: sampling.seed)),
+        ("random", measurer.randomStarts(networks, seed: sampling.seed)),
       ], reader: reader, cancellation: work.cancellation
     ) { done, total in work.display.update(done, of: total, unit: "networks") { [] } }
     work.end()
     let path = out ?? "\(self.model.path)/evaluation.json"
     try Files.write(CanonicalJSON.data(evaluation, pretty: true), to: path)
     Self.show(evaluation)
-    let published = Examination.publishedPrompt(model.description)
+    let published = PromptEvaluation.publishedPrompt(model.description)
     if best == nil, published != evaluation.bestPrompt, !quiet {
       Console.note(
         "\(evaluation.bestPrompt) is what the best tenth of the corpus reaches; the published evaluation prompts for "

@@ -64,11 +64,12 @@ struct PromptCommand: ParsableCommand {
 
   func run() throws {
     let model = try model.open()
-    let judge = try Judge(of: model.description, datasets: datasets.directory, workers: sampling.threads)
+    let measurer = try TaskMeasurer(
+      of: model.description, datasets: datasets.directory, workers: sampling.threads)
     let work = LongWork("prompt", quiet: quiet)
     defer { work.end() }
     warn(model.description)
-    let starts = try starts(model.description, judge)
+    let starts = try starts(model.description, measurer)
     let asked = starts.flatMap { start in
       targets.flatMap { target in Array(repeating: (start: start, target: target), count: samples) }
     }
@@ -77,9 +78,9 @@ struct PromptCommand: ParsableCommand {
         Prompt(start: $0.start.parameters, startMetric: $0.start.metric, targetMetric: $0.target)
       }, options: sampling.options, workers: sampling.threads, cancellation: work.cancellation
     ) { done in work.display.update(done, of: asked.count, unit: "networks") { [] } }
-    let reached = try judge.measure(networks, cancellation: work.cancellation)
+    let reached = try measurer.measure(networks, cancellation: work.cancellation)
     work.end()
-    let name = judge.metric.name
+    let name = measurer.metric.name
     var printer = RowPrinter(format: format)
     printer.begin(columns: ["start", "start_\(name)", "prompted", "reached"])
     for (ask, value) in zip(asked, reached) {
@@ -92,17 +93,17 @@ struct PromptCommand: ParsableCommand {
     printer.end()
     if let out {
       try NetworkFile(
-        description: model.description, metric: judge.metric, networks: networks,
+        description: model.description, metric: measurer.metric, networks: networks,
         startMetrics: asked.map(\.start.metric), prompted: asked.map(\.target), reached: reached
       ).write(to: out)
     }
   }
 
-  private func starts(_ description: ModelDescription, _ judge: Judge) throws -> [Start] {
+  private func starts(_ description: ModelDescription, _ measurer: TaskMeasurer) throws -> [Start] {
     var starts: [Start] = []
     for text in start {
       if text == "random" {
-        starts += try judge.randomStarts(count, seed: sampling.seed)
+        starts += try measurer.randomStarts(count, seed: sampling.seed)
         continue
       }
       let parts = text.split(separator: ":").map(String.init)

@@ -8,6 +8,7 @@ import Evaluation
 import Foundation
 public import GenerativeModel
 import MetricIndex
+import ModelTraining
 import PairStream
 
 struct Train: ParsableCommand {

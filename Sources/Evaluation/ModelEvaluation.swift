@@ -11,7 +11,7 @@ public struct ModelEvaluation: Codable, Sendable {
   public struct Group: Codable, Sendable {
     /// `training runs` and `held-out runs`, each at its initial checkpoint, or `random`, seeds that no corpus has.
     public var starts: String
-    /// (networks).
+    /// What the starts reach: (networks).
     @Nullable public var startMetrics: [Float]
     /// (networks, prompts): evenly spaced from a network's own metric to the best prompt.
     @Nullable public var prompted: [[Float]]
@@ -19,7 +19,7 @@ public struct ModelEvaluation: Codable, Sendable {
     /// The mean over networks of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2; NaN, which JSON
     /// has as null, where a network has no finite metric.
     @Nullable public var alignment: Double
-    /// Of the networks prompted for the best.
+    /// What the networks prompted for the best reach in one step.
     public var oneStep: Quartiles
     /// The iterations after which the corpus's own runs are as good on average as the median of those; nil if never.
     public var iterations: Double?
@@ -70,10 +70,10 @@ public struct ModelEvaluation: Codable, Sendable {
   }
 }
 
-/// Makes a ``ModelEvaluation``.
-public struct Examination: Sendable {
+/// Prompts a model from groups of starts, and measures what it writes on the task.
+public struct PromptEvaluation: Sendable {
   private let model: Sampler
-  private let judge: Judge
+  private let measurer: TaskMeasurer
   private let options: SamplingOptions
   private let workers: Int
   /// Prompts for each network.
@@ -83,9 +83,9 @@ public struct Examination: Sendable {
   /// The best prompt.
   public var bestPrompt: Float
 
-  public init(_ model: Sampler, judge: Judge, options: SamplingOptions, workers: Int) {
+  public init(_ model: Sampler, measurer: TaskMeasurer, options: SamplingOptions, workers: Int) {
     self.model = model
-    self.judge = judge
+    self.measurer = measurer
     self.options = options
     self.workers = workers
     bestPrompt = model.description.bestPrompt
@@ -103,7 +103,7 @@ public struct Examination: Sendable {
     }
   }
 
-  /// Everything, for groups of starts by their names.
+  /// Evaluates groups of starts by their names.
   ///
   /// - Parameters:
   ///   - reader: the corpus, for the pace of its own training; nil where it is not at hand.
@@ -118,23 +118,23 @@ public struct Examination: Sendable {
     let curve = try reader?.curve(model.description.metric.name) ?? []
     for (name, starts) in groups where !starts.isEmpty {
       results.append(
-        try examine(name, starts, curve, cancellation) { drawn in
+        try evaluate(name, starts, curve, cancellation) { drawn in
           done += drawn
           progress(done, total)
         })
     }
     let description = model.description
     return ModelEvaluation(
-      task: description.task, metric: judge.metric, bestPrompt: bestPrompt,
+      task: description.task, metric: measurer.metric, bestPrompt: bestPrompt,
       step: description.bestEvaluation?.step ?? description.step,
       sampler: options.sampler.rawValue, samplingSteps: options.steps, groups: results)
   }
 
-  private func examine(
+  private func evaluate(
     _ name: String, _ starts: [Start], _ curve: [(iteration: Double, value: Double)],
     _ cancellation: Cancellation, progress: (Int) -> Void
   ) throws(CorpusError) -> ModelEvaluation.Group {
-    let goal = judge.metric.goal
+    let goal = measurer.metric.goal
     let targets = starts.map { start in
       (0..<prompts).map {
         start.metric + (bestPrompt - start.metric) * Float($0) / Float(max(1, prompts - 1))
@@ -144,7 +144,7 @@ public struct Examination: Sendable {
       zip(starts, targets).flatMap { start, targets in
         targets.map { Prompt(start: start.parameters, startMetric: start.metric, targetMetric: $0) }
       }, 0, cancellation, progress)
-    let measured = try judge.measure(networks, cancellation: cancellation)
+    let measured = try measurer.measure(networks, cancellation: cancellation)
     let observed = starts.indices.map { Array(measured[($0 * prompts)..<(($0 + 1) * prompts)]) }
     var current = starts.indices.map { networks[($0 + 1) * prompts - 1] }
     var metrics = observed.map { $0[prompts - 1] }
@@ -155,7 +155,7 @@ public struct Examination: Sendable {
         Prompt(start: $0, startMetric: $1.isFinite ? $1 : 0, targetMetric: bestPrompt)
       }
       current = try draw(again, recursion, cancellation, progress)
-      metrics = try judge.measure(current, cancellation: cancellation)
+      metrics = try measurer.measure(current, cancellation: cancellation)
       recursive.append(ModelEvaluation.Quartiles(metrics, goal: goal).median)
     }
     let pace = curve.first {

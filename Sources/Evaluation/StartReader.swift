@@ -8,9 +8,9 @@ public import PairStream
 /// Reads starts out of the corpus that a model was trained on, or another of the same task.
 public struct StartReader: Sendable {
   private let reader: CorpusReader
-  private let place: Int
+  private let metricIndex: Int
   private let metric: String
-  /// Of the runs that the model was trained on.
+  /// What the runs that the model was trained on meet, in SQL.
   private let condition: String?
   private let statuses: Set<RunStatus>
 
@@ -24,12 +24,12 @@ public struct StartReader: Sendable {
           + "\(corpus.path) are of \(manifest.architecture.name)",
         remedy: "name the corpus that it was trained on")
     }
-    guard let place = manifest.metrics.firstIndex(where: { $0.name == description.metric.name }) else {
+    guard let index = manifest.metrics.firstIndex(where: { $0.name == description.metric.name }) else {
       throw CorpusError(
         .differentCorpus, "\(corpus.path) has no metric \(description.metric.name), which the model wants",
         remedy: "name the corpus that it was trained on")
     }
-    self.place = place
+    metricIndex = index
     metric = description.metric.name
     condition = description.corpus.condition
     statuses = description.corpus.wantedStatuses
@@ -41,7 +41,7 @@ public struct StartReader: Sendable {
   /// - Throws: `unknownRun`, `invalidArgument` for a step that the run has not, or that has no finite metric to start
   ///   from.
   public func start(run: Int64, step: Int) throws(CorpusError) -> Start {
-    let metrics = try reader.metrics(of: run).metrics[place]
+    let metrics = try reader.metrics(of: run).metrics[metricIndex]
     guard metrics.indices.contains(step) else {
       throw CorpusError(
         .invalidArgument, "run \(run) has no step \(step)",
@@ -83,7 +83,7 @@ public struct StartReader: Sendable {
     let chosen = (0..<min(count, runs.count)).map { runs[$0 * runs.count / min(count, runs.count)] }
     var starts: [Start] = []
     for run in chosen {
-      let metrics = try reader.metrics(of: run).metrics[place]
+      let metrics = try reader.metrics(of: run).metrics[metricIndex]
       guard let first = metrics.firstIndex(where: \.isFinite) else {
         throw reader.directory.indexStale("the metrics of run \(run) are others than the index says")
       }

@@ -10,7 +10,7 @@ public import GenerativeModel
 /// Few starts, and always the same noise: it tells better weights from worse in seconds. `corpus evaluate` takes more,
 /// and other random networks, on which no weights have been chosen.
 public struct TrainingPrompts: Sendable {
-  private let judge: Judge
+  private let measurer: TaskMeasurer
   private let groups: [(name: String, starts: [Start])]
   private let workers: Int
   private let bestPrompt: Float
@@ -19,7 +19,7 @@ public struct TrainingPrompts: Sendable {
   private static let networks = 16
   private static let prompts = 10
   private static let samplingSteps = 10
-  /// Of the random starts; those of `corpus evaluate` have small ones.
+  /// The seed of the random starts; `corpus evaluate` takes small ones.
   private static let seed: UInt64 = 1 << 29
 
   /// - Parameter datasets: where the images are, for tasks that need some.
@@ -27,16 +27,16 @@ public struct TrainingPrompts: Sendable {
   public init(
     _ description: ModelDescription, on corpus: CorpusDirectory, datasets: DatasetsDirectory, workers: Int
   ) throws(CorpusError) {
-    judge = try Judge(of: description, datasets: datasets, workers: workers)
+    measurer = try TaskMeasurer(of: description, datasets: datasets, workers: workers)
     let heldOut = try StartReader(corpus, for: description).initialStarts(Self.networks, split: "test")
     groups = [
-      ("held-out runs", heldOut), ("random", try judge.randomStarts(Self.networks, seed: Self.seed)),
+      ("held-out runs", heldOut), ("random", try measurer.randomStarts(Self.networks, seed: Self.seed)),
     ].filter { !$0.1.isEmpty }
     self.workers = workers
     bestPrompt = description.bestPrompt
   }
 
-  /// The same as a function, for ``TrainingJob/evaluate``.
+  /// ``evaluate(_:cancellation:)`` as the function that a training job wants.
   public func evaluating(
     until cancellation: Cancellation
   ) -> (Sampler) throws(CorpusError) -> TrainingEvaluation {
@@ -48,14 +48,14 @@ public struct TrainingPrompts: Sendable {
   /// - Throws: `interrupted`.
   public func evaluate(_ model: Sampler, cancellation: Cancellation) throws(CorpusError) -> TrainingEvaluation
   {
-    var examination = Examination(
-      model, judge: judge,
+    var prompting = PromptEvaluation(
+      model, measurer: measurer,
       options: SamplingOptions(steps: min(Self.samplingSteps, model.description.model.diffusionSteps)),
       workers: workers)
-    examination.prompts = Self.prompts
-    examination.recursions = 1
-    examination.bestPrompt = bestPrompt
-    let evaluation = try examination.run(groups, reader: nil, cancellation: cancellation)
+    prompting.prompts = Self.prompts
+    prompting.recursions = 1
+    prompting.bestPrompt = bestPrompt
+    let evaluation = try prompting.run(groups, reader: nil, cancellation: cancellation)
     return TrainingEvaluation(
       step: model.description.step, bestPrompt: bestPrompt,
       groups: evaluation.groups.map {

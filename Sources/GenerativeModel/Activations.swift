@@ -1,123 +1,131 @@
 import CKernels
 import VectorKernels
 
-/// What a transformer computes of some examples, and the gradients of it: matrices in one allocation.
+/// What a transformer computes of B examples, and the gradients of it: matrices in one allocation.
 ///
-/// R = examples × T rows of tokens; those of an example follow each other. What comes after the last attention has fewer:
-/// those of the tokens that the last block passes on.
-final class Activations {
+/// Examples have T rows of tokens each, which follow each other; after the attention of the last block only C, those of
+/// the tokens that are decoded. Gradients have a d before the name of what they are of, and no rows where they are not
+/// kept.
+package struct Activations {
+  /// Networks (B, P): the noised target, the start, and the prediction of the clean target.
+  package struct Networks {
+    package let xT, start, x0: Matrix
+  }
+
   struct Block {
-    /// (R, d), but queries, keys and values (R, 3 d) and the inner layer (R, 4 d).
-    let norm1, qkv, attention, middle, norm2, expanded, activated, output: Matrix
-    let statistics1, statistics2, probabilities: UnsafeMutablePointer<Float>
-    /// Gradients of their namesakes.
-    let qkvGradient, middleGradient, expandedGradient, outputGradient: Matrix?
+    /// The tokens of an example that the block passes on, which come first.
+    let queries: Int
+    /// The input, normalised (B T, d), and queries, keys and values (B T, 3 d).
+    let norm1, qkv, dqkv: Matrix
+    /// Probabilities (B, heads × queries × ``TransformerShape/across``).
+    let probabilities: Matrix
+    /// What attention gives, the residual stream after it, that normalised, and after the MLP: (B queries, d).
+    let attention, residual, norm2, output, dresidual, doutput: Matrix
+    /// What `mlpIn` gives, which becomes GELU's slopes, and GELU of it: (B queries, 4 d).
+    let mlpIn, gelu, dmlpIn: Matrix
+    /// Mean and 1 / deviation of each row: (B T, 2) and (B queries, 2).
+    let statistics1, statistics2: Matrix
   }
 
-  struct Ordered {
-    let noised, start, prediction: Matrix
-    let predictionGradient: Matrix?
-  }
-
-  /// How many examples fit.
-  let examples: Int
-  /// (examples, P): the noised target, the start, and the model's idea of the clean target.
-  let noised, start, prediction: Matrix
-  /// The same in the order of their tokens; they themselves where that is their own.
-  let ordered: Ordered
-  /// (examples × T, T and what fills a vector): the weights between the units that two tokens stand for; nil where no
-  /// token is linked to another.
+  /// B.
+  package let examples: Int
+  /// The networks in the order of their parameters, and in that of their tokens, which may be the same ones.
+  package let parameters, tokens: Networks
+  /// The gradient of x0 in either order: (B, P).
+  package let dx0: Matrix
+  let dx0OfTokens: Matrix
+  /// The weights between the units that two tokens stand for, (B T, ``TransformerShape/across``); nil where no token is
+  /// linked to another.
   let links: Matrix?
-  /// (examples, scalars × embedded scalar).
-  let scalars: Matrix
-  /// (R, d): what the encoders give, and what the first block gets.
-  let encoded, input: Matrix
-  let encoderStatistics, finalStatistics: UnsafeMutablePointer<Float>
+  /// Embedded scalars: (B, scalars × floats of one).
+  package let scalars: Matrix
+  /// What the encoders give, and what the first block gets: (B T, d).
+  let encoded, input, dencoded, dinput: Matrix
+  /// The output of the last block, normalised: (B C, d). Its gradient lies where that of `input` will be.
+  let final, dfinal: Matrix
+  /// Mean and 1 / deviation of each row: (B T, 2) and (B C, 2).
+  let encoderStatistics, finalStatistics: Matrix
   let blocks: [Block]
-  /// (R, d): the output of the last block, normalised.
-  let final: Matrix
-  /// Gradients of their namesakes, where they are kept.
-  let predictionGradient, encodedGradient, finalGradient: Matrix?
-  /// (R, d), for who needs it within a block.
-  let passing: Matrix
-  /// Working memory of a group of examples each.
-  let attentionScratch: Matrix
-  private let memory: AlignedBuffer<Float>
+  /// Working memory of a block's backward pass: (B T, d).
+  let scratch: Matrix
+  /// Working memory of the attention of a group.
+  let attentionScratch: UnsafeMutablePointer<Float>
+  /// The gradients of all vectors among the weights, of this group alone: (``WeightLayout/vectorCount``).
+  let dvectors: UnsafeMutablePointer<Float>
 
-  /// - Parameter keepsGradients: without, there is room for the forward pass only, and all blocks share theirs.
-  init(_ shape: TransformerShape, examples: Int, keepsGradients: Bool) {
-    self.examples = examples
-    memory = AlignedBuffer(count: Self.plan(shape, examples: examples, keepsGradients: keepsGradients))
+  /// Lays the matrices of some examples out in memory for `capacity` of them.
+  ///
+  /// - Parameter examples: those of a group, which have working memory of their own, or all.
+  fileprivate init(
+    _ shape: TransformerShape, _ examples: Range<Int>, capacity: Int, keepsGradients: Bool,
+    in memory: Matrix, dvectors: Matrix
+  ) {
+    let group = examples.lowerBound / shape.group
+    let (count, width, length) = (shape.tokens.count, shape.width, shape.parameterCount)
+    let decoded = shape.tokens.outputs.count
+    let kept = keepsGradients ? 1 : 0
     var end = memory.base
-    func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
-      defer { end += Self.rounded(count) }
-      return end
+    /// A matrix with so many rows of each example.
+    func matrix(_ count: Int, _ columns: Int, stride: Int? = nil) -> Matrix {
+      let whole = Matrix(end, rows: capacity * count, columns: columns, stride: stride)
+      end += (whole.rows * whole.stride + 15) / 16 * 16
+      return whole[(examples.lowerBound * count)..<(examples.upperBound * count)]
     }
-    func matrix(_ rows: Int, _ columns: Int) -> Matrix {
-      Matrix(floats(rows * columns), rows: rows, columns: columns)
+    func rows(_ count: Int, _ columns: Int) -> Matrix { matrix(count, columns, stride: ck_row(columns)) }
+    func networks() -> Networks {
+      Networks(xT: matrix(1, length), start: matrix(1, length), x0: matrix(1, length))
     }
-    /// Of tokens.
-    func matrix(ofTokens columns: Int) -> Matrix {
-      Matrix(floats(rows * ck_row(columns)), rows: rows, columns: columns, stride: ck_row(columns))
-    }
-    let (rows, width, length) = (examples * shape.tokens.count, shape.width, shape.parameterCount)
-    func gradient(_ rows: Int, _ columns: Int) -> Matrix? { keepsGradients ? matrix(rows, columns) : nil }
-    func gradient(ofTokens columns: Int) -> Matrix? { keepsGradients ? matrix(ofTokens: columns) : nil }
-    noised = matrix(examples, length)
-    start = matrix(examples, length)
-    prediction = matrix(examples, length)
-    links = shape.tokens.links.isEmpty ? nil : matrix(rows, shape.across)
-    scalars = matrix(examples, TokenLayout.scalars * shape.configuration.scalarCount)
-    encoded = matrix(ofTokens: width)
-    input = matrix(ofTokens: width)
-    encoderStatistics = floats(2 * rows)
-    finalStatistics = floats(2 * rows)
-    final = matrix(ofTokens: width)
-    passing = matrix(ofTokens: width)
-    attentionScratch = matrix(
-      shape.groups(of: examples), shape.attentionScratch)
-    predictionGradient = gradient(examples, length)
-    ordered =
-      shape.tokens.order == nil
-      ? Ordered(
-        noised: noised, start: start, prediction: prediction, predictionGradient: predictionGradient)
-      : Ordered(
-        noised: matrix(examples, length), start: matrix(examples, length),
-        prediction: matrix(examples, length), predictionGradient: gradient(examples, length))
-    encodedGradient = gradient(ofTokens: width)
-    finalGradient = gradient(ofTokens: width)
-    func block() -> Block {
-      let expanded = matrix(ofTokens: 4 * width)
+    self.examples = examples.count
+    parameters = networks()
+    dx0 = matrix(kept, length)
+    tokens = shape.tokens.order == nil ? parameters : networks()
+    dx0OfTokens = shape.tokens.order == nil ? dx0 : matrix(kept, length)
+    links = shape.tokens.links.isEmpty ? nil : matrix(count, shape.across)
+    scalars = matrix(1, TokenLayout.scalars * shape.configuration.scalarCount)
+    (encoded, dencoded) = (rows(count, width), rows(kept * count, width))
+    (input, dinput) = (rows(count, width), rows(kept * count, width))
+    (final, scratch) = (rows(decoded, width), rows(kept * count, width))
+    // Among the group's own rows, as other groups use theirs at the same time.
+    dfinal = dinput[0..<kept * examples.count * decoded]
+    (encoderStatistics, finalStatistics) = (matrix(count, 2), matrix(decoded, 2))
+    self.dvectors = dvectors.row(group)
+    attentionScratch = end + group * shape.attentionScratch
+    end += (shape.groups(of: capacity) * shape.attentionScratch + 15) / 16 * 16
+    var starts: [UnsafeMutablePointer<Float>] = []
+    blocks = (0..<shape.configuration.layers).map { layer in
+      // Without gradients, a block reads only what the one before has written, so two of them take turns.
+      if !keepsGradients, layer >= 2 { end = starts[layer - 2] }
+      starts.append(end)
+      let queries = shape.queries(of: layer)
+      let mlpIn = rows(queries, 4 * width)
+      // Without gradients, nobody asks for the slopes that are left in the other.
+      let gelu = keepsGradients ? rows(queries, 4 * width) : mlpIn
       return Block(
-        norm1: matrix(ofTokens: width), qkv: matrix(ofTokens: 3 * width), attention: matrix(ofTokens: width),
-        middle: matrix(ofTokens: width), norm2: matrix(ofTokens: width),
-        expanded: expanded,
-        // Without gradients, nobody asks for the slopes that are left in the other.
-        activated: keepsGradients ? matrix(ofTokens: 4 * width) : expanded, output: matrix(ofTokens: width),
-        statistics1: floats(2 * rows),
-        statistics2: floats(2 * rows), probabilities: floats(examples * shape.probabilities),
-        qkvGradient: gradient(ofTokens: 3 * width), middleGradient: gradient(ofTokens: width),
-        expandedGradient: gradient(ofTokens: 4 * width), outputGradient: gradient(ofTokens: width))
+        queries: queries, norm1: rows(count, width), qkv: rows(count, 3 * width),
+        dqkv: rows(kept * count, 3 * width), probabilities: matrix(1, shape.probabilities),
+        attention: rows(queries, width), residual: rows(queries, width), norm2: rows(queries, width),
+        output: rows(queries, width), dresidual: rows(kept * queries, width),
+        doutput: rows(kept * queries, width), mlpIn: mlpIn, gelu: gelu,
+        dmlpIn: rows(kept * queries, 4 * width), statistics1: matrix(count, 2),
+        statistics2: matrix(queries, 2))
     }
-    if keepsGradients {
-      blocks = (0..<shape.configuration.layers).map { _ in block() }
-    } else {
-      // A block reads what the one before has written, so two of them take turns.
-      let pair = [block(), block()]
-      blocks = (0..<shape.configuration.layers).map { pair[$0 % 2] }
-    }
-    precondition(end - memory.base <= memory.count)
+    precondition(end - memory.base <= memory.columns)
   }
 
-  /// Those of some examples.
-  func links(_ examples: Range<Int>) -> UnsafeMutablePointer<Float>? {
-    links.map { $0.base + examples.lowerBound * ($0.rows / self.examples) * $0.columns }
+  /// What an encoder reads: (B, its length).
+  func source(of input: TokenLayout.Input) -> Matrix {
+    switch input.source {
+    case .xT: tokens.xT[columns: input.columns]
+    case .start: tokens.start[columns: input.columns]
+    case .scalars: scalars[columns: input.columns]
+    }
   }
 
-  private static func rounded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
-
-  /// The floats that it takes.
-  static func plan(_ shape: TransformerShape, examples: Int, keepsGradients: Bool) -> Int {
+  /// The floats that they take.
+  ///
+  /// How many examples are computed at once, and so the order of sums in a training, depends on what this gives with
+  /// gradients.
+  package static func plan(_ shape: TransformerShape, examples: Int, keepsGradients: Bool) -> Int {
     let (rows, length) = (examples * shape.tokens.count, shape.parameterCount)
     let (width, triple, inner) = (ck_row(shape.width), ck_row(3 * shape.width), ck_row(4 * shape.width))
     let slack = 16 * 32
@@ -126,11 +134,40 @@ final class Activations {
       examples
       * ((keepsGradients ? 4 : 3) * (shape.tokens.order == nil ? 1 : 2) * length + TokenLayout.scalars
         * shape.configuration.scalarCount)
-      + rows * ((keepsGradients ? 6 : 4) * width + 4 + (shape.tokens.links.isEmpty ? 0 : shape.across))
+      + rows * ((keepsGradients ? 6 : 3) * width + 4 + (shape.tokens.links.isEmpty ? 0 : shape.across))
       + groups * shape.attentionScratch + slack
     let values = 5 * width + triple + (keepsGradients ? 2 : 1) * inner
     let gradients = keepsGradients ? 2 * width + triple + inner : 0
     let block = rows * (values + gradients + 4) + examples * shape.probabilities + slack
     return shared + (keepsGradients ? shape.configuration.layers : 2) * block
+  }
+}
+
+/// Memory for the activations of up to `capacity` examples.
+package final class ActivationMemory {
+  package let capacity: Int
+  private let shape: TransformerShape
+  private let keepsGradients: Bool
+  private let memory, vectors: AlignedBuffer<Float>
+
+  /// - Parameter keepsGradients: without, there is room for the forward pass only, and all blocks share theirs.
+  package init(_ shape: TransformerShape, capacity: Int, keepsGradients: Bool) {
+    (self.shape, self.capacity, self.keepsGradients) = (shape, capacity, keepsGradients)
+    memory = AlignedBuffer(
+      count: Activations.plan(shape, examples: capacity, keepsGradients: keepsGradients))
+    vectors = AlignedBuffer(
+      count: keepsGradients ? shape.groups(of: capacity) * shape.weights.vectorCount : 0)
+  }
+
+  /// The gradients of all vectors among the weights: (groups, ``WeightLayout/vectorCount``). Backward passes add to them.
+  package var dvectors: Matrix {
+    Matrix(vectors.base, rows: shape.groups(of: capacity), columns: shape.weights.vectorCount)
+  }
+
+  /// The activations of some examples: those of a group, or all from the first on.
+  package subscript(examples: Range<Int>) -> Activations {
+    Activations(
+      shape, examples, capacity: capacity, keepsGradients: keepsGradients,
+      in: Matrix(memory.base, rows: 1, columns: memory.count), dvectors: dvectors)
   }
 }

@@ -3,59 +3,61 @@ import Foundation
 /// The half cosine from 1 at 0 to 0 at 1.
 func cosineHalf(_ progress: Double) -> Double { 0.5 * (1 + cos(.pi * progress)) }
 
-/// Gaussian diffusion whose model predicts the clean vector (Ho et al., arXiv 2006.11239).
-struct Diffusion: Sendable {
-  /// The share of the clean vector's variance that is left after step t: the product of 1 - beta up to t.
-  let kept: [Double]
+/// Gaussian diffusion whose model predicts x0, the clean vector, from xT, the noised one (Ho et al., arXiv 2006.11239).
+package struct Diffusion: Sendable {
+  /// (diffusion steps): the part of x0's variance that is left at each timestep, the product of 1 - beta up to there.
+  let alphaBar: [Double]
 
-  init(_ configuration: ModelConfiguration) {
+  package init(_ configuration: ModelConfiguration) {
     let count = configuration.diffusionSteps
     var product = 1.0
-    kept = (0..<count).map { step in
-      let part = Double(step) / Double(count - 1)
+    alphaBar = (0..<count).map { timestep in
+      let part = Double(timestep) / Double(count - 1)
       product *= 1 - (configuration.firstBeta + (configuration.lastBeta - configuration.firstBeta) * part)
       return product
     }
   }
 
-  /// A noised vector at step t is the clean one times the first plus standard normal noise times the second.
-  func noising(at step: Int) -> (clean: Float, noise: Float) {
-    (Float(kept[step].squareRoot()), Float((1 - kept[step]).squareRoot()))
+  /// The factors of x0 and of standard normal noise whose sum is xT at a timestep.
+  package func noising(at timestep: Int) -> (x0: Float, noise: Float) {
+    (Float(alphaBar[timestep].squareRoot()), Float((1 - alphaBar[timestep]).squareRoot()))
   }
 
-  /// One step of sampling: the vector at an earlier step is a sum of the predicted clean vector, the vector as it is, and
-  /// fresh noise, times these.
-  struct Transition: Sendable {
-    /// The diffusion step that the model is told.
-    let step: Int
-    let clean: Float
-    let current: Float
+  /// One step of sampling: xT at an earlier timestep is the sum of the predicted x0, xT as it is, and fresh noise, times
+  /// these factors.
+  package struct Transition: Sendable {
+    /// The timestep that the model is told.
+    let timestep: Int
+    let x0: Float
+    let xT: Float
     let noise: Float
   }
 
-  /// The transitions from pure noise to a sample, over evenly spaced diffusion steps.
+  /// The transitions from pure noise to a sample, over evenly spaced timesteps.
   ///
   /// - Parameter count: from 1 to all of the diffusion's steps.
   func transitions(_ sampler: SamplerKind, count: Int) -> [Transition] {
-    let last = kept.count - 1
-    let steps = (0..<count).map { count == 1 ? last : Int((Double($0 * last) / Double(count - 1)).rounded()) }
-    return steps.indices.reversed().map { place in
-      let now = kept[steps[place]]
-      let before = place == 0 ? 1 : kept[steps[place - 1]]
+    let last = alphaBar.count - 1
+    let timesteps = (0..<count).map {
+      count == 1 ? last : Int((Double($0 * last) / Double(count - 1)).rounded())
+    }
+    return timesteps.indices.reversed().map { index in
+      let now = alphaBar[timesteps[index]]
+      let before = index == 0 ? 1 : alphaBar[timesteps[index - 1]]
       switch sampler {
       case .ddim:
         // The noise that the prediction implies stays; Song et al., arXiv 2010.02502, with eta 0.
         let ratio = ((1 - before) / (1 - now)).squareRoot()
         return Transition(
-          step: steps[place], clean: Float(before.squareRoot() - ratio * now.squareRoot()),
-          current: Float(ratio), noise: 0)
+          timestep: timesteps[index], x0: Float(before.squareRoot() - ratio * now.squareRoot()),
+          xT: Float(ratio), noise: 0)
       case .ddpm:
         // The posterior's mean, with the upper bound beta of its variance.
         let beta = 1 - now / before
         return Transition(
-          step: steps[place], clean: Float(before.squareRoot() * beta / (1 - now)),
-          current: Float((now / before).squareRoot() * (1 - before) / (1 - now)),
-          noise: place == 0 ? 0 : Float(beta.squareRoot()))
+          timestep: timesteps[index], x0: Float(before.squareRoot() * beta / (1 - now)),
+          xT: Float((now / before).squareRoot() * (1 - before) / (1 - now)),
+          noise: index == 0 ? 0 : Float(beta.squareRoot()))
       }
     }
   }

@@ -15,10 +15,11 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
   /// The published models have 14, which tells numbers apart that differ by 1e-4. With few, the prediction is a smooth
   /// function of the metric.
   public var octaves = 14.0
-  /// What the diffusion step and metrics are multiplied by before they are embedded; the published models have 1.
+  /// What the timestep is multiplied by before it is embedded; the published models have 1.
   public var stepScale: Float = 1
+  /// What metrics are multiplied by before they are embedded; the published models have 1.
   public var metricScale: Float = 1
-  /// Steps of the diffusion, its noise from `firstBeta` to `lastBeta`, linear.
+  /// The timesteps of the diffusion, whose noise grows linearly from `firstBeta` to `lastBeta`.
   public var diffusionSteps = 1000
   public var firstBeta = 1e-4
   public var lastBeta = 0.02

@@ -1,5 +1,5 @@
 public import Corpus
-import Foundation
+package import Foundation
 
 /// What `model.json` says of a model; Schemas/model.md describes it.
 public struct ModelDescription: Hashable, Sendable, Codable {
@@ -14,9 +14,9 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   public var recipe: JSONValue
   /// The metric of prompts.
   public var metric: Metric
-  /// The lowest and the highest value of it that the corpus holds.
+  /// The lowest and the highest value of the metric that the corpus holds.
   public var metricRange: [Float]
-  /// The value of it that the best tenth of the corpus's checkpoints reaches; nil in files from before there was one.
+  /// The value of the metric that the best tenth of the corpus's checkpoints reaches; nil in files from before there was one.
   public var bestTenth: Float?
   /// What the parameters of networks are multiplied by.
   public var scale: Float
@@ -24,8 +24,8 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   public var model: ModelConfiguration
   public var training: TrainingConfiguration
   /// The updates done.
-  public var step: Int
-  public var history: [HistoryEntry]
+  public var step = 0
+  public var history: [HistoryEntry] = []
   /// How well prompts were met while it was trained; nil in files from before that was measured.
   public var evaluations: [TrainingEvaluation]?
   /// The hash of `model.json`, which only that file has.
@@ -33,7 +33,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
   /// The corpus that it learns from.
   public struct Source: Hashable, Sendable, Codable {
-    /// Where it was.
+    /// Where the corpus was.
     public var path: String
     /// Names the sequence of its pairs.
     public var fingerprint: String
@@ -43,8 +43,16 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     public var condition: String?
     /// Pairs of an epoch.
     public var pairsPerEpoch: Int
-    /// Those of the training runs; nil for `ok` alone.
+    /// The statuses of runs that are learned from; nil for `ok` alone.
     public var statuses: [RunStatus]?
+
+    package init(
+      path: String, fingerprint: String, runs: Int, condition: String? = nil, pairsPerEpoch: Int,
+      statuses: [RunStatus]? = nil
+    ) {
+      (self.path, self.fingerprint, self.pairsPerEpoch) = (path, fingerprint, pairsPerEpoch)
+      (self.runs, self.condition, self.statuses) = (runs, condition, statuses)
+    }
 
     package var wantedStatuses: Set<RunStatus> { statuses.map { Set($0) } ?? [.ok] }
 
@@ -57,9 +65,9 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   /// How training went, now and then.
   public struct HistoryEntry: Hashable, Sendable, Codable {
     public var step: Int
-    /// Smoothed over about 50 updates.
+    /// The loss, smoothed over about 50 updates.
     public var loss: Double
-    /// On pairs of held-out runs, by the averaged weights.
+    /// The loss on pairs of held-out runs, by the averaged weights.
     public var heldOutLoss: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -75,10 +83,20 @@ public struct ModelDescription: Hashable, Sendable, Codable {
     case bestTenth = "best_tenth"
   }
 
+  /// A model that has yet to be trained.
+  package init(
+    task: String, architecture: Architecture, recipe: JSONValue, metric: Metric, metricRange: [Float],
+    bestTenth: Float? = nil, scale: Float, corpus: Source, configuration: GPTConfiguration
+  ) {
+    (self.task, self.architecture, self.recipe, self.corpus) = (task, architecture, recipe, corpus)
+    (self.metric, self.metricRange, self.bestTenth, self.scale) = (metric, metricRange, bestTenth, scale)
+    (model, training) = (configuration.model, configuration.training)
+  }
+
   /// Reads the text of a `model.json`.
   ///
   /// - Throws: `malformedModel`, `unsupportedVersion`, or what is wrong with the configuration.
-  static func parse(_ data: Data, path: String) throws(CorpusError) -> ModelDescription {
+  package static func parse(_ data: Data, path: String) throws(CorpusError) -> ModelDescription {
     var head: JSONValue?
     do throws(JSONProblem) {
       head = try CanonicalJSON.decode(JSONValue.self, from: data)
@@ -124,7 +142,7 @@ public struct ModelDescription: Hashable, Sendable, Codable {
   }
 
   /// The text of a `model.json`, with its hash.
-  func sealed() throws(CorpusError) -> Data {
+  package func sealed() throws(CorpusError) -> Data {
     var copy = self
     copy.sha256 = EmbeddedHash.placeholder
     return try EmbeddedHash.seal(CanonicalJSON.data(copy, pretty: true))
@@ -143,6 +161,12 @@ extension ModelDescription {
   public var hasStalled: Bool {
     guard let patience = training.patience, let best = bestEvaluation else { return false }
     return (evaluations ?? []).count { $0.step > best.step } >= patience
+  }
+
+  /// Notes the losses after the updates done.
+  package mutating func record(loss: Double, heldOutLoss: Double?) {
+    let heldOutLoss = heldOutLoss.flatMap { $0.isFinite ? $0 : nil }
+    history.append(HistoryEntry(step: step, loss: loss, heldOutLoss: heldOutLoss))
   }
 
   /// What a model is prompted for at most where nobody says otherwise: what the best tenth of its corpus reaches.

@@ -73,7 +73,7 @@ extension Preset {
     var training = TrainingConfiguration(
       batch: 64, learningRate: isPolicy ? 1e-3 : 2e-3, warmup: 100, steps: min(12_000, max(1_500, 4 * runs)))
     training.gradientClip = 1
-    training.averageDecay = 0.999
+    training.emaDecay = 0.999
     training.augmentation = "canonical"
     // Nearly all checkpoints are near the end of training; prompts are for any value on the way.
     training.balance = "metric"
@@ -135,7 +135,7 @@ extension GPTConfiguration {
 }
 
 extension JSONValue {
-  /// With the members of `defaults` that it lacks, but for some names.
+  /// The object with the members of `defaults` that it lacks, but for some names.
   fileprivate func completed(by defaults: JSONValue, except names: [String]) -> JSONValue {
     guard case .object(let own) = self, case .object(let others) = defaults else { return self }
     var members = own

@@ -7,7 +7,7 @@ import VectorKernels
 
 /// What a model is asked: a network to start from, and the metric that it should reach in one step.
 public struct Prompt: Sendable {
-  /// (P), as stored.
+  /// The network to start from: (P), as stored.
   public var start: [Float]
   public var startMetric: Float
   public var targetMetric: Float
@@ -34,20 +34,16 @@ public struct SamplingOptions: Sendable {
 }
 
 /// A trained G.pt, which writes networks when prompted.
-public final class Sampler: Sendable {
+public final class Sampler: @unchecked Sendable {
+  // Sendable because nothing changes after the initializer.
   public let description: ModelDescription
   private let shape: TransformerShape
   private let transformer: Transformer
   private let diffusion: Diffusion
   private let embedding: ScalarEmbedding
   private let hidden: HiddenLayers
-  private let weights: Weights
-
-  private final class Weights: @unchecked Sendable {
-    // Sendable because nothing changes after the initializer of the model.
-    let buffer: AlignedBuffer<Float>
-    init(count: Int) { buffer = AlignedBuffer(count: count) }
-  }
+  /// (``WeightLayout/count``).
+  private let weights: AlignedBuffer<Float>
 
   /// Opens a stored model.
   ///
@@ -58,15 +54,15 @@ public final class Sampler: Sendable {
     // Known to be there, and of these shapes, before memory is taken for them.
     let file = try directory.weights(shape.weights)
     try self.init(description, shape)
-    try shape.weights.read(of: file, into: weights.buffer.base)
+    try shape.weights.read(of: file, into: weights.base)
   }
 
   /// A model of these weights: (``WeightLayout/count``).
-  convenience init(
+  package convenience init(
     _ description: ModelDescription, _ shape: TransformerShape, weights: UnsafePointer<Float>
   ) throws(CorpusError) {
     try self.init(description, shape)
-    self.weights.buffer.base.update(from: weights, count: shape.weights.count)
+    self.weights.base.update(from: weights, count: shape.weights.count)
   }
 
   private init(_ description: ModelDescription, _ shape: TransformerShape) throws(CorpusError) {
@@ -76,7 +72,7 @@ public final class Sampler: Sendable {
     diffusion = Diffusion(description.model)
     embedding = ScalarEmbedding(description.model)
     hidden = HiddenLayers.ofModel(description.architecture)
-    weights = Weights(count: shape.weights.count)
+    weights = AlignedBuffer(count: shape.weights.count)
   }
 
   /// Draws one network for each prompt; the same prompts and options give the same networks, with any number of workers.
@@ -106,23 +102,22 @@ public final class Sampler: Sendable {
           .invalidArgument, "a prompt is no finite number", remedy: "prompt for a number")
       }
     }
-    let team = Team(workers: workers)
     // Small groups where there are few, so that all threads have some; the same ones however many threads there are.
     let size = min(shape.samplingGroup, max(4, prompts.count / 8 * 4))
     let groups = stride(from: 0, to: prompts.count, by: size).map { $0..<min(prompts.count, $0 + size) }
     let memory = (0..<min(groups.count, workers)).map { _ in
-      Activations(shape, examples: size, keepsGradients: false)
+      ActivationMemory(shape, capacity: size, keepsGradients: false)
     }
     var results = [[Float]](repeating: [], count: prompts.count)
     for first in stride(from: 0, to: groups.count, by: max(1, memory.count)) {
       let wave = Array(groups[first..<min(groups.count, first + memory.count)])
-      team.forEach(wave.count) { number in
-        draw(prompts, wave[number], options, memory[number], cancellation)
+      ThreadPool(workers: workers).forEach(wave.count) { number in
+        draw(prompts, wave[number], options, memory[number][0..<wave[number].count], cancellation)
       }
       try cancellation.check()
       for (number, group) in wave.enumerated() {
-        for item in group {
-          let network = memory[number].noised.base + (item - group.lowerBound) * shape.parameterCount
+        for (example, item) in group.enumerated() {
+          let network = memory[number][0..<group.count].parameters.xT.row(example)
           results[item] = (0..<shape.parameterCount).map { network[$0] / description.scale }
         }
       }
@@ -131,42 +126,23 @@ public final class Sampler: Sendable {
     return results
   }
 
-  /// Draws a group's networks: scaled, in place of the noise in `a.noised`.
+  /// Draws a group's networks, scaled, into `a.parameters.xT`.
   private func draw(
     _ prompts: [Prompt], _ group: Range<Int>, _ options: SamplingOptions, _ a: Activations,
     _ cancellation: Cancellation
   ) {
-    let length = shape.parameterCount
-    let all = 0..<group.count
-    for (place, item) in group.enumerated() {
-      begin(prompts[item], at: place, a)
-      random(options.seed, pass: 0, item: item, to: a.noised.base + place * length)
-    }
-    transformer.begin(a, all)
-    let transitions = diffusion.transitions(options.sampler, count: options.steps)
-    for (pass, transition) in transitions.enumerated() {
-      if cancellation.isCancelled { return }
-      for place in all {
-        embedding.embed(step: transition.step, to: a.scalars.base + place * a.scalars.stride)
-      }
-      transformer.predict(weights.buffer.base, a, all)
-      let (count, noised, prediction) = (
-        group.count * length, a.ordered.noised.base, a.ordered.prediction.base
-      )
-      transformer.functions.blend(
-        count, transition.clean, prediction, transition.current, noised, noised)
-      guard transition.noise > 0 else { continue }
-      for (place, item) in group.enumerated() {
-        random(options.seed, pass: pass + 1, item: item, to: a.prediction.base + place * length)
-      }
-      transformer.order(a.prediction, to: a.ordered.prediction, all)
-      transformer.functions.blend(count, 1, noised, transition.noise, prediction, noised)
-    }
-    transformer.restore(a.ordered.noised, to: a.noised, all)
+    for (example, item) in group.enumerated() { write(prompts[item], to: example, of: a) }
+    transformer.denoise(
+      weights.base, a, embedding,
+      by: diffusion.transitions(options.sampler, count: options.steps),
+      isCancelled: { cancellation.isCancelled },
+      noise: { pass, example, output in
+        let stream = RandomPurpose.sample.stream(pass, item: group.lowerBound + example)
+        transformer.kernels.functions.random_normal(options.seed, stream, 0, shape.parameterCount, output)
+      })
   }
 
-  private func begin(_ prompt: Prompt, at place: Int, _ a: Activations) {
-    let start = a.start.base + place * shape.parameterCount
+  private func write(_ prompt: Prompt, to example: Int, of a: Activations) {
     let permuter = UnitPermuter(hidden, parameterCount: shape.parameterCount, scale: description.scale)
     prompt.start.withUnsafeBufferPointer { parameters in
       guard let parameters = parameters.baseAddress else { return }
@@ -174,15 +150,9 @@ public final class Sampler: Sendable {
         description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue
       let order = isCanonical ? UnitOrder(hidden) : nil
       order?.canonicalize(parameters)
-      permuter.copy(order, from: parameters, to: start)
+      permuter.copy(order, from: parameters, to: a.parameters.start.row(example))
     }
     embedding.embed(
-      startMetric: prompt.startMetric, targetMetric: prompt.targetMetric,
-      to: a.scalars.base + place * a.scalars.stride)
-  }
-
-  private func random(_ seed: UInt64, pass: Int, item: Int, to output: UnsafeMutablePointer<Float>) {
-    transformer.kernels.functions.random_normal(
-      seed, RandomPurpose.sample.stream(step: pass, item: item), 0, shape.parameterCount, output)
+      startMetric: prompt.startMetric, targetMetric: prompt.targetMetric, to: a.scalars.row(example))
   }
 }

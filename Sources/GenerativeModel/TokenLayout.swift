@@ -9,19 +9,20 @@ import PairStream
 struct TokenLayout: Sendable {
   /// What an encoder reads.
   enum Source {
-    case noised, start, scalars
+    case xT, start, scalars
   }
 
-  /// What an encoder makes of a stretch of its source, which becomes a token or is added to one.
+  /// What an encoder makes of some columns of its source, which becomes a token or is added to one.
   struct Input: Sendable {
     let token: Int
     let encoder: Int
     let source: Source
     let columns: Range<Int>
-    let adds: Bool
+    /// Whether it is added to what the encoder before has made of the token.
+    let accumulates: Bool
   }
 
-  /// A stretch of the prediction that a decoder makes of a token.
+  /// The columns of the prediction that a decoder makes of a token.
   struct Output: Sendable {
     let token: Int
     let decoder: Int
@@ -37,19 +38,20 @@ struct TokenLayout: Sendable {
     let part: HiddenLayers.Part
   }
 
-  /// The place in the parameter vector of each parameter, token by token; nil where they stay.
+  /// (P): the index in the parameter vector of each parameter, token by token; nil where that is their own order.
   let order: [UInt32]?
-  /// The place of each parameter of the vector among those; nil likewise.
-  let places: [UInt32]?
+  /// (P): the index in that order of each parameter of the vector; nil where that is their own order.
+  let inverseOrder: [UInt32]?
   /// Weights between hidden units, along which their tokens attend to each other.
   let links: [Link]
   /// The row of the learned positions that each token gets: its own, or that of its kind where a kind is the units of a
   /// layer, none of which comes first.
   let positions: [UInt32]
   let positionCount: Int
-  /// The numbers that each encoder reads: of the noised target, one a kind, likewise of the start, and of the scalars.
+  /// The floats that each encoder reads: those of xT, one a kind of token, then those of the start, one a kind, too,
+  /// then those of the scalars.
   let encoders: [Int]
-  /// The numbers that each decoder writes, one a kind.
+  /// The floats that each decoder writes, one a kind of token.
   let decoders: [Int]
   /// The inputs of a token follow each other.
   let inputs: [Input]
@@ -57,7 +59,7 @@ struct TokenLayout: Sendable {
   /// T: the parameter vector's tokens, those of the start where they are apart, then the scalars.
   let count: Int
 
-  /// The scalars: diffusion step, metric difference (target - start), target metric, starting metric.
+  /// The number of scalars: timestep, metric difference (target - start), target metric, starting metric.
   static let scalars = 4
 
   init(_ configuration: ModelConfiguration, _ architecture: Architecture) {
@@ -74,10 +76,10 @@ struct TokenLayout: Sendable {
       for _ in 0..<count {
         let (token, columns) = (outputs.count, end..<(end + length))
         outputs.append(Output(token: token, decoder: kind, columns: columns))
-        inputs.append(Input(token: token, encoder: kind, source: .noised, columns: columns, adds: false))
+        inputs.append(Input(token: token, encoder: kind, source: .xT, columns: columns, accumulates: false))
         if isTogether {
           inputs.append(
-            Input(token: token, encoder: kinds + kind, source: .start, columns: columns, adds: true))
+            Input(token: token, encoder: kinds + kind, source: .start, columns: columns, accumulates: true))
         }
         end += length
       }
@@ -86,7 +88,7 @@ struct TokenLayout: Sendable {
       inputs += outputs.map {
         Input(
           token: outputs.count + $0.token, encoder: kinds + $0.decoder, source: .start, columns: $0.columns,
-          adds: false)
+          accumulates: false)
       }
     }
     let first = outputs.count * (isTogether ? 1 : 2)
@@ -95,14 +97,14 @@ struct TokenLayout: Sendable {
       inputs.append(
         Input(
           token: first + scalar, encoder: 2 * kinds + scalar, source: .scalars,
-          columns: start..<(start + configuration.scalarCount), adds: false))
+          columns: start..<(start + configuration.scalarCount), accumulates: false))
     }
     let lengths = cut.kinds.map(\.length)
     encoders = lengths + lengths + Array(repeating: configuration.scalarCount, count: Self.scalars)
     decoders = lengths
     let isOrdered = zip(cut.order, cut.order.dropFirst()).allSatisfy(<)
     order = isOrdered ? nil : cut.order
-    places = isOrdered ? nil : Self.inverse(of: cut.order)
+    inverseOrder = isOrdered ? nil : Self.inverse(of: cut.order)
     self.inputs = inputs
     self.outputs = outputs
     count = first + Self.scalars
@@ -121,9 +123,9 @@ struct TokenLayout: Sendable {
   }
 
   private static func inverse(of order: [UInt32]) -> [UInt32] {
-    var places = order
-    for (place, parameter) in order.enumerated() { places[Int(parameter)] = UInt32(place) }
-    return places
+    var inverse = order
+    for (index, parameter) in order.enumerated() { inverse[Int(parameter)] = UInt32(index) }
+    return inverse
   }
 
   /// The hidden layers whose units are tokens: none where a parameter would be of several units, or between two of them

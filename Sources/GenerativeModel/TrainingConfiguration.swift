@@ -12,15 +12,16 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   public var steps: Int
   public var beta1: Float = 0.9
   public var beta2: Float = 0.999
-  /// Of the weights of linear layers alone.
+  /// AdamW's decay of the weights of linear layers; nothing else decays.
   public var weightDecay: Float = 0.1
   /// The largest norm of the gradient; nil for any.
   public var gradientClip: Float?
-  /// Of the moving average of the weights that is used for sampling; smaller in the first steps, (1 + t) / (10 + t).
-  public var averageDecay: Float = 0.9999
+  /// The decay of the exponential moving average of the weights, which samples are drawn with; at first smaller:
+  /// (1 + t) / (10 + t) at update t.
+  public var emaDecay: Float = 0.9999
   /// About so many checkpoints of each run are learned from, evenly spaced; nil for all.
   ///
-  /// Of two among few, the first is often an initial network and the other far away, as in most prompts.
+  /// Where they are few, the start of a pair is often an initial network and its target far away, as in most prompts.
   public var checkpointsPerRun: Int?
   /// How targets are drawn: `none` for evenly over a run's checkpoints, as published; `metric`, `quantile` or `log` for
   /// evenly over the metric, its quantiles or its logarithm.
@@ -45,7 +46,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
     case learningRate = "learning_rate"
     case weightDecay = "weight_decay"
     case gradientClip = "gradient_clip"
-    case averageDecay = "average_decay"
+    case emaDecay = "average_decay"
     case checkpointsPerRun = "checkpoints_per_run"
     case initialStarts = "initial_starts"
     case evaluateEvery = "evaluate_every"
@@ -72,7 +73,7 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
       try require(gradientClip > 0, "gradient_clip is \(gradientClip)", "make it above 0, or leave it out")
     }
     try require(
-      (0..<1).contains(averageDecay), "average_decay is \(averageDecay)", "make it at least 0 and below 1")
+      (0..<1).contains(emaDecay), "average_decay is \(emaDecay)", "make it at least 0 and below 1")
     if let checkpointsPerRun {
       try require(
         checkpointsPerRun >= 2, "checkpoints_per_run is \(checkpointsPerRun)",
@@ -104,10 +105,10 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   }
 
   /// Evaluations of a training whose configuration does not say how often.
-  static let usualEvaluations = 20
+  package static let usualEvaluations = 20
 
   /// Updates from one evaluation of prompts to the next; nil where there are none.
-  var evaluationInterval: Int? {
+  package var evaluationInterval: Int? {
     switch evaluateEvery {
     case 0: nil
     case let interval?: interval
@@ -118,19 +119,19 @@ public struct TrainingConfiguration: Hashable, Sendable, Codable {
   /// What the pairs' runs and checkpoints must be, in SQL.
   ///
   /// - Parameter own: a further condition on them.
-  func condition(_ own: String?) -> String? {
+  package func condition(_ own: String?) -> String? {
     guard let checkpointsPerRun else { return own }
     let spaced = "step % max(1, runs.checkpoints / \(checkpointsPerRun)) = 0"
     return own.map { "(\n\($0)\n) AND \(spaced)" } ?? spaced
   }
 
-  /// The rate of update `step`, counted from 0.
-  public func learningRate(at step: Int) -> Float {
-    if step < warmup { return learningRate * Float(step + 1) / Float(warmup) }
-    let progress = Double(step - warmup) / Double(max(1, steps - warmup))
+  /// The learning rate of an update, counted from 0.
+  public func learningRate(at update: Int) -> Float {
+    if update < warmup { return learningRate * Float(update + 1) / Float(warmup) }
+    let progress = Double(update - warmup) / Double(max(1, steps - warmup))
     return Float(Double(learningRate) * cosineHalf(min(1, progress)))
   }
 
-  /// The decay of the moving average at update `step`, counted from 0.
-  public func averageDecay(at step: Int) -> Float { min(averageDecay, Float(1 + step) / Float(10 + step)) }
+  /// The decay of the weights' moving average at an update, counted from 0.
+  public func emaDecay(at update: Int) -> Float { min(emaDecay, Float(1 + update) / Float(10 + update)) }
 }

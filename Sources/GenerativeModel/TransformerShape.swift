@@ -1,26 +1,25 @@
-import CKernels
-import Corpus
+package import Corpus
 
 /// The sizes of a G.pt for an architecture, and where its weights lie.
-struct TransformerShape: Sendable {
-  let configuration: ModelConfiguration
-  let architecture: Architecture
+package struct TransformerShape: Sendable {
+  package let configuration: ModelConfiguration
+  package let architecture: Architecture
   let tokens: TokenLayout
-  let weights: WeightLayout
-  /// P.
-  let parameterCount: Int
+  package let weights: WeightLayout
+  /// P: the parameters of a network.
+  package let parameterCount: Int
 
   /// Examples that one thread computes at a time. More of them where the weights are many, which each product arranges
   /// anew for its own use.
-  var group: Int { width < 512 ? 16 : 32 }
-  /// Likewise in sampling, where there is less to keep of each.
+  package var group: Int { width < 512 ? 16 : 32 }
+  /// Examples that one thread samples at a time: more than in training, as there is less to keep of each.
   var samplingGroup: Int { width < 512 ? 16 : 64 }
 
   /// The most tokens of an example.
   private static let tokenLimit = 4096
 
   /// - Throws: `invalidRecipe` if the architecture would be cut into too many tokens.
-  init(_ configuration: ModelConfiguration, _ architecture: Architecture) throws(CorpusError) {
+  package init(_ configuration: ModelConfiguration, _ architecture: Architecture) throws(CorpusError) {
     self.configuration = configuration
     self.architecture = architecture
     let count = TokenLayout.count(configuration, architecture)
@@ -36,9 +35,9 @@ struct TransformerShape: Sendable {
     parameterCount = architecture.parameterCount
   }
 
-  /// d.
+  /// d: the floats of a token.
   var width: Int { configuration.width }
-  /// Floats of a head.
+  /// The floats of a token that are one head's.
   var depth: Int { configuration.width / configuration.heads }
 
   private func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
@@ -48,7 +47,7 @@ struct TransformerShape: Sendable {
 
   /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
   /// first.
-  func passed(by layer: Int) -> Int {
+  func queries(of layer: Int) -> Int {
     layer == configuration.layers - 1 ? tokens.outputs.count : tokens.count
   }
 
@@ -58,19 +57,5 @@ struct TransformerShape: Sendable {
   var attentionScratch: Int { 12 * across * padded(max(tokens.count, depth)) + 64 }
 
   /// The groups of so many examples.
-  func groups(of examples: Int) -> Int { (examples + group - 1) / group }
-
-  /// Floating-point operations of the matrix products of one example's forward pass; a training step has three times
-  /// as many.
-  var operations: Double {
-    let rows = Double(tokens.count)
-    let blocks = (0..<configuration.layers).reduce(0.0) { sum, layer in
-      let passed = Double(passed(by: layer))
-      return sum + 2 * (3 * rows + 9 * passed) * Double(width * width) + 4 * rows * passed * Double(width)
-    }
-    let ends =
-      2 * Double(width)
-      * Double(3 * parameterCount + TokenLayout.scalars * configuration.scalarCount)
-    return blocks + ends
-  }
+  package func groups(of examples: Int) -> Int { (examples + group - 1) / group }
 }

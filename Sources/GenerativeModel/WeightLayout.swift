@@ -1,115 +1,95 @@
 import ArrayFiles
 import CKernels
-import Corpus
+package import Corpus
 
-/// Where each of a model's weights lies in one flat vector: first all vectors (gains, biases, positions), whose gradients
-/// are summed up row by row, then all matrices, whose gradients are products.
+/// The layers, and where each of their weights lies in one flat vector: first all vectors (gains, biases, positions), whose
+/// gradients are summed up row by row, then all matrices, whose gradients are products.
 ///
 /// The names are those of the state dictionary of `checkpoint_corpus.gpt` in Python.
-struct WeightLayout: Sendable {
-  struct Tensor: Sendable {
-    let name: String
-    let shape: [Int]
-    let offset: Int
+package struct WeightLayout: Sendable {
+  package struct Tensor: Sendable {
+    package let name: String
+    package let shape: [Int]
+    package let offset: Int
     /// The floats from one row, the last dimension, to the next.
     let stride: Int
 
-    /// Numbers.
-    var count: Int { shape.reduce(1, *) }
+    /// Elements.
+    package var count: Int { shape.reduce(1, *) }
     var columns: Int { shape[shape.count - 1] }
     var rows: Int { count / columns }
-    /// The floats of memory that it takes.
-    var floats: Int { rows * stride }
+
+    /// The tensor (rows, columns) in a vector of all weights, or of something for each.
+    func matrix(in memory: UnsafeMutablePointer<Float>) -> Matrix {
+      Matrix(memory + offset, rows: rows, columns: columns, stride: stride)
+    }
   }
 
-  /// The offsets of a layer normalisation.
-  struct Norm: Sendable {
-    let gain: Int
-    let bias: Int
-  }
-
-  /// A linear layer: weight (outputs, inputs), and the offset of its bias (outputs).
-  struct Linear: Sendable {
-    let weight: Tensor
-    let bias: Int
-  }
-
-  struct Block: Sendable {
-    let norm1: Norm
-    let qkv: Linear
-    let projection: Linear
-    let norm2: Norm
-    let expansion: Linear
-    let contraction: Linear
-  }
-
-  let tensors: [Tensor]
-  let encoderNorm: Norm
-  /// (rows of positions, d).
-  let positions: Int
+  package let tensors: [Tensor]
+  let embedding: TokenEmbedding
   let blocks: [Block]
-  let finalNorm: Norm
-  /// Of each kind of token, for the noised target, for the start, and of each scalar: (d, its length). No bias.
-  let encoders: [Tensor]
-  /// Of each kind of token: (its length, d). No bias.
-  let decoders: [Tensor]
+  let head: Head
   /// The floats before the first matrix.
-  let vectorCount: Int
-  let count: Int
+  package let vectorCount: Int
+  package let count: Int
 
   init(_ configuration: ModelConfiguration, _ tokens: TokenLayout) {
+    // How far the vectors reach is known when they are laid out.
+    let vectorCount = Self(configuration, tokens, matricesFrom: 0).vectorCount
+    self.init(configuration, tokens, matricesFrom: vectorCount)
+  }
+
+  private init(_ configuration: ModelConfiguration, _ tokens: TokenLayout, matricesFrom start: Int) {
     let width = configuration.width
-    var tensors: [Tensor] = []
-    var end = 0
-    func append(_ name: String, _ shape: [Int], stride: Int) -> Tensor {
+    var (vectors, matrices): ([Tensor], [Tensor]) = ([], [])
+    var (vectorEnd, matrixEnd) = (0, start)
+    func tensor(_ name: String, _ shape: [Int], stride: Int, at end: inout Int) -> Tensor {
       let tensor = Tensor(name: name, shape: shape, offset: end, stride: stride)
-      tensors.append(tensor)
       // Each begins at a multiple of 64 bytes; the gaps stay 0.
-      end += (tensor.floats + 15) / 16 * 16
+      end += (tensor.rows * stride + 15) / 16 * 16
       return tensor
     }
-    func add(_ name: String, _ shape: [Int]) -> Int {
-      append(name, shape, stride: shape[shape.count - 1]).offset
+    func vector(_ name: String, _ shape: [Int]) -> Int {
+      let vector = tensor(name, shape, stride: shape[shape.count - 1], at: &vectorEnd)
+      vectors.append(vector)
+      return vector.offset
     }
     func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Tensor {
-      append("\(name).weight", [rows, columns], stride: ck_row(columns))
+      let matrix = tensor("\(name).weight", [rows, columns], stride: ck_row(columns), at: &matrixEnd)
+      matrices.append(matrix)
+      return matrix
     }
-    func norm(_ name: String) -> Norm {
-      Norm(gain: add("\(name).weight", [width]), bias: add("\(name).bias", [width]))
+    func norm(_ name: String) -> LayerNorm {
+      LayerNorm(gain: vector("\(name).weight", [width]), bias: vector("\(name).bias", [width]))
     }
-    typealias Biases = (norm1: Norm, qkv: Int, projection: Int, norm2: Norm, expansion: Int, contraction: Int)
-    encoderNorm = norm("encoder_norm")
-    positions = add("positions", [tokens.positionCount, width])
-    let biases: [Biases] = (0..<configuration.layers).map { layer in
-      let block = "blocks.\(layer)"
-      return (
-        norm("\(block).norm1"), add("\(block).qkv.bias", [3 * width]),
-        add("\(block).projection.bias", [width]),
-        norm("\(block).norm2"), add("\(block).expansion.bias", [4 * width]),
-        add("\(block).contraction.bias", [width])
-      )
+    func linear(_ name: String, _ inputs: Int, _ outputs: Int) -> Linear {
+      Linear(weight: matrix(name, outputs, inputs), bias: vector("\(name).bias", [outputs]))
     }
-    finalNorm = norm("final_norm")
-    vectorCount = end
-    encoders = tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }
-    func linear(_ name: String, _ bias: Int, _ inputs: Int, _ outputs: Int) -> Linear {
-      Linear(weight: matrix(name, outputs, inputs), bias: bias)
-    }
-    blocks = biases.enumerated().map { layer, bias in
+    let encoderNorm = norm("encoder_norm")
+    embedding = TokenEmbedding(
+      encoders: tokens.encoders.enumerated().map { matrix("encoders.\($0)", width, $1) }, norm: encoderNorm,
+      positions: vector("positions", [tokens.positionCount, width]))
+    blocks = (0..<configuration.layers).map { layer in
       let block = "blocks.\(layer)"
       return Block(
-        norm1: bias.norm1, qkv: linear("\(block).qkv", bias.qkv, width, 3 * width),
-        projection: linear("\(block).projection", bias.projection, width, width), norm2: bias.norm2,
-        expansion: linear("\(block).expansion", bias.expansion, width, 4 * width),
-        contraction: linear("\(block).contraction", bias.contraction, 4 * width, width))
+        norm1: norm("\(block).norm1"),
+        attention: Attention(
+          qkv: linear("\(block).qkv", width, 3 * width),
+          projection: linear("\(block).projection", width, width)),
+        norm2: norm("\(block).norm2"),
+        mlp: MLP(
+          mlpIn: linear("\(block).expansion", width, 4 * width),
+          mlpOut: linear("\(block).contraction", 4 * width, width)))
     }
-    decoders = tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) }
-    self.tensors = tensors
-    count = end
+    head = Head(
+      norm: norm("final_norm"),
+      decoders: tokens.decoders.enumerated().map { matrix("decoders.\($0)", $1, width) })
+    tensors = vectors + matrices
+    (vectorCount, count) = (vectorEnd, matrixEnd)
   }
 
   /// The tensors of a vector of all weights, for a file.
-  func tensors(_ prefix: String = "", in memory: UnsafePointer<Float>) -> [TensorFile.Contents] {
+  package func tensors(_ prefix: String = "", in memory: UnsafePointer<Float>) -> [TensorFile.Contents] {
     tensors.map {
       TensorFile.Contents(prefix + $0.name, $0.shape, memory + $0.offset, stride: $0.stride)
     }
@@ -118,7 +98,7 @@ struct WeightLayout: Sendable {
   /// Reads all weights out of a file.
   ///
   /// - Throws: `malformedModel` if one is missing or of another shape.
-  func read(
+  package func read(
     _ prefix: String = "", of file: TensorFile, into memory: UnsafeMutablePointer<Float>
   ) throws(CorpusError) {
     for tensor in tensors {
@@ -127,6 +107,6 @@ struct WeightLayout: Sendable {
     }
   }
 
-  /// The numbers of parameters, gaps not counted.
-  var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
+  /// The parameters of the model, gaps not counted.
+  package var parameterCount: Int { tensors.reduce(0) { $0 + $1.count } }
 }

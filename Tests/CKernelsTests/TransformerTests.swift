@@ -212,7 +212,7 @@ import Testing
   @Test(arguments: Path.all, [1, 15, 16, 5000]) func sums(path: Path, count: Int) {
     let x = random(count, stream: 13), y = random(count, stream: 14), out = Floats(count: count)
     let k = transformer(path)
-    k.blend(count, 2, x.p, -3, y.p, out.p)
+    k.axpby(count, 2, x.p, -3, y.p, out.p)
     #expect(relativeError(out.doubles, zip(x.doubles, y.doubles).map { 2 * $0 - 3 * $1 }) < 1e-6)
     let squares = zip(x.doubles, y.doubles).reduce(0.0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
     #expect(abs(k.squared_error(count, 0.5, x.p, y.p, out.p) / squares - 1) < 1e-5)
@@ -243,7 +243,7 @@ import Testing
     let (w0, m0, v0, a0) = (w.doubles, m.doubles, v.doubles, average.doubles)
     var settings = ck_adamw(
       learning_rate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1, correction1: 0.3,
-      correction2: 0.05, gradient_scale: 0.5, average_decay: 0.9)
+      correction2: 0.05, gradient_scale: 0.5, ema_decay: 0.9)
     transformer(path).adamw(&settings, count, g.p, w.p, m.p, v.p, average.p)
     for i in 0..<count {
       let slope = 0.5 * g.doubles[i]

@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 import TestSupport
 import Testing
 
@@ -15,7 +16,7 @@ import Testing
     ("betas", { $0.model.firstBeta = 0.5 }), ("batch", { $0.training.batch = 0 }),
     ("learning_rate", { $0.training.learningRate = 0 }), ("steps", { $0.training.steps = -1 }),
     ("warmup", { $0.training.warmup = -1 }), ("weight_decay", { $0.training.weightDecay = -1 }),
-    ("gradient_clip", { $0.training.gradientClip = 0 }), ("average_decay", { $0.training.averageDecay = 1 }),
+    ("gradient_clip", { $0.training.gradientClip = 0 }), ("average_decay", { $0.training.emaDecay = 1 }),
     ("augmentation", { $0.training.augmentation = "mirror" }),
   ]
 

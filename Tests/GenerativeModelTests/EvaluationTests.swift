@@ -4,16 +4,17 @@ import Datasets
 import Evaluation
 import Foundation
 import GenerativeModel
+import ModelTraining
 import Testing
 
 @Suite struct EvaluationTests {
   @Test func alignmentIsTheMeanOfR2() {
     let prompted: [[Float]] = [[0, 1, 2], [0, 10, 20]]
-    #expect(Examination.alignment(prompted, prompted) == 1)
+    #expect(PromptEvaluation.alignment(prompted, prompted) == 1)
     // Always the mean: no better than nothing.
-    #expect(Examination.alignment(prompted, [[1, 1, 1], [10, 10, 10]]) == 0)
+    #expect(PromptEvaluation.alignment(prompted, [[1, 1, 1], [10, 10, 10]]) == 0)
     // One network as asked, one turned round: 1 and 1 - 8 / 2.
-    #expect(Examination.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
+    #expect(PromptEvaluation.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
   }
 
   @Test func startsAreOfRunsThatMeetTheModelsCondition() throws {
@@ -76,7 +77,8 @@ import Testing
     let description = try fixture.directory().description()
     // The task is nobody's.
     #expect(
-      code { _ = try Judge(of: description, datasets: DatasetsDirectory(nil), workers: 1) } == .cannotReplay)
+      code { _ = try TaskMeasurer(of: description, datasets: DatasetsDirectory(nil), workers: 1) }
+        == .cannotReplay)
     fixture.keep()
   }
 }

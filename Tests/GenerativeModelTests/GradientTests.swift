@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 import Testing
 
 @Suite struct GradientTests {
@@ -21,14 +22,14 @@ import Testing
     model.chunk = tokens == .chunks ? 4 : 2
     var training = TrainingConfiguration(batch: batch, learningRate: 1e-3, warmup: 10, steps: steps)
     training.gradientClip = 1
-    training.averageDecay = 0.99
+    training.emaDecay = 0.99
     return GPTConfiguration(model: model, training: training)
   }
 
   private func training(_ tokens: TokenKind, batch: Int = 20, steps: Int = 20, workers: Int) throws
-    -> MadeUpTraining
+    -> ParityTrace
   {
-    try MadeUpTraining(
+    try ParityTrace(
       Self.configuration(tokens, batch: batch, steps: steps), Self.architecture(tokens), workers: workers)
   }
 

@@ -4,6 +4,7 @@ import Corpus
 import Foundation
 import GenerativeModel
 import MetricIndex
+import ModelTraining
 import ShardStore
 import TestSupport
 

@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 import Testing
 
 @Suite struct SamplingTests {

@@ -1,6 +1,7 @@
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 import Testing
 
 /// What a training does with evaluations of prompts, whoever makes them.

@@ -2,6 +2,7 @@ import Platform
 import Corpus
 import Foundation
 import GenerativeModel
+import ModelTraining
 import Testing
 
 @Suite struct TrainingTests {

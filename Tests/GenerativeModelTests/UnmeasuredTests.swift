@@ -4,6 +4,7 @@ import Evaluation
 import Foundation
 import GenerativeModel
 import MetricIndex
+import ModelTraining
 import PairStream
 import ShardStore
 import TestSupport

@@ -22,7 +22,7 @@ typedef struct ck_adamw {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float correction1, correction2; /* 1 - beta1^t and 1 - beta2^t, at step t, counted from 1 */
   float gradient_scale;           /* what gradients are multiplied by first, for clipping their norm */
-  float average_decay;            /* of the exponential moving average of the parameters */
+  float ema_decay;                /* of the exponential moving average of the parameters */
 } ck_adamw;
 
 /* The floats of working memory that attention and attention_gradient need for examples of so many tokens and
@@ -35,9 +35,9 @@ typedef struct ck_adamw {
 
 typedef struct ck_transformer {
   /* Layer normalisation: y = (x - mean) / sqrt(variance + 1e-5) * gain + bias, of each row; plus, where `positions` are
-   * not NULL, row places[r mod period] of them (…,width). statistics (rows,2) gets the mean and the factor. */
+   * not NULL, row indices[r mod period] of them (…,width). statistics (rows,2) gets the mean and the factor. */
   void (*norm)(size_t rows, size_t width, const float *x, const float *gain, const float *bias,
-               const float *_Nullable positions, size_t period, const uint32_t *_Nullable places, float *y,
+               const float *_Nullable positions, size_t period, const uint32_t *_Nullable indices, float *y,
                float *statistics);
   /* dx = its gradient, plus `base` (rows,width) where that is not NULL. */
   void (*norm_gradient)(size_t rows, size_t width, const float *x, const float *gain, const float *statistics,
@@ -48,8 +48,8 @@ typedef struct ck_transformer {
   void (*gelu_gradient)(size_t rows, size_t width, const float *slopes, float *dz, float *bias_gradient);
   /* x + y + bias. */
   void (*residual)(size_t rows, size_t width, const float *x, const float *y, const float *bias, float *out);
-  /* sums += the sum of the rows, row r to row places[r mod period] of sums (…,width), or all to one where they are NULL. */
-  void (*column_sums)(size_t rows, size_t width, size_t period, const uint32_t *_Nullable places, const float *x,
+  /* sums += the sum of the rows, row r to row indices[r mod period] of sums (…,width), or all to one where they are NULL. */
+  void (*column_sums)(size_t rows, size_t width, size_t period, const uint32_t *_Nullable indices, const float *x,
                       float *sums);
   /* Attention without a mask, of the first `queries` tokens of an example to all. qkv (examples * tokens, 3 * width),
    * queries first, gets `bias` (3 * width) added in place; width = heads * depth. probabilities
@@ -63,15 +63,15 @@ typedef struct ck_transformer {
                              const float *qkv, const float *probabilities, const float *_Nullable links,
                              const float *dout, float *dqkv, float *bias_gradient, float *scratch);
   /* a * x + b * y; out may be x or y. */
-  void (*blend)(size_t count, float a, const float *x, float b, const float *y, float *out);
+  void (*axpby)(size_t count, float a, const float *x, float b, const float *y, float *out);
   /* gradient = scale * (prediction - target); returns the sum of (prediction - target)^2. */
   double (*squared_error)(size_t count, float scale, const float *prediction, const float *target,
                           float *gradient);
   /* The sum of x^2. */
   double (*sum_of_squares)(size_t count, const float *x);
-  /* A step of AdamW, and then average += (1 - average_decay) * (parameters - average). */
-  void (*adamw)(const ck_adamw *adamw, size_t count, const float *gradient, float *parameters, float *moments1,
-                float *moments2, float *average);
+  /* A step of AdamW, and then ema += (1 - ema_decay) * (parameters - ema). */
+  void (*adamw)(const ck_adamw *adamw, size_t count, const float *gradient, float *parameters, float *first_moment,
+                float *second_moment, float *ema);
 } ck_transformer;
 
 #pragma clang assume_nonnull end

@@ -285,7 +285,7 @@ def shapes(description: Mapping[str, Any]) -> list[tuple[int, ...]]:
 
 
 def statuses_of(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of the runs that a model is trained on."""
+    """The statuses of the runs that a model is trained on."""
     return tuple(description.get("corpus", {}).get("statuses") or ("ok",))
 
 

@@ -29,7 +29,7 @@ class ScalarEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and an inner layer of four times the width, each after a normalisation and beside the residual."""
+    """A transformer block: (B, T, d) -> (B, T, d). Its layers are named as their tensors in model files."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -43,17 +43,24 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, links: Tensor | None) -> Tensor:
         """links: (B, 1, T, T), how much of another token's values each gets beside what it attends to."""
+        x = x + self.attn(self.norm1(x), links)
+        return x + self.mlp(self.norm2(x))
+
+    def attn(self, x: Tensor, links: Tensor | None) -> Tensor:
         batch, tokens, width = x.shape
-        qkv = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(*qkv)
+        heads = (batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = self.qkv(x).view(heads).permute(2, 0, 3, 1, 4)  # (B, heads, T, d / heads) each
+        y = functional.scaled_dot_product_attention(q, k, v)  # (B, heads, T, d / heads)
         if links is not None:
-            attended = attended + links.to(qkv.dtype) @ qkv[2]
-        x = x + self.projection(attended.transpose(1, 2).reshape(batch, tokens, width))
-        return x + self.contraction(functional.gelu(self.expansion(self.norm2(x))))
+            y = y + links.to(v.dtype) @ v
+        return self.projection(y.transpose(1, 2).reshape(batch, tokens, width))
+
+    def mlp(self, x: Tensor) -> Tensor:
+        return self.contraction(functional.gelu(self.expansion(x)))
 
 
 class GPT(nn.Module):
-    """Predicts the clean target parameters out of noised ones, the start, and the metrics that are wanted."""
+    """Predicts x0, the clean target parameters, out of the noised ones, xT, the start, and the metrics that are wanted."""
 
     def __init__(self, configuration: ModelConfiguration, shapes: list[tuple[int, ...]], layers: Layers | None = None
     ) -> None:
@@ -66,7 +73,7 @@ class GPT(nn.Module):
             self.tokens = chunks(shapes, configuration.chunk)
         order = torch.tensor(self.tokens.order)
         self.register_buffer("order", order, persistent=False)
-        self.register_buffer("places", order.argsort(), persistent=False)
+        self.register_buffer("inverse_order", order.argsort(), persistent=False)
         width = configuration.width
         scalar = 2 * configuration.frequencies + 1
         lengths = [length for _, length in self.tokens.kinds]
@@ -75,12 +82,12 @@ class GPT(nn.Module):
         self.encoder_norm = nn.LayerNorm(width)
         if configuration.tokens == "units":
             # A unit's target and start are one token, and no unit of a layer comes before another.
-            places = [kind for kind, (count, _) in enumerate(self.tokens.kinds) for _ in range(count)]
-            places += range(len(lengths), len(lengths) + 4)
+            rows = [kind for kind, (count, _) in enumerate(self.tokens.kinds) for _ in range(count)]
+            rows += range(len(lengths), len(lengths) + 4)
         else:
-            places = list(range(2 * self.tokens.count + 4))
-        self.register_buffer("position_of", torch.tensor(places), persistent=False)
-        self.positions = nn.Parameter(torch.zeros(max(places) + 1, width))
+            rows = list(range(2 * self.tokens.count + 4))
+        self.register_buffer("position_of", torch.tensor(rows), persistent=False)
+        self.positions = nn.Parameter(torch.zeros(max(rows) + 1, width))
         self.blocks = nn.ModuleList(Block(width, configuration.heads) for _ in range(configuration.layers))
         self.final_norm = nn.LayerNorm(width)
         self.decoders = nn.ModuleList(nn.Linear(width, length, bias=False) for length in lengths)
@@ -98,19 +105,23 @@ class GPT(nn.Module):
     def forward(
         self, noised: Tensor, step: Tensor, start: Tensor, start_metric: Tensor, target_metric: Tensor
     ) -> Tensor:
-        """noised, start: (B, P), scaled; the rest: (B). Returns (B, P)."""
+        """noised, start: (B, P), scaled; the rest: (B). Returns (B, P).
+
+        T tokens of d floats: the C of the noised target, those of the start where they are apart, and 4 scalars.
+        """
         c = self.configuration
-        metrics = torch.stack([target_metric - start_metric, target_metric, start_metric], 1) * c.metric_scale
-        scalars = self.scalars(torch.cat([step[:, None].float() * c.step_scale, metrics], 1)).to(noised.dtype)
+        metrics = torch.stack([target_metric - start_metric, target_metric, start_metric], 1) * c.metric_scale  # (B, 3)
+        scalars = self.scalars(torch.cat([step[:, None].float() * c.step_scale, metrics], 1))  # (B, 4, 2 frequencies + 1)
         kinds = len(self.tokens.kinds)
-        target, origin = self._encode(noised, self.encoders[:kinds]), self._encode(start, self.encoders[kinds:-4])
+        target = self._encode(noised, self.encoders[:kinds])  # (B, C, d)
+        origin = self._encode(start, self.encoders[kinds:-4])  # (B, C, d)
         networks = [target + origin] if c.tokens == "units" else [target, origin]
-        prompt = [encode(scalar)[:, None] for encode, scalar in zip(self.encoders[-4:], scalars.unbind(1))]
-        x = self.encoder_norm(torch.cat(networks + prompt, 1)) + self.positions[self.position_of]
-        links = self._links(start)
+        prompt = [encode(x)[:, None] for encode, x in zip(self.encoders[-4:], scalars.to(noised.dtype).unbind(1))]
+        x = self.encoder_norm(torch.cat(networks + prompt, 1)) + self.positions[self.position_of]  # (B, T, d)
+        links = self._links(start)  # (B, 1, T, T)
         for block in self.blocks:
-            x = block(x, links)
-        return start + self._decode(self.final_norm(x[:, : self.tokens.count]))
+            x = block(x, links)  # (B, T, d)
+        return start + self._decode(self.final_norm(x[:, : self.tokens.count]))  # (B, P)
 
     def _links(self, start: Tensor) -> Tensor | None:
         """The weights of the start between the units that two tokens stand for: (B, 1, T, T)."""
@@ -119,7 +130,7 @@ class GPT(nn.Module):
         tokens = len(self.position_of)
         links = start.new_zeros(len(start), 1, tokens, tokens)
         for link in self.tokens.links:
-            weights = start[:, link.place].unflatten(1, link.shape).sum(-1)
+            weights = start[:, link.location].unflatten(1, link.shape).sum(-1)
             links[:, 0, link.outputs, link.inputs] = weights
             links[:, 0, link.inputs, link.outputs] = weights.transpose(1, 2)
         return links
@@ -134,7 +145,7 @@ class GPT(nn.Module):
         """(B, C, d) -> (B, P)."""
         parts = x.split([count for count, _ in self.tokens.kinds], 1)
         vectors = torch.cat([decode(part).flatten(1) for decode, part in zip(self.decoders, parts)], 1)
-        return vectors[:, self.places]
+        return vectors[:, self.inverse_order]
 
     def groups(self, weight_decay: float) -> list[dict]:
         """What an optimizer takes: only the weights of linear layers decay."""

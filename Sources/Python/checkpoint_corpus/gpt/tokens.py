@@ -13,11 +13,11 @@ from ..permutations import Permutations
 class Link:
     """The weights from the units of one hidden layer to those of the next, along which their tokens attend to each other."""
 
-    #: The tokens of these units.
+    #: The tokens of the units that weights come from, and of those that they lead to.
     inputs: slice
     outputs: slice
     #: Where the weights lie in the vector, and what they are: (outputs, inputs, weights that two units have in common).
-    place: slice
+    location: slice
     shape: tuple[int, int, int]
 
 
@@ -25,9 +25,9 @@ class Link:
 class Tokens:
     """The tokens of a parameter vector. Those of a kind follow each other, are equally long, and share their encoders."""
 
-    #: (P): the place in the vector of each parameter, token by token.
+    #: (P): the index in the vector of each parameter, token by token.
     order: list[int]
-    #: Of each kind: its tokens, and the parameters of each.
+    #: The tokens of each kind, and the parameters of each of them.
     kinds: list[tuple[int, int]]
     links: list[Link] = dataclasses.field(default_factory=list)
 
@@ -71,8 +71,10 @@ class Layers:
 
 
 def layers(architecture: Mapping[str, Any]) -> Layers:
-    """Those that an architecture declares, as model.json has it; none where a parameter would be of several units, or
-    between two of them and not the only one. Of a model from before they were declared, those that its shapes suggest.
+    """The hidden layers that an architecture declares, as model.json has it.
+
+    There are none where a parameter would be of several units, or between two of them and not the only one. Models from
+    before layers were declared have those that their shapes suggest.
     """
     shapes = [tuple(tensor["shape"]) for tensor in architecture["tensors"]]
     if "permutations" not in architecture:
@@ -84,10 +86,10 @@ def layers(architecture: Mapping[str, Any]) -> Layers:
         axes = declared.tensors.get(tensor["name"], [[[length]] for length in shape])
         moved = [_moved(axis, declared.groups) for axis in axes]
         is_plain = all(not names for names in moved[2:])
-        for place, names in enumerate(moved[:2]):
+        for index, names in enumerate(moved[:2]):
             # An axis of units alone, the second one of as many elements of each.
-            is_plain &= not names or len(axes[place]) == 1 and len(names) == 1 and names[0][1] == 0
-            is_plain &= place == 1 or not names or len(_long(axes[place][0], declared.groups)) == 1
+            is_plain &= not names or len(axes[index]) == 1 and len(names) == 1 and names[0][1] == 0
+            is_plain &= index == 1 or not names or len(_long(axes[index][0], declared.groups)) == 1
         if not is_plain:
             return _none(shapes)
         numbered = [numbers[names[0][0]] if names else None for names in moved] + [None, None]
@@ -110,9 +112,9 @@ def _long(segment: Sequence[int | str], groups: Mapping[str, int]) -> list[int |
 
 
 def _moved(axis: Sequence[Sequence[int | str]], groups: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The groups that move an axis, and the places of their factors."""
+    """The groups that move an axis, and the indices of their factors."""
     return [
-        (part, place) for segment in axis for place, part in enumerate(_long(segment, groups)) if isinstance(part, str)
+        (part, index) for segment in axis for index, part in enumerate(_long(segment, groups)) if isinstance(part, str)
     ]
 
 
@@ -172,6 +174,6 @@ def units(hidden: Layers, chunk: int | None) -> Tokens:
     for part in hidden.parts:
         if part.row is None and part.column is None:
             rest = chunks([(part.count,)], chunk)
-            order += [part.start + place for place in rest.order]
+            order += [part.start + index for index in rest.order]
             kinds += rest.kinds
     return Tokens(order, kinds, links)

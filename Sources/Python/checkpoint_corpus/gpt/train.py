@@ -39,7 +39,7 @@ __all__ = ["Trainer", "train"]
 
 #: Members of the configuration's training that options of the command take the place of.
 _SETTINGS = ("steps", "balance", "evaluate_every", "patience")
-#: Of the runs that are learned from where bad ones are wanted. Nothing can be learned from what is not finite.
+#: The statuses of runs that are learned from where bad ones are wanted. Nothing can be learned from what is not finite.
 _STATUSES = ("ok", "out_of_range")
 
 

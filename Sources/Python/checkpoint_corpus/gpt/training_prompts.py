@@ -25,7 +25,7 @@ _PUBLISHED = {
     ("cartpole", "eval_return"): 500.0,
 }  # fmt: skip
 
-#: Of the random starts; those of `corpus evaluate` have small ones.
+#: The seed of the random starts; `corpus evaluate` takes small ones.
 _SEED = 1 << 29
 #: Networks that are drawn at once.
 _GROUP = 64

@@ -3,13 +3,15 @@ import Dispatch
 import Synchronization
 
 /// The threads that compute a model: as many as asked for, at most one a core.
-struct Team: Sendable {
+package struct ThreadPool: Sendable {
   let workers: Int
+
+  package init(workers: Int) { self.workers = workers }
 
   /// Calls `body` with 0..<count, each once, on all threads, and returns when all calls have.
   ///
   /// Whatever a call writes is its own, so the results do not depend on the number of threads.
-  func forEach(_ count: Int, _ body: (Int) -> Void) {
+  package func forEach(_ count: Int, _ body: (Int) -> Void) {
     let next = Atomic(0)
     withoutActuallyEscaping(body) { body in
       // The calls share nothing that they write.
@@ -25,10 +27,11 @@ struct Team: Sendable {
     }
   }
 
-  /// Likewise with stretches of 0..<count of a fixed length.
-  func forEachStretch(of count: Int, length: Int = 1 << 16, _ body: (Int, Range<Int>) -> Void) {
-    forEach((count + length - 1) / length) { stretch in
-      body(stretch, (stretch * length)..<min(count, (stretch + 1) * length))
+  /// Cuts 0..<count into slices of a fixed length, calls `body` with the index and the bounds of each on all threads, and
+  /// returns when all calls have.
+  package func forEachSlice(of count: Int, length: Int = 1 << 16, _ body: (Int, Range<Int>) -> Void) {
+    forEach((count + length - 1) / length) { slice in
+      body(slice, (slice * length)..<min(count, (slice + 1) * length))
     }
   }
 }

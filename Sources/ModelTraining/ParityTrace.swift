@@ -1,15 +1,16 @@
 import ArrayFiles
 import CKernels
 package import Corpus
+package import GenerativeModel
 import VectorKernels
 
-/// A short training on made-up pairs, written down step by step, for PyTorch to make again and to compare.
-package final class MadeUpTraining {
+/// A short training on made-up pairs, written down update by update, for PyTorch to make again and to compare.
+package final class ParityTrace {
   private let shape: TransformerShape
   private let configuration: GPTConfiguration
-  private let learner: Learner
+  private let lossAndGradient: LossAndGradient
   private let state: TrainingWeights
-  /// (updates × batch, P), and (updates × batch).
+  /// Networks (updates × batch, P) and their metrics (updates × batch).
   private let start, target, startMetric, targetMetric: AlignedBuffer<Float>
 
   /// - Parameter configuration: its `steps` updates are made, each on pairs of its own.
@@ -21,7 +22,7 @@ package final class MadeUpTraining {
     shape = try TransformerShape(configuration.model, architecture)
     let kernels = try Kernels()
     let training = configuration.training
-    learner = Learner(shape, batch: training.batch, kernels: kernels, workers: workers)
+    lossAndGradient = LossAndGradient(shape, batch: training.batch, kernels: kernels, workers: workers)
     state = TrainingWeights(count: shape.weights.count)
     let items = training.batch * training.steps
     start = AlignedBuffer(count: items * architecture.parameterCount)
@@ -36,31 +37,30 @@ package final class MadeUpTraining {
     fill.random_uniform(training.seed, 3, 0, items, startMetric.base)
     fill.random_uniform(training.seed, 4, 0, items, targetMetric.base)
     // No weight is 0 or 1, as some are at the beginning of a training: that would hide mistakes.
-    for (number, tensor) in shape.weights.tensors.enumerated() {
+    for (index, tensor) in shape.weights.tensors.enumerated() {
       let isGain =
         tensor.name.hasSuffix("norm.weight") || tensor.name.contains("norm1.weight")
         || tensor.name.contains("norm2.weight")
       tensor.fill(state.weights.base) {
-        fill.random_normal(training.seed, 5 + UInt64(number), 0, tensor.count, $0)
+        fill.random_normal(training.seed, 5 + UInt64(index), 0, tensor.count, $0)
         for i in 0..<tensor.count { $0[i] = (isGain ? 1 : 0) + 0.05 * $0[i] }
       }
     }
-    state.average.base.update(from: state.weights.base, count: shape.weights.count)
+    state.ema.base.update(from: state.weights.base, count: shape.weights.count)
   }
 
-  private func examples(_ step: Int) -> Examples {
-    let first = step * configuration.training.batch
+  private func examples(_ update: Int) -> Examples {
+    let first = update * configuration.training.batch
     return Examples(
       count: configuration.training.batch, start: start.base + first * shape.parameterCount,
       target: target.base + first * shape.parameterCount, startMetric: startMetric.base + first,
       targetMetric: targetMetric.base + first)
   }
 
-  private func loss(_ step: Int) -> Double {
-    learner.loss(
-      state.weights.base, examples(step),
-      draws: DiffusionDraws(seed: configuration.training.seed, step: step),
-      wantsGradient: true)
+  private func loss(_ update: Int) -> Double {
+    lossAndGradient.loss(
+      state.weights.base, examples(update),
+      draws: DiffusionDraws(seed: configuration.training.seed, update: update), wantsGradient: true)
   }
 
   /// The loss of the first update, and its gradient by each weight.
@@ -69,7 +69,7 @@ package final class MadeUpTraining {
     let gradients = shape.weights.tensors.map { tensor in
       (
         tensor.name,
-        Array(UnsafeBufferPointer(start: learner.gradient.base + tensor.offset, count: tensor.count))
+        Array(UnsafeBufferPointer(start: lossAndGradient.gradient.base + tensor.offset, count: tensor.count))
       )
     }
     return (loss, Dictionary(uniqueKeysWithValues: gradients))
@@ -80,11 +80,11 @@ package final class MadeUpTraining {
   /// - Returns: the loss of each.
   package func train() -> [Double] {
     let optimizer = Optimizer(
-      configuration: configuration.training, layout: shape.weights, team: learner.team,
-      functions: learner.transformer.functions)
-    return (0..<configuration.training.steps).map { step in
-      let loss = loss(step)
-      optimizer.update(state, gradient: learner.gradient.base, step: step)
+      configuration: configuration.training, layout: shape.weights, threads: lossAndGradient.threads,
+      functions: lossAndGradient.transformer.functions)
+    return (0..<configuration.training.steps).map { update in
+      let loss = loss(update)
+      optimizer.update(state, gradient: lossAndGradient.gradient.base, update)
       return loss
     }
   }
@@ -95,7 +95,7 @@ package final class MadeUpTraining {
       task: "made-up", architecture: shape.architecture, recipe: .null, metric: .testLoss,
       metricRange: [0, 1],
       scale: 1, corpus: ModelDescription.Source(path: "", fingerprint: "", runs: 0, pairsPerEpoch: 0),
-      model: configuration.model, training: configuration.training, step: 0, history: [])
+      configuration: configuration)
     let sampler = try Sampler(description, shape, weights: state.weights.base)
     let prompts = (0..<configuration.training.batch).map { item in
       Prompt(
@@ -111,27 +111,27 @@ package final class MadeUpTraining {
     let training = configuration.training
     let items = training.batch * training.steps
     let noise = AlignedBuffer<Float>(count: items * shape.parameterCount)
-    let steps = AlignedBuffer<Float>(count: items)
+    let timesteps = AlignedBuffer<Float>(count: items)
     for item in 0..<items {
-      let draws = DiffusionDraws(seed: training.seed, step: item / training.batch)
+      let draws = DiffusionDraws(seed: training.seed, update: item / training.batch)
       let number = item % training.batch
       draws.noise(
-        of: number, count: shape.parameterCount, kernels: learner.transformer.kernels,
+        of: number, count: shape.parameterCount, kernels: lossAndGradient.transformer.kernels,
         to: noise.base + item * shape.parameterCount)
-      steps.base[item] = Float(draws.diffusionStep(of: number, below: shape.configuration.diffusionSteps))
+      timesteps.base[item] = Float(draws.timestep(of: number, below: shape.configuration.diffusionSteps))
     }
-    func copy(_ memory: UnsafeMutablePointer<Float>) -> AlignedBuffer<Float> {
-      let copy = AlignedBuffer<Float>(count: shape.weights.count)
-      copy.base.update(from: memory, count: shape.weights.count)
+    func copy(_ count: Int, _ memory: UnsafeMutablePointer<Float>) -> AlignedBuffer<Float> {
+      let copy = AlignedBuffer<Float>(count: count)
+      copy.base.update(from: memory, count: count)
       return copy
     }
-    let initial = copy(state.weights.base)
+    let initial = copy(shape.weights.count, state.weights.base)
     _ = loss(0)
-    let gradient = copy(learner.gradient.base)
-    // Of the first batch, if it is computed at once.
-    let first = min(training.batch, learner.activations.examples)
-    let prediction = AlignedBuffer<Float>(count: first * shape.parameterCount)
-    prediction.base.update(from: learner.activations.prediction.base, count: prediction.count)
+    let gradient = copy(shape.weights.count, lossAndGradient.gradient.base)
+    // The whole first batch, if it is computed at once.
+    let first = min(training.batch, lossAndGradient.activations.capacity)
+    let prediction = copy(
+      first * shape.parameterCount, lossAndGradient.activations[0..<first].parameters.x0.base)
     let losses = AlignedBuffer<Float>(count: training.steps)
     for (i, loss) in train().enumerated() { losses.base[i] = Float(loss) }
     let batch = [training.steps, training.batch]
@@ -142,13 +142,13 @@ package final class MadeUpTraining {
     var tensors = [
       contents("start", vectors, start.base), contents("target", vectors, target.base),
       contents("noise", vectors, noise.base), contents("start_metric", batch, startMetric.base),
-      contents("target_metric", batch, targetMetric.base), contents("step", batch, steps.base),
+      contents("target_metric", batch, targetMetric.base), contents("step", batch, timesteps.base),
       contents("losses", [training.steps], losses.base),
       contents("prediction", [first, shape.parameterCount], prediction.base),
     ]
     for (prefix, memory) in [
       ("initial.", initial.base), ("gradient.", gradient.base), ("final.", state.weights.base),
-      ("average.", state.average.base),
+      ("average.", state.ema.base),
     ] { tensors += shape.weights.tensors(prefix, in: memory) }
     try TensorFile.write(
       tensors,
@@ -158,7 +158,7 @@ package final class MadeUpTraining {
       ], to: path)
     // The tensors above are pointers into these.
     withExtendedLifetime(noise) {}
-    withExtendedLifetime(steps) {}
+    withExtendedLifetime(timesteps) {}
     withExtendedLifetime(initial) {}
     withExtendedLifetime(gradient) {}
     withExtendedLifetime(losses) {}

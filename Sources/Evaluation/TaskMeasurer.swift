@@ -5,11 +5,11 @@ public import Datasets
 public import GenerativeModel
 
 /// Measures networks on the real task that a model was trained for, in the metric of its prompts.
-public struct Judge: Sendable {
+public struct TaskMeasurer: Sendable {
   /// What it measures: the model's metric, or its namesake on test data.
   public let metric: Metric
   private let evaluator: any Evaluator
-  private let place: Int
+  private let metricIndex: Int
   private let workers: Int
 
   /// - Parameter datasets: where the images are, for tasks that need some.
@@ -22,7 +22,7 @@ public struct Judge: Sendable {
     let name = description.metric.name
     let names = evaluator.evaluatedMetrics.map(\.name)
     guard
-      let place = names.firstIndex(of: name)
+      let index = names.firstIndex(of: name)
         ?? names.firstIndex(of: name.replacing("train_", with: "test_"))
     else {
       throw CorpusError(
@@ -35,17 +35,17 @@ public struct Judge: Sendable {
         "networks of the architecture \(description.architecture.name) are none of task \(description.task)",
         remedy: "restore model.json from a copy")
     }
-    self.place = place
-    metric = evaluator.evaluatedMetrics[place]
+    metricIndex = index
+    metric = evaluator.evaluatedMetrics[index]
   }
 
-  /// The metric of each network.
+  /// The metric of each network: (P) parameters each, as stored.
   public func measure(
     _ networks: [[Float]], cancellation: Cancellation = Cancellation()
   ) throws(CorpusError) -> [Float] {
     try evaluator.evaluate(count: networks.count, workers: workers, cancellation: cancellation) {
       networks[$0]
-    }.map { $0[place] }
+    }.map { $0[metricIndex] }
   }
 
   /// Networks as runs begin with, of seeds that no corpus has; and their metric.
@@ -61,7 +61,7 @@ public struct Start: Sendable {
   /// Where it is stored; nil for one that is not.
   public let run: Int64?
   public let step: Int?
-  /// (P).
+  /// The network: (P), as stored.
   public let parameters: [Float]
   public let metric: Float
 }

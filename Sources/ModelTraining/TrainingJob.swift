@@ -1,6 +1,7 @@
 public import Platform
 public import Corpus
 import Foundation
+public import GenerativeModel
 
 /// A training from where it stands to its end, stored and evaluated now and then.
 public struct TrainingJob {

@@ -2,6 +2,7 @@ import Platform
 public import ShardStore
 public import Corpus
 import Foundation
+public import GenerativeModel
 import MetricIndex
 public import PairStream
 import VectorKernels
@@ -12,7 +13,7 @@ import VectorKernels
 /// workers, nor on how often training was interrupted.
 public final class Trainer {
   public private(set) var description: ModelDescription
-  /// Of the last update.
+  /// The loss of the last update.
   public private(set) var loss = 0.0
   public var smoothedLoss: Double { smoothing.value }
   /// Whether there are held-out runs to measure a loss on.
@@ -28,7 +29,7 @@ public final class Trainer {
     guard step.isMultiple(of: interval) || step >= description.training.steps else { return false }
     return description.evaluations?.last?.step != step
   }
-  /// The weights of the model.
+  /// How many weights the model has.
   public var parameterCount: Int { shape.weights.parameterCount }
 
   private let directory: ModelDirectory
@@ -36,7 +37,7 @@ public final class Trainer {
   private let claim: RunLocks
   private let shape: TransformerShape
   private let state: TrainingWeights
-  private let learner: Learner
+  private let lossAndGradient: LossAndGradient
   private let stream: PairStream
   private let heldOut: PairBatch?
   private var smoothing = LossAverage()
@@ -58,23 +59,21 @@ public final class Trainer {
     let stream = try Self.stream(
       configuration.training, corpus, metric: metric, condition: condition, statuses)
     let manifest = corpus.manifest
-    let index = try IndexReader(opening: corpus)
-    var training = configuration.training
-    training.augmentation = stream.options.augmentation.rawValue
+    let values = try Self.values(of: stream.metric, statuses, IndexReader(opening: corpus))
+    var configuration = configuration
+    configuration.training.augmentation = stream.options.augmentation.rawValue
     let description = ModelDescription(
       task: manifest.task, architecture: manifest.architecture.decided, recipe: manifest.recipe,
-      metric: stream.metric,
-      metricRange: try Self.range(of: stream.metric, statuses, index),
-      bestTenth: try Self.bestTenth(of: stream.metric, statuses, index), scale: stream.scale,
+      metric: stream.metric, metricRange: values.range, bestTenth: values.bestTenth, scale: stream.scale,
       corpus: ModelDescription.Source(
         path: corpus.path, fingerprint: stream.fingerprint, runs: stream.runCount, condition: condition,
         pairsPerEpoch: stream.itemsPerEpoch,
         statuses: statuses == [.ok] ? nil : RunStatus.allCases.filter(statuses.contains)),
-      model: configuration.model, training: training, step: 0, history: [])
+      configuration: configuration)
     try self.init(description, stream, corpus, directory, try directory.claim(), workers: workers)
     shape.weights.initialize(
-      state.weights.base, seed: configuration.training.seed, kernels: learner.transformer.kernels)
-    state.average.base.update(from: state.weights.base, count: shape.weights.count)
+      state.weights.base, seed: configuration.training.seed, kernels: lossAndGradient.transformer.kernels)
+    state.ema.base.update(from: state.weights.base, count: shape.weights.count)
   }
 
   /// Goes on with a stored training.
@@ -84,7 +83,11 @@ public final class Trainer {
   public convenience init(
     resuming directory: ModelDirectory, on corpus: CorpusDirectory, workers: Int
   ) throws(CorpusError) {
-    guard directory.holdsTraining else { throw directory.nothingToResume }
+    guard directory.holdsTraining else {
+      throw CorpusError(
+        .malformedModel, "\(directory.path) holds no training to go on with",
+        remedy: "leave out --resume to begin one")
+    }
     // Before it is read: whoever has it may still change it.
     let claim = try directory.claim()
     let (description, smoothing, file) = try directory.readTraining()
@@ -115,7 +118,7 @@ public final class Trainer {
     self.stream = stream
     shape = try TransformerShape(description.model, description.architecture)
     try Self.requireMemory(shape, batch: description.training.batch)
-    learner = Learner(
+    lossAndGradient = LossAndGradient(
       shape, batch: description.training.batch, kernels: try Kernels(), workers: workers)
     state = TrainingWeights(count: shape.weights.count)
     heldOut = try Self.heldOut(description, corpus, scale: stream.scale)
@@ -129,7 +132,7 @@ public final class Trainer {
     let training = description.training
     let batch = try stream.next()
     loss = self.loss(
-      state.weights.base, batch, DiffusionDraws(seed: training.seed, step: step), wantsGradient: true)
+      state.weights.base, batch, DiffusionDraws(seed: training.seed, update: step), wantsGradient: true)
     guard loss.isFinite else {
       throw CorpusError(
         .diverged, "the loss of update \(step) is \(loss): training has diverged",
@@ -138,9 +141,9 @@ public final class Trainer {
           + "before")
     }
     Optimizer(
-      configuration: training, layout: shape.weights, team: learner.team,
-      functions: learner.transformer.functions
-    ).update(state, gradient: learner.gradient.base, step: step)
+      configuration: training, layout: shape.weights, threads: lossAndGradient.threads,
+      functions: lossAndGradient.transformer.functions
+    ).update(state, gradient: lossAndGradient.gradient.base, step)
     smoothing.add(loss)
     description.step += 1
   }
@@ -149,20 +152,18 @@ public final class Trainer {
   public func heldOutLoss() -> Double? {
     heldOut.map {
       loss(
-        state.average.base, $0, DiffusionDraws(seed: 0, step: 0, isHeldOut: true), wantsGradient: false)
+        state.ema.base, $0, DiffusionDraws(seed: 0, update: 0, isHeldOut: true), wantsGradient: false)
     }
   }
 
   /// Notes how training goes.
   public func record() {
-    description.history.append(
-      ModelDescription.HistoryEntry(
-        step: step, loss: smoothedLoss, heldOutLoss: heldOutLoss().flatMap { $0.isFinite ? $0 : nil }))
+    description.record(loss: smoothedLoss, heldOutLoss: heldOutLoss())
   }
 
   /// The model as samples would be drawn with it now.
   public func sampler() throws(CorpusError) -> Sampler {
-    try Sampler(description, shape, weights: state.average.base)
+    try Sampler(description, shape, weights: state.ema.base)
   }
 
   /// Notes how well prompts are met now, and stores the weights as the model's if they never were met better.
@@ -185,7 +186,7 @@ public final class Trainer {
   public func secondsPerUpdate() throws(CorpusError) -> Double {
     let position = stream.position
     let batch = try stream.next()
-    let draws = DiffusionDraws(seed: 0, step: 0)
+    let draws = DiffusionDraws(seed: 0, update: 0)
     // The first time, memory is touched and products are compiled.
     _ = loss(state.weights.base, batch, draws, wantsGradient: true)
     let start = ContinuousClock.now
@@ -213,7 +214,7 @@ public final class Trainer {
       let startMetric = batch.startMetric.baseAddress, let targetMetric = batch.targetMetric.baseAddress
     else { preconditionFailure("a batch has pairs") }
     return withExtendedLifetime(batch) {
-      learner.loss(
+      lossAndGradient.loss(
         weights,
         Examples(
           count: batch.count, start: start, target: target, startMetric: startMetric,
@@ -247,7 +248,7 @@ extension Trainer {
     _ training: TrainingConfiguration, _ corpus: CorpusDirectory, metric: String?, condition: String?,
     _ statuses: Set<RunStatus>
   ) throws(CorpusError) -> PairStream {
-    // By itself, before it becomes a part of another one.
+    // The condition by itself, before it becomes a part of another one.
     if let condition { try IndexReader(opening: corpus).requireCondition(condition) }
     return try PairStream(corpus, options: options(training, metric: metric, condition: condition, statuses))
   }
@@ -272,33 +273,24 @@ extension Trainer {
     }
   }
 
-  /// The checkpoints that tell what a metric can be, in SQL.
-  private static func measured(_ metric: Metric, _ statuses: Set<RunStatus>) -> String {
-    "FROM checkpoints JOIN runs USING (run) "
+  /// The lowest and the highest finite value of a metric among the runs of some statuses, and what the best tenth of
+  /// their checkpoints reaches.
+  private static func values(
+    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
+  ) throws(CorpusError) -> (range: [Float], bestTenth: Float?) {
+    let measured =
+      "FROM checkpoints JOIN runs USING (run) "
       + "WHERE \(RunFilter.hasStatus(statuses)) AND \(Metric.isMeasured(metric.name))"
-  }
-
-  /// The lowest and the highest finite value of a metric among the runs of some statuses.
-  private static func range(
-    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
-  ) throws(CorpusError) -> [Float] {
-    let rows = try index.rows(
-      "SELECT min(\(metric.column)), max(\(metric.column)) \(measured(metric, statuses))")
-    return (rows.first ?? []).map { Float($0.double ?? 0) }
-  }
-
-  /// The value of a metric that the best tenth of those checkpoints reaches.
-  private static func bestTenth(
-    of metric: Metric, _ statuses: Set<RunStatus>, _ index: IndexReader
-  ) throws(CorpusError) -> Float? {
-    let measured = measured(metric, statuses)
-    let rows = try index.rows(
+    let ends = try index.rows("SELECT min(\(metric.column)), max(\(metric.column)) \(measured)")
+    let tenth = try index.rows(
       """
       SELECT \(metric.column) \(measured)
       ORDER BY \(metric.column) \(metric.goal == .maximize ? "DESC" : "ASC")
       LIMIT 1 OFFSET (SELECT count(*) / 10 \(measured))
       """)
-    return rows.first?.first?.double.map { Float($0) }
+    return (
+      (ends.first ?? []).map { Float($0.double ?? 0) }, tenth.first?.first?.double.map { Float($0) }
+    )
   }
 
   /// The bytes that a training takes, but for the corpus.
@@ -313,29 +305,21 @@ extension Trainer {
 
   private static func bytes(_ shape: TransformerShape, batch: Int) -> Int {
     let batches = 4 * (4 * batch + 256) * 2 * shape.parameterCount
-    return 4 * 4 * shape.weights.count + Learner.bytes(shape, batch: batch) + batches
+    return 4 * 4 * shape.weights.count + LossAndGradient.bytes(shape, batch: batch) + batches
   }
 
   private static func requireMemory(_ shape: TransformerShape, batch: Int) throws(CorpusError) {
     let needed = bytes(shape, batch: batch)
-    guard let available = Memory.available, needed > available else { return }
+    let meminfo = (try? Files.contents("/proc/meminfo", limit: 1 << 20)).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    guard let line = meminfo?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+      let available = Int(line.filter(\.isNumber)).map({ $0 << 10 }), needed > available
+    else { return }
     func gigabytes(_ bytes: Int) -> String { String(format: "%.1f GB", Double(bytes) / 1e9) }
     throw CorpusError(
       .resource,
       "this training needs \(gigabytes(needed)) of memory, and \(gigabytes(available)) are available",
       remedy: "choose a smaller width, fewer layers or a smaller batch, or a larger machine")
-  }
-}
-
-/// The machine's memory.
-enum Memory {
-  /// What programs may still take, in bytes, if the system says it.
-  static var available: Int? {
-    guard let text = try? Files.contents("/proc/meminfo", limit: 1 << 20),
-      let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first(where: {
-        $0.hasPrefix("MemAvailable:")
-      }), let kilobytes = Int(line.filter(\.isNumber))
-    else { return nil }
-    return kilobytes << 10
   }
 }
