@@ -143,7 +143,7 @@ let package = Package(
     tests(
       "PairStreamTests", "PairStream", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
       "CorpusStore", "Maintenance",
-      "Corpus", "Platform"),
+      "Corpus", "Platform", "CKernels", "VectorKernels"),
     tests(
       "GeneratorsTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
       "Corpus", "Platform",

@@ -167,12 +167,14 @@ public final class Sampler: Sendable {
 
   private func begin(_ prompt: Prompt, at place: Int, _ a: Activations) {
     let start = a.start.base + place * shape.parameterCount
-    let permuter = UnitPermuter(hidden, parameterCount: shape.parameterCount, scale: description.scale)
+    let kernels = transformer.kernels
+    let permuter = UnitPermuter(
+      hidden, parameterCount: shape.parameterCount, scale: description.scale, kernels: kernels)
     prompt.start.withUnsafeBufferPointer { parameters in
       guard let parameters = parameters.baseAddress else { return }
       let isCanonical =
         description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue
-      let order = isCanonical ? UnitOrder(hidden) : nil
+      let order = isCanonical ? UnitOrder(hidden, kernels: kernels) : nil
       order?.canonicalize(parameters)
       permuter.copy(order, from: parameters, to: start)
     }

@@ -1,6 +1,6 @@
 internal import CKernels
 import Corpus
-import VectorKernels
+package import VectorKernels
 
 /// An order of the units of every hidden layer: which old unit comes to each place. Memory is kept for reuse; it serves
 /// one thread.
@@ -18,7 +18,7 @@ package final class UnitOrder {
   private let words: AlignedBuffer<UInt32>
   private let kernels: ck_kernels
 
-  package init(_ hidden: HiddenLayers) {
+  package init(_ hidden: HiddenLayers, kernels: Kernels) {
     self.hidden = hidden
     let count = hidden.widths.reduce(0, +)
     units = AlignedBuffer(count: count)
@@ -26,7 +26,7 @@ package final class UnitOrder {
     composed = AlignedBuffer(count: hidden.compositions.reduce(0) { $0 + $1.count })
     isPlain = hidden.compositions.isEmpty
     summands = hidden.widths.indices.map { Summand.all(of: $0, hidden) }
-    kernels = ck_kernels_best().pointee
+    self.kernels = kernels.functions
     reset()
     compose()
   }

@@ -1,5 +1,5 @@
 internal import CKernels
-import VectorKernels
+package import VectorKernels
 
 /// Copies parameter vectors into a batch, permuted and scaled in one pass.
 package struct UnitPermuter: @unchecked Sendable {
@@ -9,11 +9,11 @@ package struct UnitPermuter: @unchecked Sendable {
   private let count: Int
   private let scale: Float
 
-  package init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float) {
+  package init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float, kernels: Kernels) {
     self.hidden = hidden
     self.scale = scale
     count = parameterCount
-    kernels = ck_kernels_best().pointee
+    self.kernels = kernels.functions
   }
 
   /// - Parameters:

@@ -1,6 +1,7 @@
 import ShardStore
 import Corpus
 import MetricIndex
+import VectorKernels
 
 extension MetricBalance {
   /// Runs whose metrics are read at opening, at most, and checkpoints of them, about.
@@ -28,8 +29,7 @@ extension MetricBalance {
   ///   logarithms of what is not positive.
   convenience init(
     _ options: PairStreamOptions, _ selection: RunSelection, _ table: RunTable, metric: String,
-    filter: RunFilter,
-    index: IndexReader
+    filter: RunFilter, index: IndexReader, kernels: Kernels
   ) throws(CorpusError) {
     let wanted = options.balanceRange ?? -Float.greatestFiniteMagnitude...Float.greatestFiniteMagnitude
     let survey = try Self.survey(selection, table, metric, wanted, filter, index)
@@ -58,7 +58,8 @@ extension MetricBalance {
       try Self.requireNoGap(cells, covered: covered, metric, place)
     }
     self.init(
-      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip)
+      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip,
+      kernels: kernels)
   }
 
   private static func cells(

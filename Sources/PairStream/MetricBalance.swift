@@ -2,6 +2,7 @@ import ShardStore
 internal import CKernels
 import Corpus
 import MetricIndex
+import VectorKernels
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
 ///
@@ -18,16 +19,18 @@ final class MetricBalance: @unchecked Sendable {
   let coverage: RunCoverage
   /// Whether runs that cannot be read are passed over.
   let skipsDamage: Bool
-  private let kernels = ck_kernels_best().pointee
+  private let kernels: ck_kernels
 
   init(
-    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool
+    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool,
+    kernels: Kernels
   ) {
     self.cells = cells
     self.covered = covered
     self.witnesses = witnesses
     self.selection = selection
     self.skipsDamage = skipsDamage
+    self.kernels = kernels.functions
     coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
   }
 

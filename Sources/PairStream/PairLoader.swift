@@ -16,6 +16,7 @@ struct StreamContext: Sendable {
   let caches: [RunCache?]
   let hidden: HiddenLayers
   let permuter: UnitPermuter
+  let kernels: Kernels
   let parameterCount: Int
 
   /// Whether batches are written past the caches, as those that wait are more than they hold.
@@ -48,7 +49,7 @@ struct PairLoader: ~Copyable {
     self.isMeasuring = isMeasuring
     isPastCaches = context.isPastCaches
     finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.table, pool: $1) }
-    order = UnitOrder(context.hidden)
+    order = UnitOrder(context.hidden, kernels: context.kernels)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)
   }

@@ -1,6 +1,7 @@
 public import ShardStore
 import Corpus
 import MetricIndex
+import VectorKernels
 
 extension PairStream {
   /// A corpus and its proportion of the items, in relation to those of the others.
@@ -44,7 +45,7 @@ extension PairStream {
   package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
 
   static func sampler(
-    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions
+    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions, _ kernels: Kernels
   ) throws(CorpusError) -> PairSampler {
     let first = sources[0]
     let wanted = options.itemsPerEpoch ?? defaultItems(first.directory.manifest.task)
@@ -64,7 +65,7 @@ extension PairStream {
           "the share of \(source.directory.path) is too small for one item in \(mixture?.block ?? 0)",
           remedy: "make it larger, leave the corpus out, or ask for more items per epoch")
       }
-      parts.append(PairSampler.Source(table: source.table, stages: try source.stages(), places: places))
+      parts.append(PairSampler.Source(table: source.table, stages: try source.stages(kernels), places: places))
     }
     return PairSampler(
       sources: parts, mixture: mixture, seed: options.seed, item: options.item, itemsPerEpoch: items)

@@ -2,6 +2,7 @@ import NetworkSymmetry
 public import Corpus
 import Foundation
 import MetricIndex
+import VectorKernels
 public import ShardStore
 
 /// Batches of prompt pairs (starting parameters and metric, target parameters and metric) out of a corpus.
@@ -64,7 +65,8 @@ public final class PairStream: Sendable {
   ///
   /// - Parameter isMeasuring: whether ``statistics`` has times.
   /// - Throws: `invalidArgument` for what cannot be, such as a metric that the corpus has not; `invalidSQL` for a
-  ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has.
+  ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has;
+  ///   `resource` if the environment variable `CORPUS_KERNELS` names kernels that this processor lacks.
   public convenience init(
     _ directory: CorpusDirectory, options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
   ) throws(CorpusError) {
@@ -92,8 +94,8 @@ public final class PairStream: Sendable {
     metric = directory.manifest.metrics[sources[0].metric]
     let architecture = directory.manifest.architecture
     parameterCount = architecture.parameterCount
-    let hidden = HiddenLayers(architecture)
-    let sampler = try Self.sampler(sources, shares: shares, options)
+    let (hidden, kernels) = (HiddenLayers(architecture), try Kernels())
+    let sampler = try Self.sampler(sources, shares: shares, options, kernels)
     runCount = sources.reduce(0) { $0 + $1.selection.runs.count }
     leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
@@ -109,8 +111,9 @@ public final class PairStream: Sendable {
           options.cache, table: source.table, parameterCount: architecture.parameterCount,
           fingerprint: source.identity())
       },
-      hidden: hidden, permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale),
-      parameterCount: parameterCount)
+      hidden: hidden,
+      permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale, kernels: kernels),
+      kernels: kernels, parameterCount: parameterCount)
     producer = try BatchProducer(context, batchesPerEpoch: batchesPerEpoch, isMeasuring: isMeasuring)
   }
 

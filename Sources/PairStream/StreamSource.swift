@@ -1,6 +1,7 @@
 import ShardStore
 import Corpus
 import MetricIndex
+import VectorKernels
 
 /// A corpus as a stream opens it: its index, and the runs that are selected.
 struct StreamSource {
@@ -73,7 +74,7 @@ struct StreamSource {
   }
 
   /// What is drawn in which epochs.
-  func stages() throws(CorpusError) -> [DrawingStage] {
+  func stages(_ kernels: Kernels) throws(CorpusError) -> [DrawingStage] {
     var balances: [BalanceKey: MetricBalance] = [:]
     var stages: [DrawingStage] = []
     let given = options.stages.first?.firstEpoch == 0 ? [] : [PairStreamOptions.Stage(firstEpoch: 0)]
@@ -89,7 +90,8 @@ struct StreamSource {
       if own.balance != .none, balances[key] == nil {
         balances[key] = try MetricBalance(
           own, selection, table, metric: metricName,
-          filter: Self.filter(own, metricName, stage: stage.condition), index: index)
+          filter: Self.filter(own, metricName, stage: stage.condition), index: index,
+          kernels: kernels)
       }
       stages.append(
         DrawingStage(own, firstEpoch: stage.firstEpoch, selection: selection, balance: balances[key]))
