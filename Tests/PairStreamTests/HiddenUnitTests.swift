@@ -39,7 +39,7 @@ import VectorKernels
       for (a, b) in zip(outcome, expected) { #expect(abs(a - b) <= tolerance * abs(b)) }
       // A permutation of the rows alone would be another function.
       var broken = other
-      if let last = hidden.parts.last(where: { $0.columnLayer != nil }) {
+      if let last = hidden.tensors.last(where: { $0.columnLayer != nil }) {
         let end = last.start + last.rows * last.columns * last.block
         broken.replaceSubrange(last.start..<end, with: network[last.start..<end])
       }
@@ -158,8 +158,8 @@ import VectorKernels
           .init("norm", [10]), .init("scale", [3]),
         ]))
     #expect(flattened.widths == [6])
-    #expect(flattened.parts.map(\.block) == [25, 1, 16, 1, 1])
-    #expect(flattened.parts.map(\.rowLayer) == [0, 0, nil, nil, nil])
+    #expect(flattened.tensors.map(\.block) == [25, 1, 16, 1, 1])
+    #expect(flattened.tensors.map(\.rowLayer) == [0, 0, nil, nil, nil])
     #expect(
       HiddenLayers.ofModel(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
     let mismatched = [Architecture.Tensor("a", [5, 3]), .init("b", [2, 7])]
@@ -170,7 +170,7 @@ import VectorKernels
       let read = HiddenLayers.ofModel(
         Architecture(name: "of a model from before", tensors: architecture.tensors))
       #expect(declared.widths == read.widths && declared.isChain)
-      for (a, b) in zip(declared.parts, read.parts) {
+      for (a, b) in zip(declared.tensors, read.tensors) {
         #expect(a.rows == b.rows && a.columns == b.columns && a.block == b.block)
         #expect(a.rowLayer == b.rowLayer && a.columnLayer == b.columnLayer)
       }
