@@ -10,8 +10,8 @@ final class StreamHandle: Handle {
   let metric: CText
   let fingerprint: CText
 
-  init(_ shares: [PairStream.Share], options: PairStreamOptions) throws(CorpusError) {
-    stream = try PairStream(mixing: shares, options: options)
+  init(_ corpora: [PairStream.WeightedCorpus], options: PairStreamOptions) throws(CorpusError) {
+    stream = try PairStream(mixing: corpora, options: options)
     metric = CText(stream.metric.name)
     fingerprint = CText(stream.fingerprint)
   }
@@ -65,7 +65,7 @@ public func cc_stream_open_mixture(
   guardedOnFiles { () throws(CorpusError) in
     let stream = try present(stream, "stream")
     let settings = try options?.pointee.copied() ?? PairStreamOptions()
-    var mixed: [PairStream.Share] = []
+    var mixed: [PairStream.WeightedCorpus] = []
     for share in UnsafeBufferPointer(start: count == 0 ? nil : try present(shares, "shares"), count: count) {
       mixed.append((try CorpusDirectory(opening: absolutePath(share.path, "path")), share.share))
     }

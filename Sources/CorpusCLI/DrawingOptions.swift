@@ -63,7 +63,7 @@ struct DrawingOptions: ParsableArguments {
   }
 
   /// A corpus, with those that are mixed with it.
-  func shares(_ corpus: CorpusArgument) throws -> [PairStream.Share] {
+  func corpora(_ corpus: CorpusArgument) throws -> [PairStream.WeightedCorpus] {
     try [(corpus.open(), 1)] + mixed.map { (try CorpusDirectory(opening: $0.path), $0.share) }
   }
 }

@@ -115,7 +115,7 @@ struct Export: ParsableCommand {
     options.condition = condition
     options.batchSize = min(1024, count)
     inclusion.apply(to: &options)
-    let stream = try PairStream(mixing: pairOptions.drawing.shares(corpus), options: options)
+    let stream = try PairStream(mixing: pairOptions.drawing.corpora(corpus), options: options)
     if !quiet { LeftOutNote.write(stream.leftOut, stream.metric.name) }
     let work = LongWork("export", quiet: quiet)
     defer { work.end() }

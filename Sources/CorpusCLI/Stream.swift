@@ -40,8 +40,8 @@ struct Stream: ParsableCommand {
   func run() throws {
     var settings = try options.settings()
     if !measure { settings.batchSize = min(settings.batchSize, count) }
-    let shares = try options.pairs.drawing.shares(corpus)
-    let stream = try PairStream(mixing: shares, options: settings, isMeasuring: measure)
+    let corpora = try options.pairs.drawing.corpora(corpus)
+    let stream = try PairStream(mixing: corpora, options: settings, isMeasuring: measure)
     LeftOutNote.write(stream.leftOut, stream.metric.name)
     let signals = Console.onInterrupt { stream.cancel() }
     defer { withExtendedLifetime(signals) {} }

@@ -38,7 +38,8 @@ package struct UnitPermuter: @unchecked Sendable {
         kernels.permute(scale, 1, nil, tensor.rows, rows, 1, from, to)
       } else {
         moveRows(
-          tensor.rows, rows, length: tensor.columns * tensor.block, from: from, to: to, isPastCaches: isPastCaches)
+          tensor.rows, rows, length: tensor.columns * tensor.block, from: from, to: to,
+          isPastCaches: isPastCaches)
       }
     }
   }

@@ -1,90 +1,90 @@
 import Corpus
 import MetricIndex
 
-/// The items of one epoch: a pure function of the seed, the epoch and the place.
+/// The items of one epoch: a pure function of the seed, the epoch and the item's index in it.
 struct Epoch: Sendable {
   let sampler: PairSampler
   let number: Int
-  private let parts: [Part]
+  private let sources: [Source]
   /// Of the blocks in which corpora are mixed.
   private let mixing: [KeyedPermutation]
 
-  /// What it has of a corpus.
-  private struct Part: Sendable {
+  /// What it draws of a corpus, and in which order.
+  private struct Source: Sendable {
     let stage: DrawingStage
     let order: VisitOrder
   }
 
-  /// Whose turn it is at a place.
-  struct Visit: Sendable {
+  /// Whose turn it is.
+  struct Turn: Sendable {
     let source: Int
-    /// The run's place in the selection of the epoch's stage.
+    /// The run's position in the selection of the epoch's stage.
     let position: Int
   }
 
   init(_ number: Int, of sampler: PairSampler) {
     self.sampler = sampler
     self.number = number
-    func stream(_ place: Int) -> UInt64 {
-      PairSampler.stream(PairSampler.Purpose.order.rawValue, epoch: number, place: place)
+    func stream(_ index: Int) -> UInt64 {
+      PairSampler.stream(PairSampler.Purpose.order.rawValue, epoch: number, index: index)
     }
-    parts = sampler.sources.enumerated().map { place, source in
+    sources = sampler.sources.enumerated().map { index, source in
       let stage = source.stage(ofEpoch: number)
-      var random = PhiloxGenerator(seed: sampler.seed, stream: stream(PairSampler.weightsPlace + place))
+      var random = PhiloxGenerator(seed: sampler.seed, stream: stream(PairSampler.firstWeightsIndex + index))
       let visits = RunVisits(
-        stage.selection, count: source.places, offset: Double(random.nextWord()) * 0x1p-32)
-      let order = VisitOrder(stage.selection, visits: visits, seed: sampler.seed, stream: stream(place))
-      return Part(stage: stage, order: order)
+        stage.selection, count: source.visits, offset: Double(random.nextWord()) * 0x1p-32)
+      let order = VisitOrder(stage.selection, visits: visits, seed: sampler.seed, stream: stream(index))
+      return Source(stage: stage, order: order)
     }
-    mixing = sampler.mixture?.orders(ofEpoch: number, places: sampler.itemsPerEpoch) ?? []
+    mixing = sampler.mixture?.orders(ofEpoch: number, items: sampler.itemsPerEpoch) ?? []
   }
 
-  /// The windows of stretches of a corpus that it reads one after the other; none if it goes through the runs in any
-  /// order.
-  func windows(of source: Int) -> StretchOrder? { parts[source].order.windows }
+  /// The order of the read blocks of a corpus; nil if it goes through the runs in any order.
+  func readBlocks(of source: Int) -> ReadBlockOrder? { sources[source].order.readBlocks }
 
-  /// The window of a corpus that is about to be read at a place.
-  func window(of source: Int, at place: Int) -> Int {
-    let reached = sampler.mixture?.reached(place, of: source) ?? place
-    return windows(of: source)?.window(at: min(reached, sampler.sources[source].places - 1)) ?? 0
+  /// The shuffle window of a corpus that is about to be read at an item.
+  func window(of source: Int, at item: Int) -> Int {
+    let reached = sampler.mixture?.reached(item, of: source) ?? item
+    return readBlocks(of: source)?.window(at: min(reached, sampler.sources[source].visits - 1)) ?? 0
   }
 
   /// Whether what is drawn depends on metrics.
-  var isBalanced: Bool { parts.contains { $0.stage.balance != nil } }
+  var isBalanced: Bool { sources.contains { $0.stage.balance != nil } }
 
-  /// Whose turn it is at a place.
-  func visit(_ place: Int) -> Visit {
-    let (source, own) = sampler.mixture?.find(place, orders: mixing) ?? (0, place)
-    let position = parts[source].order.run(at: own) { window in
+  /// Whose turn it is at an item.
+  func turn(ofItem item: Int) -> Turn {
+    let (source, visit) = sampler.mixture?.find(item, orders: mixing) ?? (0, item)
+    let position = sources[source].order.run(at: visit) { window in
       let stream = PairSampler.stream(
-        PairSampler.Purpose.window.rawValue, epoch: number, place: source * PairSampler.windowPlaces + window)
+        PairSampler.Purpose.window.rawValue, epoch: number,
+        index: source * PairSampler.windowsPerSource + window)
       return (sampler.seed, stream)
     }
-    return Visit(source: source, position: position)
+    return Turn(source: source, position: position)
   }
 
-  /// The run whose turn it is, as its place in the table.
-  func run(_ visit: Visit) -> Int { Int(parts[visit.source].stage.selection.runs[visit.position]) }
+  /// The run whose turn it is, as its index in the table.
+  func runIndex(_ turn: Turn) -> Int { Int(sources[turn.source].stage.selection.runs[turn.position]) }
 
-  /// The item at a place; of the attempts at it, those after the first one give items that take the place of damaged
-  /// ones.
+  /// Draws an item; of the attempts at it, those after the first one give items that stand in for damaged ones.
   ///
-  /// - Parameter attempt: from 0 to ``PairSampler/Purpose/replacements``.
-  func draw(
-    _ visit: Visit, at place: Int, attempt: Int = 0, finder: RunFinder
-  ) throws(CorpusError) -> PairDraw {
-    let stage = parts[visit.source].stage
+  /// - Parameters:
+  ///   - turn: whose turn it is at the item.
+  ///   - item: its index in the epoch.
+  ///   - attempt: from 0 to ``PairSampler/Purpose/replacements``.
+  func draw(_ turn: Turn, item: Int, attempt: Int = 0, finder: RunFinder) throws(CorpusError) -> PairDraw {
+    let stage = sources[turn.source].stage
     let purpose =
       attempt == 0
       ? PairSampler.Purpose.draw.rawValue : PairSampler.Purpose.replacement.rawValue + UInt64(attempt - 1)
     var random = PhiloxGenerator(
-      seed: sampler.seed, stream: PairSampler.stream(purpose, epoch: number, place: place))
-    let position = attempt == 0 ? visit.position : stage.selection.anyRun(&random)
-    return try stage.draw(position, &random, source: visit.source, finder: finder)
+      seed: sampler.seed, stream: PairSampler.stream(purpose, epoch: number, index: item))
+    let position = attempt == 0 ? turn.position : stage.selection.anyRun(&random)
+    return try stage.draw(position, &random, source: turn.source, finder: finder)
   }
 
-  /// The stream of random numbers for the augmentation of the item at a place.
-  func augmentation(_ place: Int) -> UInt64 {
-    PairSampler.stream(PairSampler.Purpose.augmentation.rawValue, epoch: number, place: place)
+  /// The stream of random numbers for the augmentation of an item.
+  func augmentation(ofItem item: Int) -> UInt64 {
+    PairSampler.stream(PairSampler.Purpose.augmentation.rawValue, epoch: number, index: item)
   }
 }

@@ -5,25 +5,28 @@ import VectorKernels
 
 extension PairStream {
   /// A corpus and its proportion of the items, in relation to those of the others.
-  public typealias Share = (corpus: CorpusDirectory, share: Double)
+  public typealias WeightedCorpus = (corpus: CorpusDirectory, weight: Double)
 
   /// The corpora of a stream, opened.
   ///
   /// - Throws: `invalidArgument` for corpora that cannot be mixed, naming them.
-  static func sources(_ shares: [Share], _ options: PairStreamOptions) throws(CorpusError) -> [StreamSource] {
-    guard let first = shares.first?.corpus, shares.count <= 256 else {
+  static func sources(_ corpora: [WeightedCorpus], _ options: PairStreamOptions) throws(CorpusError)
+    -> [StreamSource]
+  {
+    guard let first = corpora.first?.corpus, corpora.count <= 256 else {
       throw CorpusError(
-        .invalidArgument, "a mixture has \(shares.count) corpora", remedy: "mix from 1 to 256 of them")
+        .invalidArgument, "a mixture has \(corpora.count) corpora", remedy: "mix from 1 to 256 of them")
     }
-    for (corpus, share) in shares where !(share > 0 && share.isFinite) {
+    for (corpus, weight) in corpora where !(weight > 0 && weight.isFinite) {
       throw CorpusError(
-        .invalidArgument, "the share of \(corpus.path) is \(share)", remedy: "make it a finite number above 0"
+        .invalidArgument, "the share of \(corpus.path) is \(weight)",
+        remedy: "make it a finite number above 0"
       )
     }
-    let place = try first.place(ofMetric: options.metric)
-    let name = first.manifest.metrics[place].name
-    var sources = [try StreamSource(first, options, metric: place)]
-    for (corpus, _) in shares.dropFirst() {
+    let metric = try first.index(ofMetric: options.metric)
+    let name = first.manifest.metrics[metric].name
+    var sources = [try StreamSource(first, options, metric: metric)]
+    for (corpus, _) in corpora.dropFirst() {
       guard corpus.manifest.architecture == first.manifest.architecture else {
         throw CorpusError(
           .invalidArgument,
@@ -36,7 +39,7 @@ extension PairStream {
           .invalidArgument, "\(corpus.path) has no metric \(name), by which \(first.path) is drawn",
           remedy: "choose a metric that all corpora have")
       }
-      sources.append(try StreamSource(corpus, options, metric: corpus.place(ofMetric: name)))
+      sources.append(try StreamSource(corpus, options, metric: corpus.index(ofMetric: name)))
     }
     return sources
   }
@@ -45,7 +48,7 @@ extension PairStream {
   package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
 
   static func sampler(
-    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions, _ kernels: Kernels
+    _ sources: [StreamSource], corpora: [WeightedCorpus], _ options: PairStreamOptions, _ kernels: Kernels
   ) throws(CorpusError) -> PairSampler {
     let first = sources[0]
     let wanted = options.itemsPerEpoch ?? defaultItems(first.directory.manifest.task)
@@ -55,20 +58,21 @@ extension PairStream {
       throw CorpusError(.invalidArgument, "an epoch has more than 2^32 items", remedy: "ask for fewer")
     }
     let mixture =
-      sources.count == 1 ? nil : Mixture(shares: shares.map(\.share), places: items, seed: options.seed)
-    var parts: [PairSampler.Source] = []
+      sources.count == 1 ? nil : Mixture(weights: corpora.map(\.weight), items: items, seed: options.seed)
+    var drawn: [PairSampler.Source] = []
     for (number, source) in sources.enumerated() {
-      let places = mixture?.count(of: number, places: items) ?? items
-      guard places > 0 else {
+      let visits = mixture?.count(of: number, items: items) ?? items
+      guard visits > 0 else {
         throw CorpusError(
           .invalidArgument,
           "the share of \(source.directory.path) is too small for one item in \(mixture?.block ?? 0)",
           remedy: "make it larger, leave the corpus out, or ask for more items per epoch")
       }
-      parts.append(PairSampler.Source(table: source.table, stages: try source.stages(kernels), places: places))
+      drawn.append(
+        PairSampler.Source(table: source.table, stages: try source.stages(kernels), visits: visits))
     }
     return PairSampler(
-      sources: parts, mixture: mixture, seed: options.seed, item: options.item, itemsPerEpoch: items)
+      sources: drawn, mixture: mixture, seed: options.seed, item: options.item, itemsPerEpoch: items)
   }
 
   /// The published deviation of scaled parameters.
@@ -106,15 +110,17 @@ extension PairStream {
   }
 
   /// What differs from the published sampling.
-  static func drawing(_ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions) -> [String] {
-    let mixed = sources.count == 1 ? [] : ["shares \(shares.map(\.share))"]
+  static func drawing(_ sources: [StreamSource], corpora: [WeightedCorpus], _ options: PairStreamOptions)
+    -> [String]
+  {
+    let mixed = sources.count == 1 ? [] : ["shares \(corpora.map(\.weight))"]
     let metric =
       options.isBalanced ? ["metric \(sources[0].directory.manifest.metrics[sources[0].metric].name)"] : []
     return mixed + metric + options.drawingNames
   }
 
   static func fingerprint(
-    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions
+    _ sources: [StreamSource], corpora: [WeightedCorpus], _ options: PairStreamOptions
   ) throws(CorpusError) -> String {
     var hash = try SHA256()
     for source in sources {
@@ -126,7 +132,7 @@ extension PairStream {
       "\(options.itemsPerEpoch ?? 0)",
     ]
     // What is as published leaves no trace, so that streams of before can go on.
-    hash.update(Array((parts + drawing(sources, shares: shares, options)).joined(separator: " ").utf8))
+    hash.update(Array((parts + drawing(sources, corpora: corpora, options)).joined(separator: " ").utf8))
     return ContentHash(bytes: hash.finish()).description
   }
 }

@@ -8,7 +8,7 @@ struct StreamSource {
   let directory: CorpusDirectory
   let index: IndexReader
   let table: RunTable
-  /// The metric's place among those of the corpus.
+  /// The metric's index among those of the corpus.
   let metric: Int
   /// The runs and checkpoints that the stream's own options select.
   let selection: RunSelection
@@ -50,12 +50,13 @@ struct StreamSource {
     let filter = filter(options, metric, stage: condition)
     let weights: [Double]? =
       if let expression = options.runWeights { try index.weights(expression, of: table, filter) } else { nil }
-    let part = condition == nil ? nil : try index.runTable(filter)
+    let selected = condition == nil ? nil : try index.runTable(filter)
     let needed = options.checkpointsNeeded
-    let selection = RunSelection(table, part: part, weights: weights, needed: needed, order: options.order)
+    let selection = RunSelection(
+      table, selected: selected, weights: weights, needed: needed, order: options.order)
     guard selection.runs.isEmpty else { return selection }
     if weights != nil {
-      let all = RunSelection(table, part: part, weights: nil, needed: needed, order: .random)
+      let all = RunSelection(table, selected: selected, weights: nil, needed: needed, order: .random)
       guard all.runs.isEmpty else {
         throw CorpusError(
           .invalidArgument,
@@ -99,7 +100,7 @@ struct StreamSource {
     return stages
   }
 
-  /// Stages that agree in this share what is known of the metric.
+  /// Stages that agree in all of this have what is known of the metric in common.
   private struct BalanceKey: Hashable {
     let condition: String?
     let weights: String?
@@ -119,10 +120,10 @@ struct StreamSource {
 }
 
 extension CorpusDirectory {
-  /// A metric's place among those of the corpus.
+  /// A metric's index among those of the corpus.
   ///
   /// - Parameter name: nil for the last one.
-  func place(ofMetric name: String?) throws(CorpusError) -> Int {
+  func index(ofMetric name: String?) throws(CorpusError) -> Int {
     let metrics = manifest.metrics
     guard let name else {
       guard !metrics.isEmpty else {
@@ -130,11 +131,11 @@ extension CorpusDirectory {
       }
       return metrics.count - 1
     }
-    guard let place = metrics.firstIndex(where: { $0.name == name }) else {
+    guard let index = metrics.firstIndex(where: { $0.name == name }) else {
       throw CorpusError(
         .invalidArgument, "\(path) has no metric \(name)",
         remedy: "choose one of " + metrics.map(\.name).joined(separator: ", "))
     }
-    return place
+    return index
   }
 }

@@ -128,7 +128,7 @@ import PairStream
     for share in 0..<shares {
       let stream = try fixture.stream {
         ($0.rank, $0.worldSize, $0.batchSize) = (1, 2, 4)
-        ($0.share, $0.shares) = (share, shares)
+        ($0.workerIndex, $0.workerCount) = (share, shares)
       }
       let numbers = Array(stride(from: share, to: 10, by: shares))
       #expect(stream.batchesPerEpoch == numbers.count)
