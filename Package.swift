@@ -80,17 +80,22 @@ let package = Package(
       "CorpusStore"),
     room("NetworkSymmetry", "Corpus", "CKernels", "VectorKernels"),
     room(
-      "PairStream", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
-      "CorpusStore", "NetworkSymmetry"),
+      "PairSampling", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
+      "CorpusStore"),
+    room(
+      "PairStream", "Corpus", "Platform", "CKernels", "VectorKernels", "HDF5Files", "ShardStore",
+      "MetricIndex",
+      "NetworkSymmetry", "PairSampling"),
     room("ArrayFiles", "Corpus", "Platform", "VectorKernels", "HDF5Files", "CHDF5", "CZlib"),
     room(
       "GenerativeModel", "Corpus", "Platform", "CDNNL", "CKernels", "VectorKernels", "MetricIndex",
-      "NetworkSymmetry", "PairStream", "ArrayFiles", "CorpusStore", "ShardStore"),
+      "NetworkSymmetry", "PairSampling", "PairStream", "ArrayFiles", "CorpusStore", "ShardStore"),
     room(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-      "PairStream", "GenerativeModel"),
+      "PairSampling", "GenerativeModel"),
     room(
-      "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairStream", "ArrayFiles",
+      "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
+      "PairStream", "ArrayFiles",
       "GenerativeModel"),
     room(
       "ReleasedLayout", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "Tasks", "Export",
@@ -101,7 +106,7 @@ let package = Package(
       dependencies: [
         "CCheckpointCorpus", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "CorpusStore",
-        "NetworkSymmetry", "PairStream",
+        "NetworkSymmetry", "PairSampling", "PairStream",
       ],
       exclude: ["exports.map"], swiftSettings: swift,
       linkerSettings: [
@@ -119,7 +124,8 @@ let package = Package(
       name: "CorpusCLI",
       dependencies: [
         "CLinux", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-        "Maintenance", "PairStream", "ArrayFiles", "Export", "ReleasedLayout", "GenerativeModel",
+        "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
+        "GenerativeModel",
         "Evaluation",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
@@ -140,8 +146,10 @@ let package = Package(
     tests("ShardStoreTests", "ShardStore", "Corpus", "Platform", "Maintenance", "CorpusStore"),
     tests(
       "MetricIndexTests", "MetricIndex", "CorpusStore", "ShardStore", "Corpus", "Platform", "Maintenance"),
+    tests("PairSamplingTests", "PairSampling"),
     tests(
-      "PairStreamTests", "PairStream", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
+      "PairStreamTests", "PairSampling", "PairStream", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore",
+      "MetricIndex",
       "CorpusStore", "Maintenance",
       "Corpus", "Platform", "CKernels", "VectorKernels"),
     tests(
@@ -150,14 +158,15 @@ let package = Package(
       "CKernels", "VectorKernels"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "Evaluation", "Tasks", "Maintenance", "Datasets",
-      "PairStream", "ShardStore",
+      "PairSampling", "ShardStore",
       "MetricIndex", "CorpusStore", "Corpus", "Platform", "ArrayFiles"),
     // Not CInterface: the program links with the library as everybody does.
     tests(
       "CInterfaceTests", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform",
       exclude: ["program.c"]),
     tests(
-      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairStream", "Tasks", "Maintenance",
+      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream", "Tasks",
+      "Maintenance",
       "ShardStore", "MetricIndex",
       "CorpusStore", "Corpus", "Platform", "CLMDB"),
     tests(

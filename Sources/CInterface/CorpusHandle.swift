@@ -5,6 +5,7 @@ import NetworkSymmetry
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex
+import PairSampling
 import PairStream
 
 /// `cc_corpus`.

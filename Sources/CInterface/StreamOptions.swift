@@ -1,6 +1,6 @@
 public import CCheckpointCorpus
 import Corpus
-import PairStream
+import PairSampling
 
 extension cc_stream_options {
   private static let knownStatuses: [(Int, RunStatus)] = [

@@ -5,6 +5,7 @@ import TerminalOutput
 import ArgumentParser
 import Corpus
 import MetricIndex
+import PairSampling
 import PairStream
 
 struct Export: ParsableCommand {

@@ -1,7 +1,7 @@
 import TerminalOutput
 import ArgumentParser
 import Corpus
-import PairStream
+import PairSampling
 
 /// What commands say of what they leave out.
 enum LeftOutNote {

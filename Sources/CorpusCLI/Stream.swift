@@ -5,7 +5,8 @@ public import ArgumentParser
 import Corpus
 import Foundation
 import MetricIndex
-public import PairStream
+public import PairSampling
+import PairStream
 
 struct Stream: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -8,7 +8,7 @@ import Evaluation
 import Foundation
 public import GenerativeModel
 import MetricIndex
-import PairStream
+import PairSampling
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -192,7 +192,7 @@ struct Train: ParsableCommand {
     } else {
       settings = try preset.configuration(
         metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
-        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task)
+        itemsPerEpoch: PairSampler.defaultItems(corpus.manifest.task)
       ) { () throws(CorpusError) in
         let wanted = RunFilter(
           split: "train", statuses: statuses, conditions: [condition].compactMap { $0 })

@@ -2,7 +2,7 @@ public import Platform
 import NetworkSymmetry
 import CKernels
 public import Corpus
-import PairStream
+import PairSampling
 import VectorKernels
 
 /// What a model is asked: a network to start from, and the metric that it should reach in one step.

@@ -3,6 +3,7 @@ public import ShardStore
 public import Corpus
 import Foundation
 import MetricIndex
+public import PairSampling
 public import PairStream
 import VectorKernels
 

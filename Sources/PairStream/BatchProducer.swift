@@ -1,5 +1,6 @@
 import Platform
 import Corpus
+import PairSampling
 import Foundation
 import Synchronization
 

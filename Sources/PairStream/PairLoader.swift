@@ -2,6 +2,7 @@ import Platform
 import NetworkSymmetry
 internal import CKernels
 import Corpus
+import PairSampling
 import Glibc
 import MetricIndex
 import ShardStore
@@ -48,7 +49,7 @@ struct PairLoader: ~Copyable {
     self.context = context
     self.isMeasuring = isMeasuring
     isPastCaches = context.isPastCaches
-    finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.table, pool: $1) }
+    finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.corpus.table, pool: $1) }
     order = UnitOrder(context.hidden, kernels: context.kernels)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)

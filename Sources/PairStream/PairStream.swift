@@ -1,5 +1,6 @@
 import NetworkSymmetry
 public import Corpus
+public import PairSampling
 import Foundation
 import MetricIndex
 import VectorKernels
@@ -81,8 +82,8 @@ public final class PairStream: Sendable {
   /// - Parameters:
   ///   - corpora: with weights above 0 of any sum.
   ///   - isMeasuring: whether ``statistics`` has times.
-  /// - Throws: as for a single corpus, and `invalidArgument` for corpora of different architectures, for one without the metric, and where no
-  ///   scale is given and those of the corpora differ by more than a factor of 2.
+  /// - Throws: as for a single corpus, and `invalidArgument` for corpora of different architectures, for one without
+  ///   the metric, and where no scale is given and those of the corpora differ by more than a factor of 2.
   public init(
     mixing corpora: [WeightedCorpus], options: PairStreamOptions = PairStreamOptions(),
     isMeasuring: Bool = false
@@ -90,29 +91,28 @@ public final class PairStream: Sendable {
     try options.validate()
     var options = options
     options.augmentation = try Self.augmentation(options.augmentation, corpora)
-    let sources = try Self.sources(corpora, options)
     self.options = options
+    let kernels = try Kernels()
+    let sampler = try PairSampler(mixing: corpora, options, kernels)
+    let sources = sampler.sources.map(\.corpus)
     directory = sources[0].directory
     directories = sources.map(\.directory)
     metric = directory.manifest.metrics[sources[0].metric]
-    let architecture = directory.manifest.architecture
-    parameterCount = architecture.parameterCount
-    let (hidden, kernels) = (HiddenLayers(architecture), try Kernels())
-    let sampler = try Self.sampler(sources, corpora: corpora, options, kernels)
-    runCount = sources.reduce(0) { $0 + $1.selection.runs.count }
+    let hidden = HiddenLayers(directory.manifest.architecture)
+    let parameterCount = directory.manifest.architecture.parameterCount
+    self.parameterCount = parameterCount
+    runCount = sources.reduce(0) { $0 + $1.runCount }
     leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
     scale = try Self.scale(sources, options, parameterCount)
-    drawing = Self.drawing(sources, corpora: corpora, options).joined(separator: " ")
-    fingerprint = try Self.fingerprint(sources, corpora: corpora, options)
+    (drawing, fingerprint) = (sampler.drawing, sampler.fingerprint)
     let context = StreamContext(
       options: options, sampler: sampler,
       pools: sources.map { ShardPool($0.directory, table: $0.table, metric: $0.metric, index: $0.index) },
       caches: try sources.map { (source) throws(CorpusError) in
         try RunCache(
-          options.cache, table: source.table, parameterCount: architecture.parameterCount,
-          fingerprint: source.identity())
+          options.cache, table: source.table, parameterCount: parameterCount, fingerprint: source.identity())
       },
       hidden: hidden,
       permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale, kernels: kernels),
@@ -153,50 +153,4 @@ public final class PairStream: Sendable {
   public func stop() { producer.stop() }
 
   public var statistics: Statistics { producer.statistics }
-
-  /// The augmentation that is meant, if the corpora allow it: all of them declare the same.
-  private static func augmentation(
-    _ wanted: PairStreamOptions.Augmentation, _ corpora: [WeightedCorpus]
-  ) throws(CorpusError) -> PairStreamOptions.Augmentation {
-    guard let directory = corpora.first?.corpus else { return wanted }
-    let declared = Set(corpora.map(\.corpus.manifest.architecture.permutations))
-    let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
-    let isDeclared = groups.map { !$0.isEmpty } ?? false
-    if wanted == .automatic { return isDeclared ? .permute : .none }
-    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory) }
-    return wanted
-  }
-
-  /// Why hidden units stay where they are.
-  package static func refusal(
-    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory
-  ) -> CorpusError {
-    let architecture = corpus.manifest.architecture
-    return CorpusError(
-      .invalidArgument,
-      "\(corpus.path) \(architecture.permutations == nil ? "does not say which" : "says that no") axes of the tensors of its "
-        + "architecture \(architecture.name) may be permuted together, and augmentation "
-        + "\(wanted.rawValue) could change what the networks compute",
-      remedy:
-        "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
-        + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
-  }
-
-  private static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {
-    let batches = items / options.batchSize / options.worldSize
-    guard batches > 0 else {
-      throw CorpusError(
-        .emptySelection,
-        "an epoch has \(items) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
-          + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
-        remedy: "choose a smaller batch size or more items per epoch")
-    }
-    let ofWorker = (batches - options.workerIndex + options.workerCount - 1) / options.workerCount
-    guard ofWorker > 0 else {
-      throw CorpusError(
-        .emptySelection, "nothing is left for share \(options.workerIndex) of an epoch's \(batches) batches",
-        remedy: "make fewer shares")
-    }
-    return ofWorker
-  }
 }

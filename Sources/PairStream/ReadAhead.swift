@@ -1,6 +1,7 @@
 import ShardStore
 import Platform
 import Corpus
+import PairSampling
 import Foundation
 import Glibc
 

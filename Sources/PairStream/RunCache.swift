@@ -1,6 +1,7 @@
 import HDF5Files
 import Platform
 import Corpus
+import PairSampling
 import Glibc
 import MetricIndex
 import ShardStore

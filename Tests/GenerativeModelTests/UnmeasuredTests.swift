@@ -4,7 +4,7 @@ import Evaluation
 import Foundation
 import GenerativeModel
 import MetricIndex
-import PairStream
+import PairSampling
 import ShardStore
 import TestSupport
 import Testing

@@ -4,6 +4,7 @@ import ShardStore
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 @Suite struct StreamBadInputTests {
@@ -125,7 +126,7 @@ import PairStream
     let elsewhere = try StreamFixture(metrics: [.testLoss, .trainLoss])
     defer { for fixture in [one, wide, elsewhere] { fixture.keep() } }
     func expect(
-      _ words: [String], _ shares: [PairStream.WeightedCorpus], scale: PairStreamOptions.Scale = .factor(1)
+      _ words: [String], _ shares: [WeightedCorpus], scale: PairStreamOptions.Scale = .factor(1)
     ) {
       let error = failure {
         _ = try PairStream(mixing: shares, options: StreamFixture.plain { $0.scale = scale })

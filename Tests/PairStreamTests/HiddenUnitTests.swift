@@ -6,6 +6,7 @@ import Datasets
 import Foundation
 import Testing
 
+import PairSampling
 import PairStream
 import VectorKernels
 

@@ -3,6 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// Several corpora in one stream, and all ways of drawing in all ways of reading.
@@ -49,7 +50,7 @@ import PairStream
       other.keep()
     }
     let options = StreamFixture.plain { $0.scale = .corpus }
-    func stream(_ shares: [PairStream.WeightedCorpus]) throws -> PairStream {
+    func stream(_ shares: [WeightedCorpus]) throws -> PairStream {
       try PairStream(mixing: shares, options: options)
     }
     let scales = try [one, other].map { try stream([($0.corpus, 1)]).scale }.sorted()

@@ -2,6 +2,7 @@ import NetworkSymmetry
 import Corpus
 import Testing
 
+import PairSampling
 import PairStream
 import VectorKernels
 

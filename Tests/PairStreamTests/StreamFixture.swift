@@ -4,6 +4,7 @@ import Tasks
 import Corpus
 import Foundation
 import MetricIndex
+import PairSampling
 import PairStream
 import ShardStore
 import TestSupport

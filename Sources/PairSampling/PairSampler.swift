@@ -1,21 +1,22 @@
 import Corpus
-import MetricIndex
 
 /// Two checkpoints of a run; of a single checkpoint the start twice.
-struct PairDraw: Hashable, Sendable {
+package struct PairDraw: Hashable, Sendable {
   /// The corpus's index among those that are mixed.
-  var source: Int
+  package var source: Int
   /// The run's index in the table.
-  var runIndex: Int
-  var start: Int32
-  var target: Int32
+  package var runIndex: Int
+  /// The step of the start, and that of the target.
+  package var start: Int32
+  package var target: Int32
 }
 
-/// What pairs are drawn from, and how: all that the sequence of pairs depends on, but for the epoch and the item's index in it.
-struct PairSampler: Sendable {
+/// What pairs are drawn from, and how: all that the sequence of pairs depends on, but for the epoch and the item's index
+/// in it.
+package struct PairSampler: Sendable {
   /// A corpus that is drawn from.
-  struct Source: Sendable {
-    let table: RunTable
+  package struct Source: Sendable {
+    package let corpus: StreamSource
     /// The first one begins at epoch 0; an epoch obeys the last one that has begun.
     let stages: [DrawingStage]
     /// The visits to its runs that an epoch has.
@@ -24,21 +25,24 @@ struct PairSampler: Sendable {
     func stage(ofEpoch epoch: Int) -> DrawingStage { stages.last { $0.firstEpoch <= epoch } ?? stages[0] }
   }
 
-  let sources: [Source]
+  package let sources: [Source]
   /// nil for a single corpus.
   let mixture: Mixture?
-  let seed: UInt64
-  let item: PairStreamOptions.Item
+  package let seed: UInt64
   /// Items of an epoch.
-  let itemsPerEpoch: Int
+  package let itemsPerEpoch: Int
+  /// What differs from the published sampling, in words; empty where nothing does.
+  package let drawing: String
+  /// Names the sequence of items.
+  package let fingerprint: String
 
   /// What random numbers are for. A stream of them is a purpose, an epoch (28 bits) and an index (32 bits).
-  enum Purpose: UInt64 {
+  package enum Purpose: UInt64 {
     case draw, augmentation, order, window
     /// The first of those for replacements of damaged items.
     case replacement
 
-    static let replacements = 12
+    package static let replacements = 12
   }
 
   /// Indexes under the purpose `order` from which on they belong to weights and to mixtures; those before, one for each

@@ -31,7 +31,7 @@ public struct LeftOut: Hashable, Sendable {
     singles = table.rows.indices.count { (1..<needed).contains(table.count($0)) }
   }
 
-  static func + (a: Self, b: Self) -> Self {
+  package static func + (a: Self, b: Self) -> Self {
     var sum = a
     sum.runs.merge(b.runs) { $0 + $1 }
     sum.unmeasured += b.unmeasured

@@ -113,7 +113,7 @@ public struct PairStreamOptions: Sendable {
   var checkpointsNeeded: Int { item == .pairs ? 2 : 1 }
 
   /// - Throws: `invalidArgument`, naming the first option that cannot be and what it must be.
-  func validate() throws(CorpusError) {
+  package func validate() throws(CorpusError) {
     try require(
       batchSize >= 1 && batchSize <= 1 << 24, "the batch size is \(batchSize)", "make it from 1 to 2^24")
     try require(

@@ -3,7 +3,7 @@ import Corpus
 import MetricIndex
 
 /// The runs cut into blocks that lie together in one shard and are read at once.
-struct ReadBlocks: Sendable {
+package struct ReadBlocks: Sendable {
   /// Indexes into the table, in the order in which the runs are stored.
   let runs: [Int32]
   /// Where each block begins in ``runs``, and one more entry at the end.
@@ -40,7 +40,7 @@ struct ReadBlocks: Sendable {
   var count: Int { starts.count - 1 }
 
   /// The runs of a block, as indexes into the table.
-  subscript(block: Int) -> ArraySlice<Int32> { runs[range(block)] }
+  package subscript(block: Int) -> ArraySlice<Int32> { runs[range(block)] }
 
   /// The positions of a block's runs in ``runs``.
   func range(_ block: Int) -> Range<Int> { starts[block]..<starts[block + 1] }
@@ -48,8 +48,8 @@ struct ReadBlocks: Sendable {
 
 /// The order in which an epoch goes through the read blocks: some of them at a time make a shuffle window, in which all
 /// visits of all runs are shuffled.
-struct ReadBlockOrder: Sendable {
-  let blocks: ReadBlocks
+package struct ReadBlockOrder: Sendable {
+  package let blocks: ReadBlocks
   private let order: KeyedPermutation
   private let visits: RunVisits
   /// What the runs before each window weigh, and one more entry at the end.
@@ -75,10 +75,10 @@ struct ReadBlockOrder: Sendable {
   }
 
   /// The number of shuffle windows.
-  var windowCount: Int { visitsBefore.count - 1 }
+  package var windowCount: Int { visitsBefore.count - 1 }
 
   /// The read blocks of a shuffle window.
-  func blocks(ofWindow window: Int) -> [Int] {
+  package func blocks(ofWindow window: Int) -> [Int] {
     let first = window * ReadBlocks.perWindow
     return (first..<min(first + ReadBlocks.perWindow, blocks.count)).map { order[$0] }
   }

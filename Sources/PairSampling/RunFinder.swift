@@ -1,11 +1,11 @@
-import Corpus
-import MetricIndex
-import ShardStore
+package import Corpus
+package import MetricIndex
+package import ShardStore
 
 /// Where the runs of a corpus lie, for one thread: it remembers the shards that it has met.
-final class RunFinder {
+package final class RunFinder {
   /// A run's shard, and where it lies there.
-  typealias Found = (shard: MappedShard, location: MappedShard.Place)
+  package typealias Found = (shard: MappedShard, location: MappedShard.Place)
 
   private let table: RunTable
   private let pool: ShardPool
@@ -15,7 +15,7 @@ final class RunFinder {
   /// What was found last, by the low bits of the run's index: a draw asks for the same run several times.
   private var recent: [(runIndex: Int, found: Found)?] = [nil, nil, nil, nil]
 
-  init(_ table: RunTable, pool: ShardPool) {
+  package init(_ table: RunTable, pool: ShardPool) {
     self.table = table
     self.pool = pool
     shards = Array(repeating: nil, count: min(table.shards.count, 8_192))
@@ -24,7 +24,7 @@ final class RunFinder {
   deinit { scratch.deallocate() }
 
   /// - Parameter runIndex: the run's index in the table.
-  func find(_ runIndex: Int) throws(CorpusError) -> Found {
+  package func find(_ runIndex: Int) throws(CorpusError) -> Found {
     if let last = recent[runIndex & 3], last.runIndex == runIndex, !last.found.shard.isTorn {
       return last.found
     }

@@ -1,18 +1,18 @@
-import ShardStore
-import Corpus
-import MetricIndex
+package import ShardStore
+package import Corpus
+package import MetricIndex
 import VectorKernels
 
 /// A corpus as a stream opens it: its index, and the runs that are selected.
-struct StreamSource {
-  let directory: CorpusDirectory
-  let index: IndexReader
-  let table: RunTable
+package struct StreamSource: Sendable {
+  package let directory: CorpusDirectory
+  package let index: IndexReader
+  package let table: RunTable
   /// The metric's index among those of the corpus.
-  let metric: Int
+  package let metric: Int
   /// The runs and checkpoints that the stream's own options select.
   let selection: RunSelection
-  let leftOut: LeftOut
+  package let leftOut: LeftOut
   private let options: PairStreamOptions
 
   init(_ directory: CorpusDirectory, _ options: PairStreamOptions, metric: Int) throws(CorpusError) {
@@ -27,7 +27,10 @@ struct StreamSource {
     selection = try Self.select(directory, index, table, options, name, leftOut, condition: nil)
   }
 
-  private var metricName: String { directory.manifest.metrics[metric].name }
+  var metricName: String { directory.manifest.metrics[metric].name }
+
+  /// How many runs the stream's own options select.
+  package var runCount: Int { selection.runs.count }
 
   private static func filter(
     _ options: PairStreamOptions, _ metric: String, stage condition: String?
@@ -109,7 +112,7 @@ struct StreamSource {
   }
 
   /// Names the contents of the selected runs.
-  func identity() throws(CorpusError) -> String {
+  package func identity() throws(CorpusError) -> String {
     let manifest = directory.manifest
     var hash = try SHA256()
     hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))

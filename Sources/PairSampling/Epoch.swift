@@ -1,10 +1,9 @@
-import Corpus
-import MetricIndex
+package import Corpus
 
 /// The items of one epoch: a pure function of the seed, the epoch and the item's index in it.
-struct Epoch: Sendable {
-  let sampler: PairSampler
-  let number: Int
+package struct Epoch: Sendable {
+  package let sampler: PairSampler
+  package let number: Int
   private let sources: [Source]
   /// Of the blocks in which corpora are mixed.
   private let mixing: [KeyedPermutation]
@@ -16,13 +15,13 @@ struct Epoch: Sendable {
   }
 
   /// Whose turn it is.
-  struct Turn: Sendable {
-    let source: Int
+  package struct Turn: Sendable {
+    package let source: Int
     /// The run's position in the selection of the epoch's stage.
     let position: Int
   }
 
-  init(_ number: Int, of sampler: PairSampler) {
+  package init(_ number: Int, of sampler: PairSampler) {
     self.sampler = sampler
     self.number = number
     func stream(_ index: Int) -> UInt64 {
@@ -40,19 +39,19 @@ struct Epoch: Sendable {
   }
 
   /// The order of the read blocks of a corpus; nil if it goes through the runs in any order.
-  func readBlocks(of source: Int) -> ReadBlockOrder? { sources[source].order.readBlocks }
+  package func readBlocks(of source: Int) -> ReadBlockOrder? { sources[source].order.readBlocks }
 
   /// The shuffle window of a corpus that is about to be read at an item.
-  func window(of source: Int, at item: Int) -> Int {
+  package func window(of source: Int, at item: Int) -> Int {
     let reached = sampler.mixture?.reached(item, of: source) ?? item
     return readBlocks(of: source)?.window(at: min(reached, sampler.sources[source].visits - 1)) ?? 0
   }
 
   /// Whether what is drawn depends on metrics.
-  var isBalanced: Bool { sources.contains { $0.stage.balance != nil } }
+  package var isBalanced: Bool { sources.contains { $0.stage.balance != nil } }
 
   /// Whose turn it is at an item.
-  func turn(ofItem item: Int) -> Turn {
+  package func turn(ofItem item: Int) -> Turn {
     let (source, visit) = sampler.mixture?.find(item, orders: mixing) ?? (0, item)
     let position = sources[source].order.run(at: visit) { window in
       let stream = PairSampler.stream(
@@ -64,7 +63,7 @@ struct Epoch: Sendable {
   }
 
   /// The run whose turn it is, as its index in the table.
-  func runIndex(_ turn: Turn) -> Int { Int(sources[turn.source].stage.selection.runs[turn.position]) }
+  package func runIndex(_ turn: Turn) -> Int { Int(sources[turn.source].stage.selection.runs[turn.position]) }
 
   /// Draws an item; of the attempts at it, those after the first one give items that stand in for damaged ones.
   ///
@@ -72,7 +71,9 @@ struct Epoch: Sendable {
   ///   - turn: whose turn it is at the item.
   ///   - item: its index in the epoch.
   ///   - attempt: from 0 to ``PairSampler/Purpose/replacements``.
-  func draw(_ turn: Turn, item: Int, attempt: Int = 0, finder: RunFinder) throws(CorpusError) -> PairDraw {
+  package func draw(_ turn: Turn, item: Int, attempt: Int = 0, finder: RunFinder) throws(CorpusError)
+    -> PairDraw
+  {
     let stage = sources[turn.source].stage
     let purpose =
       attempt == 0
@@ -84,7 +85,7 @@ struct Epoch: Sendable {
   }
 
   /// The stream of random numbers for the augmentation of an item.
-  func augmentation(ofItem item: Int) -> UInt64 {
+  package func augmentation(ofItem item: Int) -> UInt64 {
     PairSampler.stream(PairSampler.Purpose.augmentation.rawValue, epoch: number, index: item)
   }
 }

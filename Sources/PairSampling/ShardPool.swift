@@ -1,14 +1,14 @@
 import CorpusStore
 import Platform
-import Corpus
-import MetricIndex
-import ShardStore
+package import Corpus
+package import MetricIndex
+package import ShardStore
 import Synchronization
 
 /// The shards of a table's runs, each mapped when it is first needed.
 ///
 /// Compaction may move runs to other shards at any time; the pool then asks the index where they have gone.
-final class ShardPool: Sendable {
+package final class ShardPool: Sendable {
   let directory: CorpusDirectory
   private let table: RunTable
   private let metric: Int
@@ -25,7 +25,7 @@ final class ShardPool: Sendable {
   /// Enough for 117,594 runs in sealed shards many times over; of files of single runs, the oldest are closed.
   private static let limit = 8_192
 
-  init(_ directory: CorpusDirectory, table: RunTable, metric: Int, index: IndexReader) {
+  package init(_ directory: CorpusDirectory, table: RunTable, metric: Int, index: IndexReader) {
     self.directory = directory
     self.table = table
     self.metric = metric
@@ -34,7 +34,7 @@ final class ShardPool: Sendable {
   }
 
   /// The shard of a run of the table, and where the run lies in it.
-  func find(_ runIndex: Int) throws(CorpusError) -> RunFinder.Found {
+  package func find(_ runIndex: Int) throws(CorpusError) -> RunFinder.Found {
     // On a thread of the stream's own, which knows nothing of a fork.
     try ForkGate.pass { () throws(CorpusError) in try locate(runIndex) }
   }
