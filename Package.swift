@@ -79,23 +79,26 @@ let package = Package(
       "Maintenance", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore"),
     room("NetworkSymmetry", "Corpus", "CKernels", "VectorKernels"),
     room(
-      "PairStream", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore",
-      "MetricIndex",
-      "CorpusStore", "NetworkSymmetry"),
+      "PairSampling", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
+      "CorpusStore"),
+    room(
+      "PairStream", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
+      "NetworkSymmetry", "PairSampling"),
     room("ArrayFiles", "Corpus", "Platform", "VectorKernels", "HDF5Files", "CHDF5", "CZlib"),
     room(
       "GenerativeModel", "Corpus", "Platform", "CDNNL", "CKernels", "VectorKernels", "ShardStore",
       "MetricIndex",
-      "NetworkSymmetry", "PairStream", "ArrayFiles"),
+      "NetworkSymmetry", "PairSampling", "PairStream", "ArrayFiles"),
     room(
-      "ModelTraining", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex", "PairStream",
-      "ArrayFiles", "GenerativeModel"),
+      "ModelTraining", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
+      "PairSampling", "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-      "PairStream", "GenerativeModel"),
+      "PairSampling", "GenerativeModel", "ModelTraining"),
     room(
-      "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairStream", "ArrayFiles",
-      "GenerativeModel"),
+      "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
+      "PairStream",
+      "ArrayFiles", "GenerativeModel"),
     room(
       "ReleasedLayout", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "ArrayFiles",
@@ -106,7 +109,7 @@ let package = Package(
       dependencies: [
         "CCheckpointCorpus", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "CorpusStore",
-        "NetworkSymmetry", "PairStream",
+        "NetworkSymmetry", "PairSampling", "PairStream",
       ],
       exclude: ["exports.map"], swiftSettings: swift,
       linkerSettings: [
@@ -124,7 +127,8 @@ let package = Package(
       name: "CorpusCLI",
       dependencies: [
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
-        "Maintenance", "PairStream", "ArrayFiles", "Export", "ReleasedLayout", "GenerativeModel",
+        "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
+        "GenerativeModel",
         "ModelTraining", "Evaluation",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
@@ -144,15 +148,18 @@ let package = Package(
     tests("ShardStoreTests", "ShardStore", "Corpus", "Platform", "Maintenance"),
     tests(
       "MetricIndexTests", "MetricIndex", "CorpusStore", "ShardStore", "Corpus", "Platform", "Maintenance"),
+    tests("PairSamplingTests", "PairSampling"),
     tests(
-      "PairStreamTests", "PairStream", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
+      "PairStreamTests", "PairSampling", "PairStream", "NetworkSymmetry", "CKernels", "VectorKernels",
+      "Tasks", "Datasets", "ShardStore", "MetricIndex",
       "CorpusStore", "Maintenance", "Corpus", "Platform"),
     tests(
       "GeneratorsTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "Corpus",
       "Platform",
       "CKernels", "VectorKernels"),
     tests(
-      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "Evaluation", "Tasks", "Datasets", "PairStream",
+      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "Evaluation", "Tasks", "Datasets",
+      "PairSampling", "PairStream",
       "ShardStore",
       "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     // Not CInterface: the program links with the library as everybody does.
@@ -160,7 +167,8 @@ let package = Package(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",
       exclude: ["program.c"]),
     tests(
-      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairStream", "Maintenance", "ShardStore",
+      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream",
+      "Maintenance", "ShardStore",
       "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     // The command is not imported but started.
     tests(

@@ -345,8 +345,8 @@ static int64_t decode_frame(struct decoder *decoder, uint32_t index) {
     return fill_frame(decoder, frame, parent, out);
 }
 
-int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
-                    uint32_t count, const uint32_t *wanted, float *const *outputs) {
+int64_t cdelta_decode_rows(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
+                           uint32_t count, const uint32_t *wanted, float *const *outputs) {
     uint32_t frames, width;
     int64_t status = cdelta_header(chunk, size, &frames, &width);
     if (status != 0) return status;
@@ -384,7 +384,7 @@ int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, u
             wanted[i] = first + i;
             outputs[i] = out + (size_t)i * parameters;
         }
-        status = cdelta_pick(context, chunk, size, parameters, count, wanted, outputs);
+        status = cdelta_decode_rows(context, chunk, size, parameters, count, wanted, outputs);
     }
     free(wanted);
     free(outputs);

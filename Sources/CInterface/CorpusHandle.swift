@@ -5,6 +5,7 @@ import NetworkSymmetry
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex
+import PairSampling
 import PairStream
 
 /// `cc_corpus`.
@@ -137,7 +138,7 @@ public func cc_corpus_canonicalize(
     guard count > 0 else { throw .invalidArgument("there are too many networks") }
     let parameters = try present(parameters, "parameters")
     let directory = corpus.reader.directory
-    guard let canonicalizer = Canonicalizer(directory.manifest.architecture) else {
+    guard let canonicalizer = try Canonicalizer(directory.manifest.architecture) else {
       throw PairStream.refusal(of: .canonical, directory)
     }
     for number in 0..<count { canonicalizer.apply(to: parameters + number * corpus.parameterCount) }

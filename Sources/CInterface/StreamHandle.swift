@@ -2,6 +2,7 @@ import Platform
 import ShardStore
 public import CCheckpointCorpus
 import Corpus
+import PairSampling
 import PairStream
 
 /// `cc_stream`.
@@ -10,8 +11,8 @@ final class StreamHandle: Handle {
   let metric: CText
   let fingerprint: CText
 
-  init(_ shares: [PairStream.Share], options: PairStreamOptions) throws(CorpusError) {
-    stream = try PairStream(mixing: shares, options: options)
+  init(_ corpora: [WeightedCorpus], options: PairStreamOptions) throws(CorpusError) {
+    stream = try PairStream(mixing: corpora, options: options)
     metric = CText(stream.metric.name)
     fingerprint = CText(stream.fingerprint)
   }
@@ -65,7 +66,7 @@ public func cc_stream_open_mixture(
   guardedOnFiles { () throws(CorpusError) in
     let stream = try present(stream, "stream")
     let settings = try options?.pointee.copied() ?? PairStreamOptions()
-    var mixed: [PairStream.Share] = []
+    var mixed: [WeightedCorpus] = []
     for share in UnsafeBufferPointer(start: count == 0 ? nil : try present(shares, "shares"), count: count) {
       mixed.append((try CorpusDirectory(opening: absolutePath(share.path, "path")), share.share))
     }

@@ -1,6 +1,6 @@
 public import CCheckpointCorpus
 import Corpus
-import PairStream
+import PairSampling
 
 extension cc_stream_options {
   private static let knownStatuses: [(Int, RunStatus)] = [
@@ -40,8 +40,8 @@ extension cc_stream_options {
     options.cache = try cached()
     options.rank = Int(rank)
     options.worldSize = Int(world_size)
-    options.share = Int(share)
-    options.shares = Int(shares)
+    options.workerIndex = Int(share)
+    options.workerCount = Int(shares)
     options.itemsPerEpoch = items_per_epoch == 0 ? nil : Int(items_per_epoch)
     options.balance = try choice(balance, "balance", knownBalances)
     options.directions = try choice(directions, "directions", knownDirections)

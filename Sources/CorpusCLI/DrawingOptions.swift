@@ -1,7 +1,7 @@
 import ShardStore
 public import ArgumentParser
 import Corpus
-public import PairStream
+public import PairSampling
 
 /// How pairs are drawn where that differs from the published sampling, as flags.
 struct DrawingOptions: ParsableArguments {
@@ -63,7 +63,7 @@ struct DrawingOptions: ParsableArguments {
   }
 
   /// A corpus, with those that are mixed with it.
-  func shares(_ corpus: CorpusArgument) throws -> [PairStream.Share] {
+  func corpora(_ corpus: CorpusArgument) throws -> [WeightedCorpus] {
     try [(corpus.open(), 1)] + mixed.map { (try CorpusDirectory(opening: $0.path), $0.share) }
   }
 }

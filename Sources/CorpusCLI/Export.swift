@@ -5,6 +5,7 @@ import TerminalOutput
 import ArgumentParser
 import Corpus
 import MetricIndex
+import PairSampling
 import PairStream
 
 struct Export: ParsableCommand {
@@ -115,7 +116,7 @@ struct Export: ParsableCommand {
     options.condition = condition
     options.batchSize = min(1024, count)
     inclusion.apply(to: &options)
-    let stream = try PairStream(mixing: pairOptions.drawing.shares(corpus), options: options)
+    let stream = try PairStream(mixing: pairOptions.drawing.corpora(corpus), options: options)
     if !quiet { LeftOutNote.write(stream.leftOut, stream.metric.name) }
     let work = LongWork("export", quiet: quiet)
     defer { work.end() }

@@ -1,7 +1,7 @@
 import TerminalOutput
 import ArgumentParser
 import Corpus
-import PairStream
+import PairSampling
 
 /// What commands say of what they leave out.
 enum LeftOutNote {
@@ -10,7 +10,7 @@ enum LeftOutNote {
   /// - Parameter isTraining: whether a model learns from it, which is no use for what is not finite.
   static func write(_ leftOut: LeftOut, _ metric: String, isTraining: Bool = false) {
     let parts = leftOut.reasons(metric).map { reason in
-      switch reason.way {
+      switch reason.remedy {
       case .status(.nonfinite) where isTraining: reason.what
       case .status: "\(reason.what) (--include-bad takes them)"
       case .unmeasured: reason.what + (isTraining ? "" : " (--include-unmeasured takes them)")

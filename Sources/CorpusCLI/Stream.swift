@@ -5,7 +5,8 @@ public import ArgumentParser
 import Corpus
 import Foundation
 import MetricIndex
-public import PairStream
+public import PairSampling
+import PairStream
 
 struct Stream: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -40,8 +41,8 @@ struct Stream: ParsableCommand {
   func run() throws {
     var settings = try options.settings()
     if !measure { settings.batchSize = min(settings.batchSize, count) }
-    let shares = try options.pairs.drawing.shares(corpus)
-    let stream = try PairStream(mixing: shares, options: settings, isMeasuring: measure)
+    let corpora = try options.pairs.drawing.corpora(corpus)
+    let stream = try PairStream(mixing: corpora, options: settings, isMeasuring: measure)
     LeftOutNote.write(stream.leftOut, stream.metric.name)
     let signals = Console.onInterrupt { stream.cancel() }
     defer { withExtendedLifetime(signals) {} }

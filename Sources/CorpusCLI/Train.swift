@@ -9,7 +9,7 @@ import Foundation
 public import GenerativeModel
 import MetricIndex
 import ModelTraining
-import PairStream
+import PairSampling
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -193,7 +193,7 @@ struct Train: ParsableCommand {
     } else {
       settings = try preset.configuration(
         metric: metric ?? corpus.manifest.metrics.last?.name ?? "",
-        itemsPerEpoch: PairStream.defaultItems(corpus.manifest.task)
+        itemsPerEpoch: PairSampler.defaultItems(corpus.manifest.task)
       ) { () throws(CorpusError) in
         let wanted = RunFilter(
           split: "train", statuses: statuses, conditions: [condition].compactMap { $0 })

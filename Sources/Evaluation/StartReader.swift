@@ -3,7 +3,7 @@ import CorpusStore
 public import Corpus
 public import GenerativeModel
 import MetricIndex
-public import PairStream
+public import PairSampling
 
 /// Reads starts out of the corpus that a model was trained on, or another of the same task.
 public struct StartReader: Sendable {

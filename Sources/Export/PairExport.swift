@@ -2,6 +2,7 @@ import ShardStore
 public import Platform
 public import ArrayFiles
 public import Corpus
+import PairSampling
 public import PairStream
 
 /// Writes training pairs to one file of arrays; Schemas/interchange.md describes it.

@@ -2,7 +2,7 @@ public import Platform
 import NetworkSymmetry
 import CKernels
 public import Corpus
-import PairStream
+import PairSampling
 import VectorKernels
 
 /// What a model is asked: a network to start from, and the metric that it should reach in one step.
@@ -143,12 +143,14 @@ public final class Sampler: @unchecked Sendable {
   }
 
   private func write(_ prompt: Prompt, to example: Int, of a: Activations) {
-    let permuter = UnitPermuter(hidden, parameterCount: shape.parameterCount, scale: description.scale)
+    let kernels = transformer.kernels
+    let permuter = UnitPermuter(
+      hidden, parameterCount: shape.parameterCount, scale: description.scale, kernels: kernels)
     prompt.start.withUnsafeBufferPointer { parameters in
       guard let parameters = parameters.baseAddress else { return }
       let isCanonical =
         description.training.augmentation == PairStreamOptions.Augmentation.canonical.rawValue
-      let order = isCanonical ? UnitOrder(hidden) : nil
+      let order = isCanonical ? UnitOrder(hidden, kernels: kernels) : nil
       order?.canonicalize(parameters)
       permuter.copy(order, from: parameters, to: a.parameters.start.row(example))
     }

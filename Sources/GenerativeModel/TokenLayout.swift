@@ -35,7 +35,7 @@ struct TokenLayout: Sendable {
     let inputs: Int
     let outputs: Int
     /// The matrix (rows, columns, block): of outputs, of inputs, and of the weights that two units have in common.
-    let part: HiddenLayers.Part
+    let part: HiddenLayers.Tensor
   }
 
   /// (P): the index in the parameter vector of each parameter, token by token; nil where that is their own order.
@@ -111,7 +111,7 @@ struct TokenLayout: Sendable {
     if isTogether {
       positions = outputs.map { UInt32($0.decoder) } + (0..<Self.scalars).map { UInt32(kinds + $0) }
       positionCount = kinds + Self.scalars
-      links = hidden.parts.compactMap { part in
+      links = hidden.tensors.compactMap { part in
         guard let outputs = part.rowLayer, let inputs = part.columnLayer else { return nil }
         return Link(inputs: hidden.firsts[inputs], outputs: hidden.firsts[outputs], part: part)
       }
@@ -141,13 +141,13 @@ struct TokenLayout: Sendable {
   /// How many tokens there would be, without making them.
   static func count(_ configuration: ModelConfiguration, _ architecture: Architecture) -> Int {
     let hidden = layers(configuration, architecture)
-    func chunks(_ parts: [HiddenLayers.Part]) -> Int {
+    func chunks(_ parts: [HiddenLayers.Tensor]) -> Int {
       parts.reduce(0) { $0 + ($1.count - 1) / (configuration.chunk ?? $1.count) + 1 }
     }
     switch configuration.tokens {
-    case .chunks: return 2 * chunks(hidden.parts) + scalars
+    case .chunks: return 2 * chunks(hidden.tensors) + scalars
     case .units:
-      return hidden.widths.reduce(0, +) + chunks(hidden.parts.filter { !$0.isOfUnits }) + scalars
+      return hidden.widths.reduce(0, +) + chunks(hidden.tensors.filter { !$0.isOfUnits }) + scalars
     }
   }
 }
@@ -160,7 +160,7 @@ private struct Cut {
 
   /// Chunks that never cross a tensor's end, each a kind of its own.
   init(chunksOf hidden: HiddenLayers, chunk: Int?) {
-    for part in hidden.parts { append(chunksOf: part, chunk) }
+    for part in hidden.tensors { append(chunksOf: part, chunk) }
   }
 
   /// A token for each hidden unit, the units of a layer being a kind: its incoming weights, its bias, and in the last
@@ -169,7 +169,7 @@ private struct Cut {
     for (layer, units) in hidden.widths.enumerated() {
       let first = order.count
       for unit in 0..<units {
-        for part in hidden.parts {
+        for part in hidden.tensors {
           if part.rowLayer == layer {
             append(part.start + unit * part.columns * part.block, count: part.columns * part.block)
           } else if part.rowLayer == nil, part.columnLayer == layer {
@@ -181,14 +181,14 @@ private struct Cut {
       }
       kinds.append((units, (order.count - first) / units))
     }
-    for part in hidden.parts where !part.isOfUnits { append(chunksOf: part, chunk) }
+    for part in hidden.tensors where !part.isOfUnits { append(chunksOf: part, chunk) }
   }
 
   private mutating func append(_ start: Int, count: Int) {
     order += UInt32(start)..<UInt32(start + count)
   }
 
-  private mutating func append(chunksOf part: HiddenLayers.Part, _ chunk: Int?) {
+  private mutating func append(chunksOf part: HiddenLayers.Tensor, _ chunk: Int?) {
     append(part.start, count: part.count)
     let length = chunk ?? part.count
     for first in stride(from: 0, to: part.count, by: length) {
@@ -197,7 +197,7 @@ private struct Cut {
   }
 }
 
-extension HiddenLayers.Part {
+extension HiddenLayers.Tensor {
   fileprivate var count: Int { rows * columns * block }
   /// Whether every number in it belongs to a hidden unit.
   fileprivate var isOfUnits: Bool { rowLayer != nil || columnLayer != nil }

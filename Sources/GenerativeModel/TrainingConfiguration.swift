@@ -1,5 +1,5 @@
 public import Corpus
-import PairStream
+import PairSampling
 
 /// How a G.pt is trained.
 public struct TrainingConfiguration: Hashable, Sendable, Codable {

@@ -8,17 +8,17 @@ extension ModelDirectory {
   /// Claims the directory, made where it is missing, for one training: until its owner lets go of what this returns.
   ///
   /// - Throws: `claimedElsewhere` if another process, or another training of this one, has it.
-  func claim() throws(CorpusError) -> Claims {
+  func claim() throws(CorpusError) -> RunLocks {
     try Files.createDirectory(path)
-    let claims = try Claims(directory: path)
+    let locks = try RunLocks(directory: path)
     // Without locks in the file system, trainings cannot be told apart, and this one may well be alone.
-    let isOurs = (try? claims.take(0)) ?? true
+    let isOurs = (try? locks.lock(0)) ?? true
     guard isOurs else {
       throw CorpusError(
         .claimedElsewhere, "another process is training \(path)",
         remedy: "wait until it has ended, or choose another --out")
     }
-    return claims
+    return locks
   }
 
   /// Stores a model and its training, so that a crash leaves either this state or the one before to go on from.

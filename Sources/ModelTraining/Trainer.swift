@@ -4,6 +4,7 @@ public import Corpus
 import Foundation
 public import GenerativeModel
 import MetricIndex
+public import PairSampling
 public import PairStream
 import VectorKernels
 

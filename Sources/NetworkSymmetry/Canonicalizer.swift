@@ -9,11 +9,14 @@ public final class Canonicalizer {
   private let copy: AlignedBuffer<Float>
 
   /// Nil where the architecture declares no permutation groups.
-  public init?(_ architecture: Architecture) {
+  ///
+  /// - Throws: `resource` if the environment variable `CORPUS_KERNELS` names kernels that this processor lacks.
+  public init?(_ architecture: Architecture) throws(CorpusError) {
     guard architecture.permutations?.isEmpty == false else { return nil }
-    let hidden = HiddenLayers(architecture)
-    order = UnitOrder(hidden)
-    permuter = UnitPermuter(hidden, parameterCount: architecture.parameterCount, scale: 1)
+    let (hidden, kernels) = (HiddenLayers(architecture), try Kernels())
+    order = UnitOrder(hidden, kernels: kernels)
+    permuter = UnitPermuter(
+      hidden, parameterCount: architecture.parameterCount, scale: 1, kernels: kernels)
     copy = AlignedBuffer(count: architecture.parameterCount)
   }
 

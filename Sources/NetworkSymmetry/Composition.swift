@@ -1,10 +1,10 @@
 import Corpus
 
 extension HiddenLayers {
-  /// What moves in an axis: stretches, one behind the other.
-  struct Level: Sendable {
-    /// A stretch of an axis whose length is a product.
-    struct Stretch: Sendable {
+  /// An axis of a tensor as segments, one behind the other.
+  struct Axis: Sendable {
+    /// A segment of an axis whose length is a product.
+    struct Segment: Sendable {
       let start: Int
       let factors: [Factor]
     }
@@ -18,15 +18,15 @@ extension HiddenLayers {
     }
 
     let length: Int
-    let stretches: [Stretch]
+    let segments: [Segment]
 
     init(fixed length: Int) {
       self.length = length
-      stretches = [Stretch(start: 0, factors: [Factor(count: length, stride: 1, layer: nil)])]
+      segments = [Segment(start: 0, factors: [Factor(count: length, stride: 1, layer: nil)])]
     }
 
     init(_ axis: PermutationGroups.Axis, _ widths: [Int], _ numbers: [String: Int]) {
-      var stretches: [Stretch] = []
+      var segments: [Segment] = []
       var start = 0
       for segment in axis.segments {
         var (factors, stride): ([Factor], Int) = ([], 1)
@@ -41,28 +41,28 @@ extension HiddenLayers {
           factors.append(Factor(count: count, stride: stride, layer: layer))
           stride *= count
         }
-        stretches.append(Stretch(start: start, factors: factors.reversed().filter { $0.count > 1 }))
+        segments.append(Segment(start: start, factors: factors.reversed().filter { $0.count > 1 }))
         start += stride
       }
       length = start
-      self.stretches = stretches
+      self.segments = segments
     }
 
-    var isMoved: Bool { stretches.contains { $0.factors.contains { $0.layer != nil } } }
+    var isMoved: Bool { segments.contains { $0.factors.contains { $0.layer != nil } } }
 
     /// The layer whose units are the whole axis; nil in it where nothing moves, and nil for anything else.
     var plain: Int?? {
       guard isMoved else { return .some(nil) }
-      guard stretches.count == 1, stretches[0].factors.count == 1 else { return nil }
-      return .some(stretches[0].factors[0].layer)
+      guard segments.count == 1, segments[0].factors.count == 1 else { return nil }
+      return .some(segments[0].factors[0].layer)
     }
 
     /// The layer whose units, each of as many elements, are the whole axis; the whole axis where nothing moves, and nil
     /// for anything else.
     var leading: (units: Int, layer: Int?)? {
       guard isMoved else { return (length, nil) }
-      guard stretches.count == 1, let first = stretches[0].factors.first, let layer = first.layer,
-        stretches[0].factors.dropFirst().allSatisfy({ $0.layer == nil })
+      guard segments.count == 1, let first = segments[0].factors.first, let layer = first.layer,
+        segments[0].factors.dropFirst().allSatisfy({ $0.layer == nil })
       else { return nil }
       return (first.count, layer)
     }
@@ -70,15 +70,15 @@ extension HiddenLayers {
 
   /// An index vector over one or more axes, made out of the orders of layers.
   struct Composition: Sendable {
-    let levels: [Level]
-    /// Its place among the numbers of all.
+    let axes: [Axis]
+    /// Where it begins among the index vectors of all.
     let first: Int
     let count: Int
 
-    /// - Parameter order: which unit of a layer comes to a place.
+    /// - Parameter order: which unit of a layer comes to an index in it.
     func write(_ output: UnsafeMutablePointer<UInt32>, _ order: (Int, Int) -> Int) {
       var next = 0
-      Walk(levels).forEach(order) { source, _ in
+      Walk(axes).forEach(order) { source, _ in
         output[next] = UInt32(source)
         next += 1
       }
@@ -89,9 +89,9 @@ extension HiddenLayers {
     var all: [Composition] = []
     private var end = 0
 
-    mutating func add(_ levels: [Level]) -> Index {
-      let count = levels.reduce(1) { $0 * $1.length }
-      all.append(Composition(levels: levels, first: end, count: count))
+    mutating func add(_ axes: [Axis]) -> Index {
+      let count = axes.reduce(1) { $0 * $1.length }
+      all.append(Composition(axes: axes, first: end, count: count))
       end += count
       return .composed(all.count - 1)
     }
@@ -99,38 +99,38 @@ extension HiddenLayers {
 
   /// Goes through the elements of some axes in their order.
   struct Walk {
-    private let levels: [Level]
+    private let axes: [Axis]
     /// Elements of the axes behind each.
     private let sizes: [Int]
 
-    init(_ levels: [Level]) {
-      self.levels = levels
-      sizes = levels.indices.map { levels[($0 + 1)...].reduce(1) { $0 * $1.length } }
+    init(_ axes: [Axis]) {
+      self.axes = axes
+      sizes = axes.indices.map { axes[($0 + 1)...].reduce(1) { $0 * $1.length } }
     }
 
     /// - Parameters:
-    ///   - order: which unit of a layer comes to a place.
-    ///   - body: gets the element that comes to each place, and the places of the layers' units that it is of.
-    func forEach(_ order: (Int, Int) -> Int, _ body: (Int, [(layer: Int, place: Int)]) -> Void) {
-      var units: [(layer: Int, place: Int)] = []
-      func step(_ level: Int, _ stretch: Level.Stretch, _ factor: Int, _ source: Int) {
-        guard factor < stretch.factors.count else { return enter(level + 1, source) }
-        let it = stretch.factors[factor]
-        let stride = it.stride * sizes[level]
+    ///   - order: which unit of a layer comes to an index in it.
+    ///   - body: gets the element that comes next, and the layers' units that it is of.
+    func forEach(_ order: (Int, Int) -> Int, _ body: (Int, [(layer: Int, index: Int)]) -> Void) {
+      var units: [(layer: Int, index: Int)] = []
+      func step(_ axis: Int, _ segment: Axis.Segment, _ factor: Int, _ source: Int) {
+        guard factor < segment.factors.count else { return enter(axis + 1, source) }
+        let it = segment.factors[factor]
+        let stride = it.stride * sizes[axis]
         guard let layer = it.layer else {
-          for place in 0..<it.count { step(level, stretch, factor + 1, source + place * stride) }
+          for index in 0..<it.count { step(axis, segment, factor + 1, source + index * stride) }
           return
         }
-        for place in 0..<it.count {
-          units.append((layer, place))
-          step(level, stretch, factor + 1, source + order(layer, place) * stride)
+        for index in 0..<it.count {
+          units.append((layer, index))
+          step(axis, segment, factor + 1, source + order(layer, index) * stride)
           units.removeLast()
         }
       }
-      func enter(_ level: Int, _ source: Int) {
-        guard level < levels.count else { return body(source, units) }
-        for stretch in levels[level].stretches {
-          step(level, stretch, 0, source + stretch.start * sizes[level])
+      func enter(_ axis: Int, _ source: Int) {
+        guard axis < axes.count else { return body(source, units) }
+        for segment in axes[axis].segments {
+          step(axis, segment, 0, source + segment.start * sizes[axis])
         }
       }
       enter(0, 0)

@@ -3,18 +3,18 @@ package import Corpus
 /// The hidden units of a network, and how they move its parameters: its permutation groups, laid out for copying.
 ///
 /// A hidden layer is a group. A tensor is copied as a matrix of rows and columns of blocks: one index vector says which
-/// row comes to each row's place, another one which column.
+/// row comes to each row, another one which column to each column.
 package struct HiddenLayers: Sendable {
-  /// Which rows, or columns, come to the places.
+  /// Where the index vector of a tensor's rows or columns comes from.
   package enum Index: Hashable, Sendable {
     /// The units of a hidden layer in their order.
     case layer(Int)
-    /// Made out of the orders of one or more layers; the place of its ``HiddenLayers/compositions``.
+    /// Made out of the orders of one or more layers; an index into ``HiddenLayers/compositions``.
     case composed(Int)
   }
 
   /// One tensor, and what moves in it.
-  package struct Part: Sendable {
+  package struct Tensor: Sendable {
     /// Where it starts in the parameter vector.
     package let start: Int
     package let rows: Int
@@ -33,12 +33,12 @@ package struct HiddenLayers: Sendable {
     package var columnLayer: Int? { columnIndex?.layer }
   }
 
-  package let parts: [Part]
-  /// What moves in each axis of each part; apart from these, which are copied for every item without counting references.
-  let axes: [[Level]]
+  package let tensors: [Tensor]
+  /// What moves in each axis of each tensor; apart from these, which are copied for every item without counting references.
+  let axes: [[Axis]]
   /// The units of each hidden layer.
   package let widths: [Int]
-  /// The place of each hidden layer's first unit among those of all.
+  /// The index of each hidden layer's first unit among those of all.
   package let firsts: [Int]
   /// The axes whose index vectors have to be made for each order.
   let compositions: [Composition]
@@ -55,28 +55,28 @@ package struct HiddenLayers: Sendable {
     let numbers = Dictionary(uniqueKeysWithValues: groups.groups.enumerated().map { ($1.name, $0) })
     var compositions = Compositions()
     axes = tensors.map { tensor in
-      groups.tensors[tensor.name]?.map { Level($0, widths, numbers) }
-        ?? tensor.shape.map { Level(fixed: $0) }
+      groups.tensors[tensor.name]?.map { Axis($0, widths, numbers) }
+        ?? tensor.shape.map { Axis(fixed: $0) }
     }
-    var parts: [Part] = []
+    var laidOut: [Tensor] = []
     var start = 0
     for (tensor, axes) in zip(tensors, axes) {
-      parts.append(Part(tensor.shape, axes, start, &compositions))
+      laidOut.append(Tensor(tensor.shape, axes, start, &compositions))
       start += tensor.count
     }
-    self.parts = parts
+    self.tensors = laidOut
     self.compositions = compositions.all
   }
 
-  /// Whether each parameter belongs to one unit, or is the one weight between two: all parts are plain, none leads from a
+  /// Whether each parameter belongs to one unit, or is the one weight between two: all tensors are plain, none leads from a
   /// layer to itself, no two lead from and to the same layers, and each layer has parameters of its own.
   package var isChain: Bool {
-    let links = parts.compactMap { part in
-      part.rowLayer.flatMap { row in part.columnLayer.map { [row, $0] } }
+    let links = tensors.compactMap { tensor in
+      tensor.rowLayer.flatMap { row in tensor.columnLayer.map { [row, $0] } }
     }
-    return parts.allSatisfy(\.isPlain) && links.allSatisfy { $0[0] != $0[1] }
+    return tensors.allSatisfy(\.isPlain) && links.allSatisfy { $0[0] != $0[1] }
       && Set(links).count == links.count
-      && Set(parts.compactMap { $0.rowLayer ?? $0.columnLayer }).count == widths.count
+      && Set(tensors.compactMap { $0.rowLayer ?? $0.columnLayer }).count == widths.count
   }
 }
 
@@ -122,10 +122,10 @@ extension HiddenLayers.Index {
   var layer: Int? { if case .layer(let layer) = self { layer } else { nil } }
 }
 
-extension HiddenLayers.Part {
+extension HiddenLayers.Tensor {
   /// - Parameter axes: what moves in each.
   fileprivate init(
-    _ shape: [Int], _ axes: [HiddenLayers.Level], _ start: Int,
+    _ shape: [Int], _ axes: [HiddenLayers.Axis], _ start: Int,
     _ compositions: inout HiddenLayers.Compositions
   ) {
     self.start = start

@@ -1,8 +1,8 @@
 internal import CKernels
 import Corpus
-import VectorKernels
+package import VectorKernels
 
-/// An order of the units of every hidden layer: which old unit comes to each place. Memory is kept for reuse; it serves
+/// An order of the units of every hidden layer: which old unit comes to each index. Memory is kept for reuse; it serves
 /// one thread.
 package final class UnitOrder {
   // A class, as it is lent for every item, and a copy of arrays would be counted each time.
@@ -18,7 +18,7 @@ package final class UnitOrder {
   private let words: AlignedBuffer<UInt32>
   private let kernels: ck_kernels
 
-  package init(_ hidden: HiddenLayers) {
+  package init(_ hidden: HiddenLayers, kernels: Kernels) {
     self.hidden = hidden
     let count = hidden.widths.reduce(0, +)
     units = AlignedBuffer(count: count)
@@ -26,7 +26,7 @@ package final class UnitOrder {
     composed = AlignedBuffer(count: hidden.compositions.reduce(0) { $0 + $1.count })
     isPlain = hidden.compositions.isEmpty
     summands = hidden.widths.indices.map { Summand.all(of: $0, hidden) }
-    kernels = ck_kernels_best().pointee
+    self.kernels = kernels.functions
     reset()
     compose()
   }
@@ -35,7 +35,7 @@ package final class UnitOrder {
   func pointer(_ index: HiddenLayers.Index) -> UnsafePointer<UInt32> {
     switch index {
     case .layer(let layer): UnsafePointer(units.base + hidden.firsts[layer])
-    case .composed(let place): UnsafePointer(composed.base + hidden.compositions[place].first)
+    case .composed(let index): UnsafePointer(composed.base + hidden.compositions[index].first)
     }
   }
 
@@ -43,8 +43,8 @@ package final class UnitOrder {
   private func compose() {
     guard !isPlain else { return }
     for composition in hidden.compositions {
-      composition.write(composed.base + composition.first) { layer, place in
-        Int(units.base[hidden.firsts[layer] + place])
+      composition.write(composed.base + composition.first) { layer, index in
+        Int(units.base[hidden.firsts[layer] + index])
       }
     }
   }
@@ -98,26 +98,26 @@ package final class UnitOrder {
       var sums = [Double](repeating: 0, count: width)
       for summand in summands[layer] {
         if summand.isPlain {
-          addRows(of: summand.part, of: parameters, to: &sums)
+          addRows(of: summand.tensor, of: parameters, to: &sums)
         } else {
           add(summand, layer, of: parameters, to: &sums)
         }
       }
       let sorted = sums.indices.sorted { (sums[$0], $0) < (sums[$1], $1) }
-      for (place, unit) in sorted.enumerated() { units.base[first + place] = UInt32(unit) }
+      for (index, unit) in sorted.enumerated() { units.base[first + index] = UInt32(unit) }
     }
     compose()
   }
 
   private func addRows(
-    of part: HiddenLayers.Part, of parameters: UnsafePointer<Float>, to sums: inout [Double]
+    of tensor: HiddenLayers.Tensor, of parameters: UnsafePointer<Float>, to sums: inout [Double]
   ) {
-    let length = part.columns * part.block
-    for row in 0..<part.rows {
-      let values = parameters + part.start + row * length
-      for column in 0..<part.columns {
-        let from = part.columnLayer.map { Int(units.base[hidden.firsts[$0] + column]) } ?? column
-        for i in 0..<part.block { sums[row] += Double(values[from * part.block + i]) }
+    let length = tensor.columns * tensor.block
+    for row in 0..<tensor.rows {
+      let values = parameters + tensor.start + row * length
+      for column in 0..<tensor.columns {
+        let from = tensor.columnLayer.map { Int(units.base[hidden.firsts[$0] + column]) } ?? column
+        for i in 0..<tensor.block { sums[row] += Double(values[from * tensor.block + i]) }
       }
     }
   }
@@ -127,20 +127,20 @@ package final class UnitOrder {
   ) {
     var values = [[Float]](repeating: [], count: summand.isSorted ? sums.count : 0)
     // Layers from this one on are where the vector has them.
-    func order(_ other: Int, _ place: Int) -> Int {
-      other < layer ? Int(units.base[hidden.firsts[other] + place]) : place
+    func order(_ other: Int, _ index: Int) -> Int {
+      other < layer ? Int(units.base[hidden.firsts[other] + index]) : index
     }
-    HiddenLayers.Walk(summand.axes).forEach(order) { source, places in
-      let value = parameters[summand.part.start + source]
+    HiddenLayers.Walk(summand.axes).forEach(order) { source, unitsOfElement in
+      let value = parameters[summand.tensor.start + source]
       var last: Int?
       // An element between two units of the layer belongs to both, and one on the diagonal only once.
-      for unit in places where unit.layer == layer && unit.place != last {
+      for unit in unitsOfElement where unit.layer == layer && unit.index != last {
         if summand.isSorted {
-          values[unit.place].append(value)
+          values[unit.index].append(value)
         } else {
-          sums[unit.place] += Double(value)
+          sums[unit.index] += Double(value)
         }
-        last = unit.place
+        last = unit.index
       }
     }
     for unit in values.indices {
@@ -151,8 +151,8 @@ package final class UnitOrder {
 
 /// A tensor whose numbers go into the sums that order a layer.
 private struct Summand: Sendable {
-  let part: HiddenLayers.Part
-  let axes: [HiddenLayers.Level]
+  let tensor: HiddenLayers.Tensor
+  let axes: [HiddenLayers.Axis]
   /// Whether its rows are the units, and its columns in order by then.
   let isPlain: Bool
   /// Whether more than these units is out of order by then.
@@ -160,19 +160,19 @@ private struct Summand: Sendable {
 
   /// Those that lead to a layer, which moves their first axis; all that it moves if these are nothing but vectors.
   static func all(of layer: Int, _ hidden: HiddenLayers) -> [Summand] {
-    func moves(_ level: HiddenLayers.Level) -> Bool {
-      level.stretches.contains { $0.factors.contains { $0.layer == layer } }
+    func moves(_ axis: HiddenLayers.Axis) -> Bool {
+      axis.segments.contains { $0.factors.contains { $0.layer == layer } }
     }
-    let moved = zip(hidden.parts, hidden.axes).filter { $1.contains(where: moves) }
+    let moved = zip(hidden.tensors, hidden.axes).filter { $1.contains(where: moves) }
     let incoming = moved.filter { moves($1[0]) }
     let isVectors = incoming.allSatisfy { $1.count == 1 }
-    return (isVectors ? moved : incoming).map { part, axes in
-      let open = axes.map { level in
-        level.stretches.map { $0.factors.count { ($0.layer ?? -1) >= layer } }.max() ?? 0
+    return (isVectors ? moved : incoming).map { tensor, axes in
+      let open = axes.map { axis in
+        axis.segments.map { $0.factors.count { ($0.layer ?? -1) >= layer } }.max() ?? 0
       }
       return Summand(
-        part: part, axes: axes,
-        isPlain: part.isPlain && part.rowLayer == layer && (part.columnLayer ?? -1) < layer,
+        tensor: tensor, axes: axes,
+        isPlain: tensor.isPlain && tensor.rowLayer == layer && (tensor.columnLayer ?? -1) < layer,
         isSorted: open.reduce(0, +) > 1)
     }
   }

@@ -1,5 +1,5 @@
 internal import CKernels
-import VectorKernels
+package import VectorKernels
 
 /// Copies parameter vectors into a batch, permuted and scaled in one pass.
 package struct UnitPermuter: @unchecked Sendable {
@@ -9,11 +9,11 @@ package struct UnitPermuter: @unchecked Sendable {
   private let count: Int
   private let scale: Float
 
-  package init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float) {
+  package init(_ hidden: HiddenLayers, parameterCount: Int, scale: Float, kernels: Kernels) {
     self.hidden = hidden
     self.scale = scale
     count = parameterCount
-    kernels = ck_kernels_best().pointee
+    self.kernels = kernels.functions
   }
 
   /// - Parameters:
@@ -27,18 +27,19 @@ package struct UnitPermuter: @unchecked Sendable {
     guard let order else {
       return moveRows(1, nil, length: count, from: input, to: output, isPastCaches: isPastCaches)
     }
-    for part in hidden.parts {
-      let rows = part.rowIndex.map { order.pointer($0) }
-      let columns = part.columnIndex.map { order.pointer($0) }
-      let (from, to) = (input + part.start, output + part.start)
+    for tensor in hidden.tensors {
+      let rows = tensor.rowIndex.map { order.pointer($0) }
+      let columns = tensor.columnIndex.map { order.pointer($0) }
+      let (from, to) = (input + tensor.start, output + tensor.start)
       if let columns {
-        kernels.permute(scale, part.rows, rows, part.columns, columns, part.block, from, to)
-      } else if part.columns * part.block == 1 {
+        kernels.permute(scale, tensor.rows, rows, tensor.columns, columns, tensor.block, from, to)
+      } else if tensor.columns * tensor.block == 1 {
         // A bias: numbers are picked faster than rows of one.
-        kernels.permute(scale, 1, nil, part.rows, rows, 1, from, to)
+        kernels.permute(scale, 1, nil, tensor.rows, rows, 1, from, to)
       } else {
         moveRows(
-          part.rows, rows, length: part.columns * part.block, from: from, to: to, isPastCaches: isPastCaches)
+          tensor.rows, rows, length: tensor.columns * tensor.block, from: from, to: to,
+          isPastCaches: isPastCaches)
       }
     }
   }

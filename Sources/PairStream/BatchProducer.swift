@@ -1,5 +1,6 @@
 import Platform
 import Corpus
+import PairSampling
 import Foundation
 import Synchronization
 
@@ -12,7 +13,7 @@ final class BatchProducer: @unchecked Sendable {
   private let context: StreamContext
   private let batchesPerEpoch: Int
   private let pool: BatchPool
-  /// One for each corpus, where stretches are read one after the other.
+  /// One for each corpus, where blocks are read one after the other.
   private let readAheads: [ReadAhead]
 
   private let lock = NSCondition()
@@ -156,7 +157,7 @@ final class BatchProducer: @unchecked Sendable {
   private func begin() {
     let (epoch, batch) = nextIn.quotientAndRemainder(dividingBy: batchesPerEpoch)
     let options = context.options
-    let number = batch * options.shares + options.share
+    let number = batch * options.workerCount + options.workerIndex
     let first = (number * options.worldSize + options.rank) * options.batchSize
     let items = works.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
     for reader in readAheads { reader.reach(first, of: items) }

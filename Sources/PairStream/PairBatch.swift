@@ -11,8 +11,8 @@ public final class PairBatch: @unchecked Sendable {
   public let count: Int
   /// P: the length of a parameter vector.
   public let parameterCount: Int
-  /// The epoch, and the place in it of the first item of this batch.
   public let epoch: Int
+  /// The index of its first item in the epoch, of the items of all ranks.
   public let firstItem: Int
   /// Items that stand in for damaged ones.
   public internal(set) var replacements = 0
@@ -31,30 +31,34 @@ public final class PairBatch: @unchecked Sendable {
 
   deinit { pool.give(memory) }
 
-  /// B × P, permuted and scaled; starts at a multiple of 64 bytes.
+  /// The parameters of the starts, (B, P), permuted and scaled; they begin at a multiple of 64 bytes.
   public var start: UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: memory.start, count: count * parameterCount)
   }
-  /// B × P, likewise; empty for single checkpoints.
+  /// The parameters of the targets, (B, P), permuted and scaled like the starts; empty for single checkpoints.
   public var target: UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: memory.target, count: memory.target == nil ? 0 : count * parameterCount)
   }
-  /// B each.
+  /// The metric of the starts, (B).
   public var startMetric: UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: memory.startMetric, count: count)
   }
+  /// The metric of the targets, (B).
   public var targetMetric: UnsafeBufferPointer<Float> {
     UnsafeBufferPointer(start: memory.targetMetric, count: count)
   }
+  /// The runs' seeds, (B), by which a corpus knows them.
   public var run: UnsafeBufferPointer<Int64> { UnsafeBufferPointer(start: memory.run, count: count) }
+  /// The steps of the starts in their runs, (B).
   public var startStep: UnsafeBufferPointer<Int32> {
     UnsafeBufferPointer(start: memory.startStep, count: count)
   }
+  /// The steps of the targets in their runs, (B).
   public var targetStep: UnsafeBufferPointer<Int32> {
     UnsafeBufferPointer(start: memory.targetStep, count: count)
   }
 
-  /// B: where the item's corpus stands among those that are mixed.
+  /// The index of each item's corpus among ``PairStream/directories``, (B).
   public var source: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: memory.source, count: count) }
 
   /// For who fills it.

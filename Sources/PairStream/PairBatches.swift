@@ -44,7 +44,7 @@ public struct PairBatches: AsyncSequence, Sendable {
 }
 
 extension PairStream {
-  /// The batches of an epoch, from the place on where the stream stands if that is in it, else from its beginning.
+  /// The batches of an epoch, from where the stream stands if that is in it, else from its beginning.
   public func batches(ofEpoch epoch: Int) throws(CorpusError) -> PairBatches {
     if position.epoch != epoch { try seek(Position(epoch: epoch, batch: 0)) }
     return PairBatches(stream: self, epoch: epoch)

@@ -2,6 +2,7 @@ import Platform
 import NetworkSymmetry
 internal import CKernels
 import Corpus
+import PairSampling
 import Glibc
 import MetricIndex
 import ShardStore
@@ -16,6 +17,7 @@ struct StreamContext: Sendable {
   let caches: [RunCache?]
   let hidden: HiddenLayers
   let permuter: UnitPermuter
+  let kernels: Kernels
   let parameterCount: Int
 
   /// Whether batches are written past the caches, as those that wait are more than they hold.
@@ -47,8 +49,8 @@ struct PairLoader: ~Copyable {
     self.context = context
     self.isMeasuring = isMeasuring
     isPastCaches = context.isPastCaches
-    finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.table, pool: $1) }
-    order = UnitOrder(context.hidden)
+    finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.corpus.table, pool: $1) }
+    order = UnitOrder(context.hidden, kernels: context.kernels)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)
   }
@@ -73,32 +75,32 @@ struct PairLoader: ~Copyable {
     var replaced = 0
     var ahead: Located?
     // Whose turn it is after the next item: only asked for where draws depend on metrics, to have them come.
-    var visit =
+    var turn =
       epoch.isBalanced && items.count > 1 ? approach(batch.firstItem + items.lowerBound + 1, epoch) : nil
     for item in items {
-      let place = batch.firstItem + item
+      let number = batch.firstItem + item
       let here = ahead
       ahead = nil
       if item + 1 < items.upperBound {
-        let next = visit ?? epoch.visit(place + 1)
-        if visit != nil, item + 2 < items.upperBound { visit = approach(place + 2, epoch) }
+        let next = turn ?? epoch.turn(ofItem: number + 1)
+        if turn != nil, item + 2 < items.upperBound { turn = approach(number + 2, epoch) }
         // What is wrong with the next item is told when its turn comes.
-        ahead = try? locate(next, place + 1, of: epoch)
+        ahead = try? locate(next, number + 1, of: epoch)
       }
       if let ahead { fetch(ahead) }
-      replaced += try load(here, place, of: epoch, to: item, in: batch.writable)
+      replaced += try load(here, number, of: epoch, to: item, in: batch.writable)
     }
     return replaced
   }
 
-  /// Asks far memory for the metrics of the run whose turn it is at a place.
-  private func approach(_ place: Int, _ epoch: Epoch) -> Epoch.Visit {
-    let visit = epoch.visit(place)
-    if let found = try? finders[visit.source].find(epoch.run(visit)) {
-      let metrics = UnsafeRawBufferPointer(found.shard.metrics(of: found.place))
+  /// Asks far memory for the metrics of the run whose turn it is at an item.
+  private func approach(_ number: Int, _ epoch: Epoch) -> Epoch.Turn {
+    let turn = epoch.turn(ofItem: number)
+    if let found = try? finders[turn.source].find(epoch.runIndex(turn)) {
+      let metrics = UnsafeRawBufferPointer(found.shard.metrics(of: found.location))
       if let base = metrics.baseAddress { ck_fetch(base, min(metrics.count, Self.fetchBytes)) }
     }
-    return visit
+    return turn
   }
 
   /// An item, and where its run lies.
@@ -112,14 +114,14 @@ struct PairLoader: ~Copyable {
     }
   }
 
-  /// The item at a place, or at a later attempt one that takes its place.
+  /// Draws an item, or at a later attempt one that stands in for it, and finds its run.
   private func locate(
-    _ visit: Epoch.Visit?, _ place: Int, of epoch: Epoch, attempt: Int = 0
+    _ turn: Epoch.Turn?, _ number: Int, of epoch: Epoch, attempt: Int = 0
   ) throws(CorpusError) -> Located {
-    let visit = visit ?? epoch.visit(place)
-    let finder = finders[visit.source]
-    let draw = try epoch.draw(visit, at: place, attempt: attempt, finder: finder)
-    let (shard, stored) = try finder.find(draw.run)
+    let turn = turn ?? epoch.turn(ofItem: number)
+    let finder = finders[turn.source]
+    let draw = try epoch.draw(turn, item: number, attempt: attempt, finder: finder)
+    let (shard, stored) = try finder.find(draw.runIndex)
     return Located(draw: draw, shard: shard, stored: stored)
   }
 
@@ -127,8 +129,8 @@ struct PairLoader: ~Copyable {
   private func fetch(_ item: Located) {
     for (step, row) in [(item.draw.start, item.rows.start), (item.draw.target, item.rows.target)] {
       var bytes = item.shard.beginning(ofRow: row)
-      if let cache = context.caches[item.draw.source], cache.holds(item.draw.run) {
-        bytes = cache.place(item.draw.run, Int(step))
+      if let cache = context.caches[item.draw.source], cache.holds(item.draw.runIndex) {
+        bytes = cache.bytes(item.draw.runIndex, Int(step))
       }
       if let base = bytes.baseAddress { ck_fetch(base, min(bytes.count, Self.fetchBytes)) }
     }
@@ -138,14 +140,14 @@ struct PairLoader: ~Copyable {
   private static let fetchBytes = 32_768
 
   private mutating func load(
-    _ located: Located?, _ place: Int, of epoch: Epoch, to item: Int, in batch: BatchMemory
+    _ located: Located?, _ number: Int, of epoch: Epoch, to item: Int, in batch: BatchMemory
   ) throws(CorpusError) -> Int {
     var located = located
     var attempts = 0
     while true {
       do throws(CorpusError) {
-        let found = if let located { located } else { try locate(nil, place, of: epoch, attempt: attempts) }
-        try load(found, place, epoch, to: item, in: batch)
+        let found = if let located { located } else { try locate(nil, number, of: epoch, attempt: attempts) }
+        try load(found, number, epoch, to: item, in: batch)
         statistics.items += 1
         return attempts
       } catch  where context.options.onDamage == .skip && error.code == .damagedShard {
@@ -157,7 +159,7 @@ struct PairLoader: ~Copyable {
   }
 
   private mutating func load(
-    _ located: Located, _ place: Int, _ epoch: Epoch, to item: Int, in batch: BatchMemory
+    _ located: Located, _ number: Int, _ epoch: Epoch, to item: Int, in batch: BatchMemory
   ) throws(CorpusError) {
     let began = now()
     let isPair = context.options.item == .pairs
@@ -166,7 +168,7 @@ struct PairLoader: ~Copyable {
     let count = context.parameterCount
     switch context.options.augmentation {
     case .none, .automatic: break
-    case .permute: order.shuffle(seed: epoch.sampler.seed, stream: epoch.augmentation(place))
+    case .permute: order.shuffle(seed: epoch.sampler.seed, stream: epoch.augmentation(ofItem: number))
     case .canonical: order.canonicalize(start)
     }
     let applied = context.options.augmentation == .none ? nil : order
@@ -180,17 +182,17 @@ struct PairLoader: ~Copyable {
       // So do all who lie behind a file's end in its last page.
       if origin == .shard { try located.shard.requireUnchanged() }
       if origin == .cache, let cache = context.caches[located.draw.source],
-        !cache.isIntact(located.draw.run, (Int(located.draw.start), Int(located.draw.target)))
+        !cache.isIntact(located.draw.runIndex, (Int(located.draw.start), Int(located.draw.target)))
       {
-        return try load(located, place, epoch, to: item, in: batch)
+        return try load(located, number, epoch, to: item, in: batch)
       }
     }
     if FileMapping.isAnyTorn {
       // What was copied may have been zeros.
       try located.shard.requireWhole()
-      if let cache = context.caches[located.draw.source], cache.isTorn, cache.holds(located.draw.run) {
+      if let cache = context.caches[located.draw.source], cache.isTorn, cache.holds(located.draw.runIndex) {
         cache.abandon()
-        return try load(located, place, epoch, to: item, in: batch)
+        return try load(located, number, epoch, to: item, in: batch)
       }
     }
     batch.startMetric[item] = located.shard.metric(row: located.rows.start)
@@ -220,8 +222,8 @@ struct PairLoader: ~Copyable {
       return (start, target, .shard)
     }
     if let cache = context.caches[draw.source] {
-      if !cache.holds(draw.run) { try fill(cache, draw.run, shard, item.stored) }
-      if let found = cache.find(draw.run, (Int(draw.start), Int(draw.target))) {
+      if !cache.holds(draw.runIndex) { try fill(cache, draw.runIndex, shard, item.stored) }
+      if let found = cache.find(draw.runIndex, (Int(draw.start), Int(draw.target))) {
         statistics.cached += 1
         return (found.0, found.1, .cache)
       }

@@ -1,73 +1,54 @@
-public import ShardStore
-import Corpus
+package import Corpus
 import MetricIndex
+package import PairSampling
+package import ShardStore
 
 extension PairStream {
-  /// A corpus and its proportion of the items, in relation to those of the others.
-  public typealias Share = (corpus: CorpusDirectory, share: Double)
-
-  /// The corpora of a stream, opened.
-  ///
-  /// - Throws: `invalidArgument` for corpora that cannot be mixed, naming them.
-  static func sources(_ shares: [Share], _ options: PairStreamOptions) throws(CorpusError) -> [StreamSource] {
-    guard let first = shares.first?.corpus, shares.count <= 256 else {
-      throw CorpusError(
-        .invalidArgument, "a mixture has \(shares.count) corpora", remedy: "mix from 1 to 256 of them")
-    }
-    for (corpus, share) in shares where !(share > 0 && share.isFinite) {
-      throw CorpusError(
-        .invalidArgument, "the share of \(corpus.path) is \(share)", remedy: "make it a finite number above 0"
-      )
-    }
-    let place = try first.place(ofMetric: options.metric)
-    let name = first.manifest.metrics[place].name
-    var sources = [try StreamSource(first, options, metric: place)]
-    for (corpus, _) in shares.dropFirst() {
-      guard corpus.manifest.architecture == first.manifest.architecture else {
-        throw CorpusError(
-          .invalidArgument,
-          "\(corpus.path) has networks \(corpus.manifest.architecture.name), and \(first.path) has networks "
-            + "\(first.manifest.architecture.name), of other tensors",
-          remedy: "mix corpora of one architecture")
-      }
-      guard corpus.manifest.metrics.contains(where: { $0.name == name }) else {
-        throw CorpusError(
-          .invalidArgument, "\(corpus.path) has no metric \(name), by which \(first.path) is drawn",
-          remedy: "choose a metric that all corpora have")
-      }
-      sources.append(try StreamSource(corpus, options, metric: corpus.place(ofMetric: name)))
-    }
-    return sources
+  /// The augmentation that is meant, if the corpora allow it: all of them declare the same.
+  static func augmentation(
+    _ wanted: PairStreamOptions.Augmentation, _ corpora: [WeightedCorpus]
+  ) throws(CorpusError) -> PairStreamOptions.Augmentation {
+    guard let directory = corpora.first?.corpus else { return wanted }
+    let declared = Set(corpora.map(\.corpus.manifest.architecture.permutations))
+    let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
+    let isDeclared = groups.map { !$0.isEmpty } ?? false
+    if wanted == .automatic { return isDeclared ? .permute : .none }
+    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory) }
+    return wanted
   }
 
-  /// The published numbers of items in an epoch.
-  package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
+  /// Why hidden units stay where they are.
+  package static func refusal(
+    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory
+  ) -> CorpusError {
+    let architecture = corpus.manifest.architecture
+    return CorpusError(
+      .invalidArgument,
+      "\(corpus.path) \(architecture.permutations == nil ? "does not say which" : "says that no") axes of the tensors of its "
+        + "architecture \(architecture.name) may be permuted together, and augmentation "
+        + "\(wanted.rawValue) could change what the networks compute",
+      remedy:
+        "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
+        + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
+  }
 
-  static func sampler(
-    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions
-  ) throws(CorpusError) -> PairSampler {
-    let first = sources[0]
-    let wanted = options.itemsPerEpoch ?? defaultItems(first.directory.manifest.task)
-    let runs = first.selection.runs.count
-    let items = sources.count == 1 ? max(1, wanted / runs) * runs : wanted
-    guard items < 1 << 32 else {
-      throw CorpusError(.invalidArgument, "an epoch has more than 2^32 items", remedy: "ask for fewer")
+  /// The batches of an epoch that a worker gives.
+  static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {
+    let batches = items / options.batchSize / options.worldSize
+    guard batches > 0 else {
+      throw CorpusError(
+        .emptySelection,
+        "an epoch has \(items) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
+          + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
+        remedy: "choose a smaller batch size or more items per epoch")
     }
-    let mixture =
-      sources.count == 1 ? nil : Mixture(shares: shares.map(\.share), places: items, seed: options.seed)
-    var parts: [PairSampler.Source] = []
-    for (number, source) in sources.enumerated() {
-      let places = mixture?.count(of: number, places: items) ?? items
-      guard places > 0 else {
-        throw CorpusError(
-          .invalidArgument,
-          "the share of \(source.directory.path) is too small for one item in \(mixture?.block ?? 0)",
-          remedy: "make it larger, leave the corpus out, or ask for more items per epoch")
-      }
-      parts.append(PairSampler.Source(table: source.table, stages: try source.stages(), places: places))
+    let ofWorker = (batches - options.workerIndex + options.workerCount - 1) / options.workerCount
+    guard ofWorker > 0 else {
+      throw CorpusError(
+        .emptySelection, "nothing is left for share \(options.workerIndex) of an epoch's \(batches) batches",
+        remedy: "make fewer shares")
     }
-    return PairSampler(
-      sources: parts, mixture: mixture, seed: options.seed, item: options.item, itemsPerEpoch: items)
+    return ofWorker
   }
 
   /// The published deviation of scaled parameters.
@@ -77,55 +58,30 @@ extension PairStream {
 
   /// What parameters of all corpora are multiplied by.
   static func scale(
-    _ sources: [StreamSource], _ options: PairStreamOptions, _ parameterCount: Int
+    _ corpora: [StreamSource], _ options: PairStreamOptions, _ parameterCount: Int
   ) throws(CorpusError) -> Float {
     if case .factor(let factor) = options.scale { return factor }
-    let own = try sources.map { (source) throws(CorpusError) in try scale([source], parameterCount) }
-    for (source, scale) in zip(sources, own) where max(scale / own[0], own[0] / scale) > ratio {
+    let own = try corpora.map { (corpus) throws(CorpusError) in try scale([corpus], parameterCount) }
+    for (corpus, scale) in zip(corpora, own) where max(scale / own[0], own[0] / scale) > ratio {
       throw CorpusError(
         .invalidArgument,
-        "the parameters in \(source.directory.path) would be scaled by \(scale), and those in "
-          + "\(sources[0].directory.path) by \(own[0])",
+        "the parameters in \(corpus.directory.path) would be scaled by \(scale), and those in "
+          + "\(corpora[0].directory.path) by \(own[0])",
         remedy: "give the scale of both as a number, or mix corpora of alike parameters")
     }
-    return try scale(sources, parameterCount)
+    return try scale(corpora, parameterCount)
   }
 
-  private static func scale(_ sources: [StreamSource], _ parameterCount: Int) throws(CorpusError) -> Float {
-    let count = Double(sources.reduce(0) { $0 + $1.table.checkpoints }) * Double(parameterCount)
-    let mean = sources.reduce(0) { $0 + $1.table.sum } / count
-    let variance = sources.reduce(0) { $0 + $1.table.sumOfSquares } / count - mean * mean
+  private static func scale(_ corpora: [StreamSource], _ parameterCount: Int) throws(CorpusError) -> Float {
+    let count = Double(corpora.reduce(0) { $0 + $1.table.checkpoints }) * Double(parameterCount)
+    let mean = corpora.reduce(0) { $0 + $1.table.sum } / count
+    let variance = corpora.reduce(0) { $0 + $1.table.sumOfSquares } / count - mean * mean
     guard variance > 0, variance.isFinite else {
       throw CorpusError(
         .invalidArgument,
-        "the parameters in \(sources[0].directory.path) have no finite deviation to scale by",
+        "the parameters in \(corpora[0].directory.path) have no finite deviation to scale by",
         remedy: "give the scale as a number")
     }
     return Float(deviation / variance.squareRoot())
-  }
-
-  /// What differs from the published sampling.
-  static func drawing(_ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions) -> [String] {
-    let mixed = sources.count == 1 ? [] : ["shares \(shares.map(\.share))"]
-    let metric =
-      options.isBalanced ? ["metric \(sources[0].directory.manifest.metrics[sources[0].metric].name)"] : []
-    return mixed + metric + options.drawingNames
-  }
-
-  static func fingerprint(
-    _ sources: [StreamSource], shares: [Share], _ options: PairStreamOptions
-  ) throws(CorpusError) -> String {
-    var hash = try SHA256()
-    for source in sources {
-      hash.update(Array(try source.identity().utf8))
-      hash.update(source.table.steps ?? [])
-    }
-    let parts = [
-      "\(options.seed)", options.item.rawValue, options.order.rawValue, options.augmentation.rawValue,
-      "\(options.itemsPerEpoch ?? 0)",
-    ]
-    // What is as published leaves no trace, so that streams of before can go on.
-    hash.update(Array((parts + drawing(sources, shares: shares, options)).joined(separator: " ").utf8))
-    return ContentHash(bytes: hash.finish()).description
   }
 }

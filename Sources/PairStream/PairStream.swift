@@ -1,12 +1,14 @@
 import NetworkSymmetry
 public import Corpus
+public import PairSampling
 import Foundation
 import MetricIndex
+import VectorKernels
 public import ShardStore
 
 /// Batches of prompt pairs (starting parameters and metric, target parameters and metric) out of a corpus.
 ///
-/// Which pair comes at which place depends on the seed, the epoch and the place alone: not on the number of workers, nor
+/// Which pair comes when depends on the seed, the epoch and the pair's index in it alone: not on the number of workers, nor
 /// on that of the processes that share an epoch. So any process can start anywhere, and resuming needs only the epoch and
 /// the number of batches in it that were used. Serves several threads; each batch goes to one of them.
 public final class PairStream: Sendable {
@@ -15,14 +17,14 @@ public final class PairStream: Sendable {
     public var items = 0
     /// Items that came from the cache.
     public var cached = 0
-    /// Damaged items that others took the place of.
+    /// Damaged items that others stand in for.
     public var replaced = 0
     /// Nanoseconds of all workers together, if the stream measures: finding and decoding, then permuting and scaling.
     public var decoding: UInt64 = 0
     public var permuting: UInt64 = 0
   }
 
-  /// A place between two batches.
+  /// Where a stream stands: between two batches.
   public struct Position: Hashable, Sendable {
     public var epoch: Int
     /// The number of this stream's batches before it in its epoch.
@@ -42,7 +44,7 @@ public final class PairStream: Sendable {
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
-  /// P.
+  /// P: the length of a parameter vector.
   public let parameterCount: Int
   /// What parameters are multiplied by.
   public let scale: Float
@@ -64,53 +66,57 @@ public final class PairStream: Sendable {
   ///
   /// - Parameter isMeasuring: whether ``statistics`` has times.
   /// - Throws: `invalidArgument` for what cannot be, such as a metric that the corpus has not; `invalidSQL` for a
-  ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has.
+  ///   condition that SQLite does not accept; `emptySelection` if no run is left, or fewer items than a batch has;
+  ///   `resource` if the environment variable `CORPUS_KERNELS` names kernels that this processor lacks.
   public convenience init(
     _ directory: CorpusDirectory, options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
   ) throws(CorpusError) {
     try self.init(mixing: [(directory, 1)], options: options, isMeasuring: isMeasuring)
   }
 
-  /// Likewise of several corpora of one architecture, which share an epoch's items in given proportions.
+  /// Opens a stream of several corpora of one architecture, which have parts of an epoch's items in given proportions.
   ///
   /// Options hold for each of them: conditions and weights of runs for its runs, a balance's range, where none is given,
   /// for what it has of it. The scale is common.
   ///
-  /// - Parameter shares: the corpora, with shares above 0 of any sum.
-  /// - Throws: also `invalidArgument` for corpora of different architectures, for one without the metric, and where no
-  ///   scale is given and those of the corpora differ by more than a factor of 2.
+  /// - Parameters:
+  ///   - corpora: with weights above 0 of any sum.
+  ///   - isMeasuring: whether ``statistics`` has times.
+  /// - Throws: as for a single corpus, and `invalidArgument` for corpora of different architectures, for one without
+  ///   the metric, and where no scale is given and those of the corpora differ by more than a factor of 2.
   public init(
-    mixing shares: [Share], options: PairStreamOptions = PairStreamOptions(), isMeasuring: Bool = false
+    mixing corpora: [WeightedCorpus], options: PairStreamOptions = PairStreamOptions(),
+    isMeasuring: Bool = false
   ) throws(CorpusError) {
     try options.validate()
     var options = options
-    options.augmentation = try Self.augmentation(options.augmentation, shares)
-    let sources = try Self.sources(shares, options)
+    options.augmentation = try Self.augmentation(options.augmentation, corpora)
     self.options = options
+    let kernels = try Kernels()
+    let sampler = try PairSampler(mixing: corpora, options, kernels)
+    let sources = sampler.sources.map(\.corpus)
     directory = sources[0].directory
     directories = sources.map(\.directory)
     metric = directory.manifest.metrics[sources[0].metric]
-    let architecture = directory.manifest.architecture
-    parameterCount = architecture.parameterCount
-    let hidden = HiddenLayers(architecture)
-    let sampler = try Self.sampler(sources, shares: shares, options)
-    runCount = sources.reduce(0) { $0 + $1.selection.runs.count }
+    let hidden = HiddenLayers(directory.manifest.architecture)
+    let parameterCount = directory.manifest.architecture.parameterCount
+    self.parameterCount = parameterCount
+    runCount = sources.reduce(0) { $0 + $1.runCount }
     leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
     scale = try Self.scale(sources, options, parameterCount)
-    drawing = Self.drawing(sources, shares: shares, options).joined(separator: " ")
-    fingerprint = try Self.fingerprint(sources, shares: shares, options)
+    (drawing, fingerprint) = (sampler.drawing, sampler.fingerprint)
     let context = StreamContext(
       options: options, sampler: sampler,
       pools: sources.map { ShardPool($0.directory, table: $0.table, metric: $0.metric, index: $0.index) },
       caches: try sources.map { (source) throws(CorpusError) in
         try RunCache(
-          options.cache, table: source.table, parameterCount: architecture.parameterCount,
-          fingerprint: source.identity())
+          options.cache, table: source.table, parameterCount: parameterCount, fingerprint: source.identity())
       },
-      hidden: hidden, permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale),
-      parameterCount: parameterCount)
+      hidden: hidden,
+      permuter: UnitPermuter(hidden, parameterCount: parameterCount, scale: scale, kernels: kernels),
+      kernels: kernels, parameterCount: parameterCount)
     producer = try BatchProducer(context, batchesPerEpoch: batchesPerEpoch, isMeasuring: isMeasuring)
   }
 
@@ -122,9 +128,9 @@ public final class PairStream: Sendable {
     return Position(epoch: epoch, batch: batch)
   }
 
-  /// Goes on from any place.
+  /// Goes on from any position.
   ///
-  /// - Throws: `invalidArgument` for a place that no epoch has.
+  /// - Throws: `invalidArgument` for a position that no epoch has.
   public func seek(_ position: Position) throws(CorpusError) {
     guard position.epoch >= 0, position.epoch < 1 << 28, (0...batchesPerEpoch).contains(position.batch) else {
       throw CorpusError(
@@ -143,54 +149,8 @@ public final class PairStream: Sendable {
   /// Ends all waiting in ``next()`` for good.
   public func cancel() { producer.cancel() }
 
-  /// Likewise, and waits until its threads have ended, as letting it go does.
+  /// Cancels it and waits until its threads have ended, as letting it go does.
   public func stop() { producer.stop() }
 
   public var statistics: Statistics { producer.statistics }
-
-  /// The augmentation that is meant, if the corpora allow it: all of them declare the same.
-  private static func augmentation(
-    _ wanted: PairStreamOptions.Augmentation, _ shares: [Share]
-  ) throws(CorpusError) -> PairStreamOptions.Augmentation {
-    guard let directory = shares.first?.corpus else { return wanted }
-    let declared = Set(shares.map(\.corpus.manifest.architecture.permutations))
-    let groups = declared.count == 1 ? directory.manifest.architecture.permutations : nil
-    let isDeclared = groups.map { !$0.isEmpty } ?? false
-    if wanted == .automatic { return isDeclared ? .permute : .none }
-    guard wanted == .none || isDeclared else { throw refusal(of: wanted, directory) }
-    return wanted
-  }
-
-  /// Why hidden units stay where they are.
-  package static func refusal(
-    of wanted: PairStreamOptions.Augmentation, _ corpus: CorpusDirectory
-  ) -> CorpusError {
-    let architecture = corpus.manifest.architecture
-    return CorpusError(
-      .invalidArgument,
-      "\(corpus.path) \(architecture.permutations == nil ? "does not say which" : "says that no") axes of the tensors of its "
-        + "architecture \(architecture.name) may be permuted together, and augmentation "
-        + "\(wanted.rawValue) could change what the networks compute",
-      remedy:
-        "choose augmentation none, or declare permutation groups: Python's Writer derives them from a module "
-        + "and example_input, or takes them as permutations; Schemas/corpus.md describes them")
-  }
-
-  private static func batches(_ items: Int, _ options: PairStreamOptions) throws(CorpusError) -> Int {
-    let batches = items / options.batchSize / options.worldSize
-    guard batches > 0 else {
-      throw CorpusError(
-        .emptySelection,
-        "an epoch has \(items) items, fewer than the \(options.batchSize * options.worldSize) of one batch"
-          + (options.worldSize > 1 ? " of all \(options.worldSize) ranks" : ""),
-        remedy: "choose a smaller batch size or more items per epoch")
-    }
-    let ofShare = (batches - options.share + options.shares - 1) / options.shares
-    guard ofShare > 0 else {
-      throw CorpusError(
-        .emptySelection, "nothing is left for share \(options.share) of an epoch's \(batches) batches",
-        remedy: "make fewer shares")
-    }
-    return ofShare
-  }
 }

@@ -1,11 +1,12 @@
 import ShardStore
 import Platform
 import Corpus
+import PairSampling
 import Foundation
 import Glibc
 
-/// Reads the stretches of an epoch from front to back, one window before they are decoded, so that they are in the page
-/// cache by then: the disk sees large reads only.
+/// Reads the blocks of an epoch from front to back, one shuffle window before they are decoded, so that they are in the
+/// page cache by then: the disk sees large reads only.
 final class ReadAhead: @unchecked Sendable {
   // Sendable because everything that changes is touched under the lock only.
   private let context: StreamContext
@@ -13,9 +14,9 @@ final class ReadAhead: @unchecked Sendable {
   private let source: Int
   private let lock = NSCondition()
   private var epoch: Epoch?
-  /// The window that is being decoded.
+  /// The shuffle window that is being decoded.
   private var window = 0
-  /// The window to read next.
+  /// The shuffle window to read next.
   private var next = 0
   private var isCancelled = false
 
@@ -34,11 +35,11 @@ final class ReadAhead: @unchecked Sendable {
     lock.unlock()
   }
 
-  /// Says that the item at this place is about to be decoded.
-  func reach(_ place: Int, of epoch: Epoch) {
+  /// Says that the item of this index in the epoch is about to be decoded.
+  func reach(_ item: Int, of epoch: Epoch) {
     lock.lock()
     defer { lock.unlock() }
-    window = epoch.window(of: source, at: place)
+    window = epoch.window(of: source, at: item)
     if self.epoch?.number != epoch.number || next < window { next = window }
     self.epoch = epoch
     lock.broadcast()
@@ -49,29 +50,29 @@ final class ReadAhead: @unchecked Sendable {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.request, alignment: 4096)
     defer { buffer.deallocate() }
     while let (order, window) = nextWindow() {
-      for stretch in order.window(window) { read(order.stretches[stretch], buffer) }
+      for block in order.blocks(ofWindow: window) { read(order.blocks[block], buffer) }
     }
   }
 
-  private func nextWindow() -> (StretchOrder, Int)? {
+  private func nextWindow() -> (ReadBlockOrder, Int)? {
     lock.lock()
     defer { lock.unlock() }
     while !isCancelled {
-      if let windows = epoch?.windows(of: source), next <= window + 1, next < windows.count {
+      if let order = epoch?.readBlocks(of: source), next <= window + 1, next < order.windowCount {
         defer { next += 1 }
-        return (windows, next)
+        return (order, next)
       }
       lock.wait()
     }
     return nil
   }
 
-  /// Reads what the runs of a stretch take in their files. Failures are left to the one who decodes them.
+  /// Reads what the runs of a block take in their files. Failures are left to the one who decodes them.
   private func read(_ runs: ArraySlice<Int32>, _ buffer: UnsafeMutableRawBufferPointer) {
     var pending: (path: String, range: Range<Int>)?
     for run in runs {
       guard let found = try? context.pools[source].find(Int(run)) else { continue }
-      let extent = found.shard.extent(of: found.place)
+      let extent = found.shard.extent(of: found.location)
       // In the files of others, and in damaged ones, chunks may lie in any order.
       if let last = pending, last.path == found.shard.path, extent.lowerBound >= last.range.lowerBound,
         extent.lowerBound - last.range.upperBound < 1 << 20

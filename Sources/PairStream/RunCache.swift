@@ -1,5 +1,6 @@
 import Platform
 import Corpus
+import PairSampling
 import Glibc
 import MetricIndex
 import ShardStore
@@ -72,7 +73,7 @@ final class RunCache: Sendable {
   func holds(_ run: Int) -> Bool { state.withLock { $0.runs[run] == .present } }
 
   /// Where a checkpoint of a run that is here lies: to be asked of far memory, not to be believed.
-  func place(_ run: Int, _ step: Int) -> UnsafeRawBufferPointer {
+  func bytes(_ run: Int, _ step: Int) -> UnsafeRawBufferPointer {
     let size = 4 * parameterCount
     let start = starts[run] + step * size
     return UnsafeRawBufferPointer(rebasing: storage.bytes[start..<(start + size)])
@@ -91,7 +92,7 @@ final class RunCache: Sendable {
       guard prove(run, step) else { return nil }
       proven.insert(rows[run] + step)
     }
-    return place(run, step).baseAddress?.assumingMemoryBound(to: Float.self)
+    return bytes(run, step).baseAddress?.assumingMemoryBound(to: Float.self)
   }
 
   /// Whether checkpoints that were read are as they were written still, where the file may have been cut before their
@@ -102,7 +103,7 @@ final class RunCache: Sendable {
 
   /// Compares a checkpoint with its checksum; gives up a run that is damaged.
   private func prove(_ run: Int, _ step: Int) -> Bool {
-    let bytes = place(run, step)
+    let bytes = bytes(run, step)
     let checkpoints = rows[run + 1] - rows[run]
     let recorded = storage.bytes.loadUnaligned(
       fromByteOffset: starts[run] + checkpoints * bytes.count + step * MemoryLayout<Checksum>.stride,

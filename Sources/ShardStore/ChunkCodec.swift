@@ -124,7 +124,7 @@ struct ChunkCodec: ~Copyable {
   ) throws(CorpusError) {
     precondition((0..<count).allSatisfy { picks[$0] < rows })
     if codec == .delta {
-      let result = cdelta_pick(
+      let result = cdelta_decode_rows(
         delta, bytes.baseAddress, bytes.count, UInt32(parameters), UInt32(count), picks, outputs)
       try requireDecoded(result, bytes, source)
       return

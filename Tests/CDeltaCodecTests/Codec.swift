@@ -48,7 +48,7 @@ final class Codec {
     let pointers = outputs.map {
       UnsafeMutableRawPointer($0.baseAddress)?.assumingMemoryBound(to: Float.self)
     }
-    let count = cdelta_pick(
+    let count = cdelta_decode_rows(
       context, chunk, chunk.count, UInt32(parameters), UInt32(wanted.count), wanted.map(UInt32.init), pointers
     )
     guard count == wanted.count else { throw Failure(code: count) }

@@ -62,13 +62,28 @@ import Testing
     for (workers, kernels) in [("1", "avx2"), ("2", "avx2"), ("3", "portable")] {
       let fixture = CommandFixture()
       let command = fixture.generate("0..<4", CommandFixture.tiny, ["--workers", workers])
-      command.process.environment = ProcessInfo.processInfo.environment.merging(
-        ["CORPUS_KERNELS": kernels], uniquingKeysWith: { $1 })
-      try command.start()
-      #expect(command.finish().status == 0)
+      #expect(try run(command, kernels: kernels).status == 0)
       hashes.insert(try fixture.hashes())
     }
     #expect(hashes.count == 1)
+  }
+
+  @Test func `streams pairs with the kernels that the environment asks for`() throws {
+    try fixture.generated("0..<4")
+    func stream(_ kernels: String) throws -> Command.Result {
+      try run(Command(["stream", fixture.path, "--split", "all", "--count", "2"]), kernels: kernels)
+    }
+    let refused = try stream("avx1024")
+    #expect(refused.status == 1 && refused.error.contains("no kernels named `avx1024`"), "\(refused)")
+    let portable = try stream("portable")
+    #expect(try portable.status == 0 && portable.output == stream("avx2").output)
+  }
+
+  private func run(_ command: Command, kernels: String) throws -> Command.Result {
+    command.process.environment = ProcessInfo.processInfo.environment.merging(
+      ["CORPUS_KERNELS": kernels], uniquingKeysWith: { $1 })
+    try command.start()
+    return command.finish()
   }
 
   @Test func `says so when its output cannot be written`() throws {

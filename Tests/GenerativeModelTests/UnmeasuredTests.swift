@@ -5,7 +5,7 @@ import Foundation
 import GenerativeModel
 import MetricIndex
 import ModelTraining
-import PairStream
+import PairSampling
 import ShardStore
 import TestSupport
 import Testing

@@ -7,6 +7,7 @@ import Export
 import Corpus
 import Foundation
 import MetricIndex
+import PairSampling
 import PairStream
 import ShardStore
 import TestSupport

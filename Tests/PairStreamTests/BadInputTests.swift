@@ -4,6 +4,7 @@ import ShardStore
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 @Suite struct StreamBadInputTests {
@@ -26,8 +27,8 @@ import PairStream
     expect(.invalidArgument, "test_los") { $0.metric = "test_los" }
     expect(.invalidArgument, "world size is 0") { $0.worldSize = 0 }
     expect(.invalidArgument, "rank is 2") { ($0.rank, $0.worldSize) = (2, 2) }
-    expect(.invalidArgument, "share is 2") { ($0.share, $0.shares) = (2, 2) }
-    expect(.emptySelection, "share 10") { ($0.share, $0.shares) = (10, 11) }
+    expect(.invalidArgument, "share is 2") { ($0.workerIndex, $0.workerCount) = (2, 2) }
+    expect(.emptySelection, "share 10") { ($0.workerIndex, $0.workerCount) = (10, 11) }
     expect(.invalidArgument, "batch size is 0") { $0.batchSize = 0 }
     expect(.invalidArgument, "scale") { $0.scale = .factor(.nan) }
     expect(.invalidArgument, "prefetch") { $0.prefetch = 0 }
@@ -124,8 +125,9 @@ import PairStream
     let wide = try StreamFixture(name: "another")
     let elsewhere = try StreamFixture(metrics: [.testLoss, .trainLoss])
     defer { for fixture in [one, wide, elsewhere] { fixture.keep() } }
-    func expect(_ words: [String], _ shares: [PairStream.Share], scale: PairStreamOptions.Scale = .factor(1))
-    {
+    func expect(
+      _ words: [String], _ shares: [WeightedCorpus], scale: PairStreamOptions.Scale = .factor(1)
+    ) {
       let error = failure {
         _ = try PairStream(mixing: shares, options: StreamFixture.plain { $0.scale = scale })
       }

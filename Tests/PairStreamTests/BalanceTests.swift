@@ -3,6 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// How the metrics of what is drawn are spread.

@@ -5,6 +5,7 @@ import ShardStore
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// What other processes, and the disk, do to files while they are streamed from.

@@ -3,6 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// Starts, directions, pairs that want no change, weights of runs, stages and mixtures.

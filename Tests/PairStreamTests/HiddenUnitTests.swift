@@ -1,3 +1,4 @@
+import CKernels
 import NetworkSymmetry
 import Tasks
 import Corpus
@@ -5,7 +6,9 @@ import Datasets
 import Foundation
 import Testing
 
+import PairSampling
 import PairStream
+import VectorKernels
 
 /// Orders of hidden units leave the function of a network unchanged.
 @Suite struct HiddenUnitTests {
@@ -16,7 +19,8 @@ import PairStream
 
   private static func permuted(_ network: [Float], _ order: UnitOrder, _ hidden: HiddenLayers) -> [Float] {
     var result = [Float](repeating: .nan, count: network.count)
-    UnitPermuter(hidden, parameterCount: network.count, scale: 1).copy(order, from: network, to: &result)
+    UnitPermuter(hidden, parameterCount: network.count, scale: 1, kernels: .best)
+      .copy(order, from: network, to: &result)
     return result
   }
 
@@ -25,7 +29,7 @@ import PairStream
     let hidden = HiddenLayers(generator.architecture)
     #expect(hidden.widths == widths)
     let network = try Self.network(generator)
-    let order = UnitOrder(hidden)
+    let order = UnitOrder(hidden, kernels: .best)
     let expected = generator.evaluate(network: network, seed: 0)
     for stream in 0..<3 {
       order.shuffle(seed: 5, stream: UInt64(stream))
@@ -36,7 +40,7 @@ import PairStream
       for (a, b) in zip(outcome, expected) { #expect(abs(a - b) <= tolerance * abs(b)) }
       // A permutation of the rows alone would be another function.
       var broken = other
-      if let last = hidden.parts.last(where: { $0.columnLayer != nil }) {
+      if let last = hidden.tensors.last(where: { $0.columnLayer != nil }) {
         let end = last.start + last.rows * last.columns * last.block
         broken.replaceSubrange(last.start..<end, with: network[last.start..<end])
       }
@@ -67,7 +71,7 @@ import PairStream
 
   @Test func `an order is what its stream's numbers say, one after the other`() {
     let hidden = HiddenLayers(StreamFixture.architecture)
-    let order = UnitOrder(hidden)
+    let order = UnitOrder(hidden, kernels: .best)
     for stream in 0..<50 {
       var random = PhiloxGenerator(seed: 3, stream: UInt64(stream))
       order.shuffle(seed: 3, stream: UInt64(stream))
@@ -91,8 +95,8 @@ import PairStream
       ])
     let network = (0..<architecture.parameterCount).map { Float($0) }
     let hidden = HiddenLayers.ofModel(architecture)
-    let permuter = UnitPermuter(hidden, parameterCount: network.count, scale: 2)
-    let order = UnitOrder(hidden)
+    let permuter = UnitPermuter(hidden, parameterCount: network.count, scale: 2, kernels: .best)
+    let order = UnitOrder(hidden, kernels: .best)
     order.shuffle(seed: 1, stream: 0)
     for order in [nil, order] {
       var (usual, past) = (network, network)
@@ -115,7 +119,7 @@ import PairStream
       let hidden = HiddenLayers.ofModel(architecture)
       var random = PhiloxGenerator(seed: 9)
       let network = (0..<architecture.parameterCount).map { _ in random.uniform() - 0.5 }
-      let order = UnitOrder(hidden)
+      let order = UnitOrder(hidden, kernels: .best)
       order.canonicalize(network)
       let canonical = Self.permuted(network, order, hidden)
       for stream in 0..<20 {
@@ -129,6 +133,23 @@ import PairStream
     }
   }
 
+  @Test func `orders and permuted networks have the same bits on every path`() throws {
+    let hidden = HiddenLayers(.cifar10)
+    var random = PhiloxGenerator(seed: 4)
+    let network = (0..<Architecture.cifar10.parameterCount).map { _ in random.uniform() - 0.5 }
+    let results = try Kernels.names.filter { ck_kernels_named($0) != nil }.map { name in
+      let kernels = try Kernels(named: name)
+      let order = UnitOrder(hidden, kernels: kernels)
+      order.shuffle(seed: 6, stream: 1)
+      var permuted = network
+      UnitPermuter(hidden, parameterCount: network.count, scale: 0.3, kernels: kernels)
+        .copy(order, from: network, to: &permuted)
+      order.canonicalize(permuted)
+      return hidden.widths.indices.map { order[$0] } + [permuted.map(\.bitPattern)]
+    }
+    #expect(Set(results).count == 1)
+  }
+
   @Test func `old models' layers are read off the architecture`() {
     let flattened = HiddenLayers.ofModel(
       Architecture(
@@ -138,8 +159,8 @@ import PairStream
           .init("norm", [10]), .init("scale", [3]),
         ]))
     #expect(flattened.widths == [6])
-    #expect(flattened.parts.map(\.block) == [25, 1, 16, 1, 1])
-    #expect(flattened.parts.map(\.rowLayer) == [0, 0, nil, nil, nil])
+    #expect(flattened.tensors.map(\.block) == [25, 1, 16, 1, 1])
+    #expect(flattened.tensors.map(\.rowLayer) == [0, 0, nil, nil, nil])
     #expect(
       HiddenLayers.ofModel(Architecture(name: "linear", tensors: [.init("weight", [2, 3])])).widths == [])
     let mismatched = [Architecture.Tensor("a", [5, 3]), .init("b", [2, 7])]
@@ -150,7 +171,7 @@ import PairStream
       let read = HiddenLayers.ofModel(
         Architecture(name: "of a model from before", tensors: architecture.tensors))
       #expect(declared.widths == read.widths && declared.isChain)
-      for (a, b) in zip(declared.parts, read.parts) {
+      for (a, b) in zip(declared.tensors, read.tensors) {
         #expect(a.rows == b.rows && a.columns == b.columns && a.block == b.block)
         #expect(a.rowLayer == b.rowLayer && a.columnLayer == b.columnLayer)
       }

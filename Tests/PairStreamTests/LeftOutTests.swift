@@ -1,5 +1,6 @@
 import Corpus
 import MetricIndex
+import PairSampling
 import PairStream
 import Testing
 

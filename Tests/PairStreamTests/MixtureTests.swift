@@ -3,6 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// Several corpora in one stream, and all ways of drawing in all ways of reading.
@@ -49,7 +50,7 @@ import PairStream
       other.keep()
     }
     let options = StreamFixture.plain { $0.scale = .corpus }
-    func stream(_ shares: [PairStream.Share]) throws -> PairStream {
+    func stream(_ shares: [WeightedCorpus]) throws -> PairStream {
       try PairStream(mixing: shares, options: options)
     }
     let scales = try [one, other].map { try stream([($0.corpus, 1)]).scale }.sorted()
@@ -115,7 +116,7 @@ import PairStream
       let parts = try ranks.map { try $0.next().pairs }
       #expect(parts.flatMap { $0 } == batch)
     }
-    let shares = try (0..<3).map { share in try stream { ($0.share, $0.shares) = (share, 3) } }
+    let shares = try (0..<3).map { share in try stream { ($0.workerIndex, $0.workerCount) = (share, 3) } }
     for number in 0..<10 { #expect(try shares[number % 3].next().pairs == batches[number]) }
     #expect(try stream { $0.seed = 1 }.next().pairs != batches[0])
   }

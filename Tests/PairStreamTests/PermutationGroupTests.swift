@@ -2,7 +2,9 @@ import NetworkSymmetry
 import Corpus
 import Testing
 
+import PairSampling
 import PairStream
+import VectorKernels
 
 /// Groups of every form move what they say, and nothing else.
 @Suite struct PermutationGroupTests {
@@ -68,7 +70,7 @@ import PairStream
 
   private static func copy(_ network: [Float], _ order: UnitOrder, scale: Float = 1) -> [Float] {
     var result = [Float](repeating: .nan, count: network.count)
-    UnitPermuter(HiddenLayers(architecture), parameterCount: network.count, scale: scale)
+    UnitPermuter(HiddenLayers(architecture), parameterCount: network.count, scale: scale, kernels: .best)
       .copy(order, from: network, to: &result)
     return result
   }
@@ -76,7 +78,7 @@ import PairStream
   @Test func `any number of axes moves as the slow twin moves it`() throws {
     try Self.groups.validate(Self.tensors)
     let network = Self.network()
-    let order = UnitOrder(HiddenLayers(Self.architecture))
+    let order = UnitOrder(HiddenLayers(Self.architecture), kernels: .best)
     #expect(Self.copy(network, order) == network)
     for stream in 0..<30 {
       order.shuffle(seed: 2, stream: UInt64(stream))
@@ -89,7 +91,7 @@ import PairStream
 
   @Test func `the canonical order of any groups is the same for all orders of one network`() {
     let network = Self.network()
-    let order = UnitOrder(HiddenLayers(Self.architecture))
+    let order = UnitOrder(HiddenLayers(Self.architecture), kernels: .best)
     order.canonicalize(network)
     let canonical = Self.copy(network, order)
     #expect(canonical != network)

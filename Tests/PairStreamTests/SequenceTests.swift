@@ -2,30 +2,11 @@ import Corpus
 import Foundation
 import Testing
 
+import PairSampling
 import PairStream
 
 /// Which pairs come, and in which order.
 @Suite struct SequenceTests {
-  @Test(arguments: Array(1...70) + [255, 256, 257, 1000, 4096, 4097])
-  func `a keyed permutation meets every number once`(count: Int) {
-    let permutation = KeyedPermutation(count: count, seed: 7, stream: UInt64(count))
-    #expect(Set((0..<count).map { permutation[$0] }) == Set(0..<count))
-  }
-
-  @Test func `keyed permutations of other seeds are others, and spread evenly`() {
-    let a = KeyedPermutation(count: 1000, seed: 1, stream: 0)
-    let b = KeyedPermutation(count: 1000, seed: 2, stream: 0)
-    let c = KeyedPermutation(count: 1000, seed: 1, stream: 1)
-    let places = 0..<1000
-    #expect(places.count { a[$0] == b[$0] } < 10)
-    #expect(places.count { a[$0] == c[$0] } < 10)
-    // Where a place goes is uniform over the keys: chi-squared of 16 cells, 15 degrees of freedom.
-    var counts = [Double](repeating: 0, count: 16)
-    for seed in 0..<4000 { counts[KeyedPermutation(count: 16, seed: UInt64(seed), stream: 5)[3]] += 1 }
-    let deviations: [Double] = counts.map { ($0 - 250) * ($0 - 250) / 250 }
-    #expect(deviations.reduce(0, +) < 45)
-  }
-
   @Test(arguments: [PairStreamOptions.Order.random, .sequential])
   func `every run is visited equally often, and pairs are those of the run`(order: PairStreamOptions.Order)
     throws
@@ -128,7 +109,7 @@ import PairStream
     for share in 0..<shares {
       let stream = try fixture.stream {
         ($0.rank, $0.worldSize, $0.batchSize) = (1, 2, 4)
-        ($0.share, $0.shares) = (share, shares)
+        ($0.workerIndex, $0.workerCount) = (share, shares)
       }
       let numbers = Array(stride(from: share, to: 10, by: shares))
       #expect(stream.batchesPerEpoch == numbers.count)

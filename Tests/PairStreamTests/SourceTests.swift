@@ -5,6 +5,7 @@ import ShardStore
 import TestSupport
 import Testing
 
+import PairSampling
 import PairStream
 
 /// Where the parameters come from makes no difference to what they are.

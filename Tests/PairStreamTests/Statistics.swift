@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+import PairSampling
 import PairStream
 
 /// The chi-squared statistic of counts against what is expected of them.

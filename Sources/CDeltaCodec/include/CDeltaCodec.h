@@ -14,8 +14,8 @@
  *
  * Threads: the functions share nothing. One context serves one thread at a time.
  *
- * Foreign bytes: cdelta_header, cdelta_decode and cdelta_pick accept anything. They never read outside the
- * chunk, never write outside the outputs, and allocate in proportion to these and to the chunk's real size,
+ * Foreign bytes: cdelta_header, cdelta_decode and cdelta_decode_rows accept anything. They never read outside
+ * the chunk, never write outside the outputs, and allocate in proportion to these and to the chunk's real size,
  * whatever the chunk says.
  */
 #ifndef CDELTA_CODEC_H
@@ -92,8 +92,8 @@ int64_t cdelta_decode(cdelta_context *context, const void *chunk, size_t size, u
  *
  * Returns `count`. After an error the contents of the outputs are undefined.
  */
-int64_t cdelta_pick(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
-                    uint32_t count, const uint32_t *wanted, float *const *outputs);
+int64_t cdelta_decode_rows(cdelta_context *context, const void *chunk, size_t size, uint32_t parameters,
+                           uint32_t count, const uint32_t *wanted, float *const *outputs);
 
 /** The shape of a chunk, from its first 12 bytes. Returns 0, or an error that leaves the outputs alone. */
 int64_t cdelta_header(const void *chunk, size_t size, uint32_t *frames, uint32_t *parameters);

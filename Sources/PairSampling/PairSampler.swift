@@ -1,55 +1,59 @@
 import Corpus
-import MetricIndex
 
 /// Two checkpoints of a run; of a single checkpoint the start twice.
-struct PairDraw: Hashable, Sendable {
-  /// The corpus's place among those that are mixed.
-  var source: Int
-  /// The run's place in the table.
-  var run: Int
-  var start: Int32
-  var target: Int32
+package struct PairDraw: Hashable, Sendable {
+  /// The corpus's index among those that are mixed.
+  package var source: Int
+  /// The run's index in the table.
+  package var runIndex: Int
+  /// The step of the start, and that of the target.
+  package var start: Int32
+  package var target: Int32
 }
 
-/// What pairs are drawn from, and how: all that the sequence of pairs depends on, but for epoch and place.
-struct PairSampler: Sendable {
-  /// A corpus.
-  struct Source: Sendable {
-    let table: RunTable
+/// What pairs are drawn from, and how: all that the sequence of pairs depends on, but for the epoch and the item's index
+/// in it.
+package struct PairSampler: Sendable {
+  /// A corpus that is drawn from.
+  package struct Source: Sendable {
+    package let corpus: StreamSource
     /// The first one begins at epoch 0; an epoch obeys the last one that has begun.
     let stages: [DrawingStage]
-    /// Which of its places an epoch uses: 0..<places.
-    let places: Int
+    /// The visits to its runs that an epoch has.
+    let visits: Int
 
     func stage(ofEpoch epoch: Int) -> DrawingStage { stages.last { $0.firstEpoch <= epoch } ?? stages[0] }
   }
 
-  let sources: [Source]
+  package let sources: [Source]
   /// nil for a single corpus.
   let mixture: Mixture?
-  let seed: UInt64
-  let item: PairStreamOptions.Item
+  package let seed: UInt64
   /// Items of an epoch.
-  let itemsPerEpoch: Int
+  package let itemsPerEpoch: Int
+  /// What differs from the published sampling, in words; empty where nothing does.
+  package let drawing: String
+  /// Names the sequence of items.
+  package let fingerprint: String
 
-  /// What random numbers are for. A stream of them is a purpose, an epoch (28 bits) and a place (32 bits).
-  enum Purpose: UInt64 {
+  /// What random numbers are for. A stream of them is a purpose, an epoch (28 bits) and an index (32 bits).
+  package enum Purpose: UInt64 {
     case draw, augmentation, order, window
     /// The first of those for replacements of damaged items.
     case replacement
 
-    static let replacements = 12
+    package static let replacements = 12
   }
 
-  /// Places under the purpose `order` from which on they belong to weights and to mixtures; those before, one for each
+  /// Indexes under the purpose `order` from which on they belong to weights and to mixtures; those before, one for each
   /// corpus, to the order of its runs.
-  static let weightsPlace = 1 << 16
-  static let mixturePlace = 1 << 31
-  /// Places under the purpose `window` for the windows of a corpus.
-  static let windowPlaces = 1 << 24
+  static let firstWeightsIndex = 1 << 16
+  static let firstMixtureIndex = 1 << 31
+  /// Indexes under the purpose `window` for the shuffle windows of a corpus.
+  static let windowsPerSource = 1 << 24
 
-  static func stream(_ purpose: UInt64, epoch: Int, place: Int) -> UInt64 {
-    purpose << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(place)
+  static func stream(_ purpose: UInt64, epoch: Int, index: Int) -> UInt64 {
+    purpose << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(index)
   }
 }
 
@@ -61,14 +65,14 @@ final class DrawingStage: Sendable {
   private let item: PairStreamOptions.Item
   private let isPublished: Bool
   private let directions: PairStreamOptions.Directions
-  private let initialStarts: Share
-  private let unchanged: Share
+  private let initialStarts: Fraction
+  private let unchanged: Fraction
 
-  /// A share of all draws, decided by a word.
-  private struct Share {
+  /// A fraction of all draws, decided by a word.
+  private struct Fraction {
     let words: UInt64
 
-    init(_ share: Double) { words = UInt64((share * 0x1p32).rounded()) }
+    init(_ fraction: Double) { words = UInt64((fraction * 0x1p32).rounded()) }
 
     /// A word is taken only where there is a choice.
     func hits(_ random: inout PhiloxGenerator) -> Bool { words > 0 && UInt64(random.nextWord()) < words }
@@ -83,14 +87,14 @@ final class DrawingStage: Sendable {
     item = options.item
     isPublished = options.isPublished
     directions = options.directions
-    initialStarts = Share(options.initialStarts ?? 0)
-    unchanged = Share(options.unchanged)
+    initialStarts = Fraction(options.initialStarts ?? 0)
+    unchanged = Fraction(options.unchanged)
   }
 
   /// Draws an item.
   ///
   /// - Parameters:
-  ///   - position: the place in the selection of the run whose turn it is.
+  ///   - position: the position in the selection of the run whose turn it is.
   ///   - random: from its beginning.
   ///   - finder: finds the metrics that a balance asks for.
   func draw(
@@ -120,7 +124,7 @@ final class DrawingStage: Sendable {
     }
     let pair = publishedDraw(run, &random, source: source)
     guard directions == .both, random.integer(below: 2) == 1 else { return pair }
-    return PairDraw(source: source, run: run, start: pair.target, target: pair.start)
+    return PairDraw(source: source, runIndex: run, start: pair.target, target: pair.start)
   }
 
   /// Spacing s uniform in 1..<K, start uniform in 0..<K - s (reference-system.md, section 5), K being the number of the
@@ -158,6 +162,6 @@ final class DrawingStage: Sendable {
   ///   - start, target: among the run's checkpoints that may occur.
   private func draw(_ source: Int, _ run: Int, _ start: Int, _ target: Int) -> PairDraw {
     PairDraw(
-      source: source, run: run, start: selection.step(run, start), target: selection.step(run, target))
+      source: source, runIndex: run, start: selection.step(run, start), target: selection.step(run, target))
   }
 }

@@ -2,6 +2,7 @@ import ShardStore
 internal import CKernels
 import Corpus
 import MetricIndex
+import VectorKernels
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
 ///
@@ -12,22 +13,24 @@ final class MetricBalance: @unchecked Sendable {
   let cells: MetricCells
   /// The cells that are drawn from, equally often.
   let covered: [Int]
-  /// For each cell, a few runs that have checkpoints in it, as places in the selection.
+  /// For each cell, a few runs that have checkpoints in it, as positions in the selection.
   let witnesses: [[Int]]
   let selection: RunSelection
   let coverage: RunCoverage
   /// Whether runs that cannot be read are passed over.
   let skipsDamage: Bool
-  private let kernels = ck_kernels_best().pointee
+  private let kernels: ck_kernels
 
   init(
-    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool
+    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool,
+    kernels: Kernels
   ) {
     self.cells = cells
     self.covered = covered
     self.witnesses = witnesses
     self.selection = selection
     self.skipsDamage = skipsDamage
+    self.kernels = kernels.functions
     coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
   }
 
@@ -36,8 +39,8 @@ final class MetricBalance: @unchecked Sendable {
 
   /// Draws a checkpoint.
   ///
-  /// - Parameter position: the place in the selection of the run whose turn it is.
-  /// - Returns: its run, as a place in the table, and its number among those of the run that may occur.
+  /// - Parameter position: the position in the selection of the run whose turn it is.
+  /// - Returns: its run, as an index in the table, and its number among those of the run that may occur.
   func draw(
     _ position: Int, _ random: inout PhiloxGenerator, _ finder: RunFinder
   ) throws(CorpusError) -> (run: Int, checkpoint: Int) {
@@ -124,7 +127,7 @@ final class MetricBalance: @unchecked Sendable {
   /// The metrics of a run's checkpoints that may occur; until the finder is asked for others.
   private func metrics(_ run: Int, _ finder: RunFinder) throws(CorpusError) -> UnsafeBufferPointer<Float> {
     let found = try finder.find(run)
-    let all = found.shard.metrics(of: found.place)
+    let all = found.shard.metrics(of: found.location)
     return selection.steps(run).map { finder.gather(all, $0) } ?? all
   }
 }

@@ -36,7 +36,7 @@ final class RunCoverage: @unchecked Sendable {
     isKnown[group].load(ordering: .acquiring) ? bits[group * cells + cell] : nil
   }
 
-  /// Likewise, and finds out what is not known.
+  /// The runs of a group that have checkpoints in a cell, which are found out if they are not known.
   ///
   /// - Parameter find: gives the cells of a group's runs: for each cell, a bit a run.
   func runs(

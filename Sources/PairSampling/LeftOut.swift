@@ -31,7 +31,7 @@ public struct LeftOut: Hashable, Sendable {
     singles = table.rows.indices.count { (1..<needed).contains(table.count($0)) }
   }
 
-  static func + (a: Self, b: Self) -> Self {
+  package static func + (a: Self, b: Self) -> Self {
     var sum = a
     sum.runs.merge(b.runs) { $0 + $1 }
     sum.unmeasured += b.unmeasured
@@ -39,20 +39,20 @@ public struct LeftOut: Hashable, Sendable {
     return sum
   }
 
-  /// What would take something all the same.
-  public enum Way: Sendable {
+  /// What would take something that is left out all the same.
+  public enum Remedy: Sendable {
     case status(RunStatus)
     case unmeasured
     /// Drawing single checkpoints.
     case checkpoints
   }
 
-  /// Each part in words, such as "3 runs out of range", and what would take it.
+  /// Each count in words, such as "3 runs out of range", and what would take it.
   ///
   /// - Parameter metric: the name of that of starts and targets.
-  public func reasons(_ metric: String) -> [(what: String, way: Way)] {
+  public func reasons(_ metric: String) -> [(what: String, remedy: Remedy)] {
     func count(_ number: Int, _ thing: String) -> String { "\(number) \(thing)\(number == 1 ? "" : "s")" }
-    var reasons: [(what: String, way: Way)] = []
+    var reasons: [(what: String, remedy: Remedy)] = []
     for status in RunStatus.allCases {
       guard let number = runs[status] else { continue }
       let what =

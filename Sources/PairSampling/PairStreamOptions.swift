@@ -19,7 +19,7 @@ public struct PairStreamOptions: Sendable {
   public enum Order: String, Sendable, CaseIterable {
     /// Any run may follow any other: for fast disks and the page cache.
     case random
-    /// Whole stretches of shards, read from front to back, in random order, and shuffled among each other: for disks
+    /// Whole blocks of shards, read from front to back, in random order, and shuffled among each other: for disks
     /// and networks that hate seeks.
     case sequential
   }
@@ -57,7 +57,7 @@ public struct PairStreamOptions: Sendable {
   public enum Damage: String, Sendable, CaseIterable {
     /// The stream ends with the error, which names the shard.
     case stop
-    /// Another run takes the place of the damaged one, and ``PairStream/statistics`` counts it.
+    /// Another run stands in for the damaged one, and ``PairStream/statistics`` counts it.
     case skip
   }
 
@@ -84,9 +84,10 @@ public struct PairStreamOptions: Sendable {
   /// Which part of every global batch this process gets: rank 0..<worldSize, each `batchSize` items.
   public var rank = 0
   public var worldSize = 1
-  /// Which of this process's batches the stream gives: share, share + shares, …; for several that load for one process.
-  public var share = 0
-  public var shares = 1
+  /// Which of this process's batches the stream gives: workerIndex, workerIndex + workerCount, …; for several streams
+  /// that load for one process.
+  public var workerIndex = 0
+  public var workerCount = 1
   /// About how many items an epoch has: every run is visited equally often, and at least once. nil for the published
   /// number, 100,800, or 806,400 for Cartpole.
   public var itemsPerEpoch: Int?
@@ -95,10 +96,10 @@ public struct PairStreamOptions: Sendable {
   public var balance = Balance.none
   /// Of which part of the metric's range targets are drawn; nil for all that the selected runs have. Goes with a balance.
   public var balanceRange: ClosedRange<Float>?
-  /// The share of pairs that start at the run's first checkpoint that may occur; nil for no more than come by chance.
+  /// The fraction of pairs that start at the run's first checkpoint that may occur; nil for no more than come by chance.
   public var initialStarts: Double?
   public var directions = Directions.forward
-  /// The share of pairs that want no change: their target is the start itself, or the checkpoint before or after it.
+  /// The fraction of pairs that want no change: their target is the start itself, or the checkpoint before or after it.
   public var unchanged = 0.0
   /// A SQL expression on the columns of `runs`, or on aggregates over a run's `checkpoints`: runs are visited in
   /// proportion to it. nil for all alike.
@@ -112,7 +113,7 @@ public struct PairStreamOptions: Sendable {
   var checkpointsNeeded: Int { item == .pairs ? 2 : 1 }
 
   /// - Throws: `invalidArgument`, naming the first option that cannot be and what it must be.
-  func validate() throws(CorpusError) {
+  package func validate() throws(CorpusError) {
     try require(
       batchSize >= 1 && batchSize <= 1 << 24, "the batch size is \(batchSize)", "make it from 1 to 2^24")
     try require(
@@ -121,7 +122,8 @@ public struct PairStreamOptions: Sendable {
       rank >= 0 && rank < worldSize, "the rank is \(rank) of a world of \(worldSize)",
       "make it from 0 to \(worldSize - 1)")
     try require(
-      shares >= 1 && share >= 0 && share < shares, "the share is \(share) of \(shares)",
+      workerCount >= 1 && workerIndex >= 0 && workerIndex < workerCount,
+      "the share is \(workerIndex) of \(workerCount)",
       "make it from 0 to below the number of shares")
     try require(
       prefetch >= 1 && prefetch <= 1024, "the prefetch is \(prefetch)", "make it from 1 to 1024 batches")

@@ -1,21 +1,21 @@
-import Corpus
-import MetricIndex
-import ShardStore
+package import Corpus
+package import MetricIndex
+package import ShardStore
 
 /// Where the runs of a corpus lie, for one thread: it remembers the shards that it has met.
-final class RunFinder {
-  /// A run's shard, and its place there.
-  typealias Found = (shard: MappedShard, place: MappedShard.Place)
+package final class RunFinder {
+  /// A run's shard, and where it lies there.
+  package typealias Found = (shard: MappedShard, location: MappedShard.Place)
 
   private let table: RunTable
   private let pool: ShardPool
-  /// By their places in the table.
+  /// By their indexes in the table.
   private var shards: [MappedShard?]
   private var scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
-  /// What was found last, by the low bits of the run's place: a draw asks for the same run several times.
-  private var recent: [(run: Int, found: Found)?] = [nil, nil, nil, nil]
+  /// What was found last, by the low bits of the run's index: a draw asks for the same run several times.
+  private var recent: [(runIndex: Int, found: Found)?] = [nil, nil, nil, nil]
 
-  init(_ table: RunTable, pool: ShardPool) {
+  package init(_ table: RunTable, pool: ShardPool) {
     self.table = table
     self.pool = pool
     shards = Array(repeating: nil, count: min(table.shards.count, 8_192))
@@ -23,23 +23,25 @@ final class RunFinder {
 
   deinit { scratch.deallocate() }
 
-  /// - Parameter run: its place in the table.
-  func find(_ run: Int) throws(CorpusError) -> Found {
-    if let last = recent[run & 3], last.run == run, !last.found.shard.isTorn { return last.found }
-    let found = try search(run)
-    recent[run & 3] = (run, found)
+  /// - Parameter runIndex: the run's index in the table.
+  package func find(_ runIndex: Int) throws(CorpusError) -> Found {
+    if let last = recent[runIndex & 3], last.runIndex == runIndex, !last.found.shard.isTorn {
+      return last.found
+    }
+    let found = try search(runIndex)
+    recent[runIndex & 3] = (runIndex, found)
     return found
   }
 
-  private func search(_ run: Int) throws(CorpusError) -> Found {
-    let row = table.rows[run]
+  private func search(_ runIndex: Int) throws(CorpusError) -> Found {
+    let row = table.rows[runIndex]
     let number = Int(row.shard)
     if number < shards.count, let shard = shards[number], !shard.isTorn,
-      let place = try shard.member(row, of: directory)
+      let location = try shard.member(row, of: directory)
     {
-      return (shard, place)
+      return (shard, location)
     }
-    let found = try pool.find(run)
+    let found = try pool.find(runIndex)
     if number < shards.count { shards[number] = found.shard }
     return found
   }
@@ -47,7 +49,7 @@ final class RunFinder {
   var directory: CorpusDirectory { pool.directory }
 
   /// A run as an error calls it.
-  func name(_ run: Int) -> String { "run \(table.rows[run].run)" }
+  func name(_ runIndex: Int) -> String { "run \(table.rows[runIndex].run)" }
 
   /// Some of a run's metrics, one after the other; until it is asked again.
   func gather(_ metrics: UnsafeBufferPointer<Float>, _ steps: ArraySlice<Int32>) -> UnsafeBufferPointer<Float>

@@ -1,17 +1,18 @@
-import ShardStore
-import Corpus
-import MetricIndex
+package import ShardStore
+package import Corpus
+package import MetricIndex
+import VectorKernels
 
 /// A corpus as a stream opens it: its index, and the runs that are selected.
-struct StreamSource {
-  let directory: CorpusDirectory
-  let index: IndexReader
-  let table: RunTable
-  /// The metric's place among those of the corpus.
-  let metric: Int
+package struct StreamSource: Sendable {
+  package let directory: CorpusDirectory
+  package let index: IndexReader
+  package let table: RunTable
+  /// The metric's index among those of the corpus.
+  package let metric: Int
   /// The runs and checkpoints that the stream's own options select.
   let selection: RunSelection
-  let leftOut: LeftOut
+  package let leftOut: LeftOut
   private let options: PairStreamOptions
 
   init(_ directory: CorpusDirectory, _ options: PairStreamOptions, metric: Int) throws(CorpusError) {
@@ -26,7 +27,10 @@ struct StreamSource {
     selection = try Self.select(directory, index, table, options, name, leftOut, condition: nil)
   }
 
-  private var metricName: String { directory.manifest.metrics[metric].name }
+  var metricName: String { directory.manifest.metrics[metric].name }
+
+  /// How many runs the stream's own options select.
+  package var runCount: Int { selection.runs.count }
 
   private static func filter(
     _ options: PairStreamOptions, _ metric: String, stage condition: String?
@@ -49,12 +53,13 @@ struct StreamSource {
     let filter = filter(options, metric, stage: condition)
     let weights: [Double]? =
       if let expression = options.runWeights { try index.weights(expression, of: table, filter) } else { nil }
-    let part = condition == nil ? nil : try index.runTable(filter)
+    let selected = condition == nil ? nil : try index.runTable(filter)
     let needed = options.checkpointsNeeded
-    let selection = RunSelection(table, part: part, weights: weights, needed: needed, order: options.order)
+    let selection = RunSelection(
+      table, selected: selected, weights: weights, needed: needed, order: options.order)
     guard selection.runs.isEmpty else { return selection }
     if weights != nil {
-      let all = RunSelection(table, part: part, weights: nil, needed: needed, order: .random)
+      let all = RunSelection(table, selected: selected, weights: nil, needed: needed, order: .random)
       guard all.runs.isEmpty else {
         throw CorpusError(
           .invalidArgument,
@@ -73,7 +78,7 @@ struct StreamSource {
   }
 
   /// What is drawn in which epochs.
-  func stages() throws(CorpusError) -> [DrawingStage] {
+  func stages(_ kernels: Kernels) throws(CorpusError) -> [DrawingStage] {
     var balances: [BalanceKey: MetricBalance] = [:]
     var stages: [DrawingStage] = []
     let given = options.stages.first?.firstEpoch == 0 ? [] : [PairStreamOptions.Stage(firstEpoch: 0)]
@@ -89,7 +94,8 @@ struct StreamSource {
       if own.balance != .none, balances[key] == nil {
         balances[key] = try MetricBalance(
           own, selection, table, metric: metricName,
-          filter: Self.filter(own, metricName, stage: stage.condition), index: index)
+          filter: Self.filter(own, metricName, stage: stage.condition), index: index,
+          kernels: kernels)
       }
       stages.append(
         DrawingStage(own, firstEpoch: stage.firstEpoch, selection: selection, balance: balances[key]))
@@ -97,7 +103,7 @@ struct StreamSource {
     return stages
   }
 
-  /// Stages that agree in this share what is known of the metric.
+  /// Stages that agree in all of this have what is known of the metric in common.
   private struct BalanceKey: Hashable {
     let condition: String?
     let weights: String?
@@ -106,7 +112,7 @@ struct StreamSource {
   }
 
   /// Names the contents of the selected runs.
-  func identity() throws(CorpusError) -> String {
+  package func identity() throws(CorpusError) -> String {
     let manifest = directory.manifest
     var hash = try SHA256()
     hash.update(Array(try CanonicalJSON.string([manifest.recipe, .string(manifest.task)]).utf8))
@@ -117,10 +123,10 @@ struct StreamSource {
 }
 
 extension CorpusDirectory {
-  /// A metric's place among those of the corpus.
+  /// A metric's index among those of the corpus.
   ///
   /// - Parameter name: nil for the last one.
-  func place(ofMetric name: String?) throws(CorpusError) -> Int {
+  func index(ofMetric name: String?) throws(CorpusError) -> Int {
     let metrics = manifest.metrics
     guard let name else {
       guard !metrics.isEmpty else {
@@ -128,11 +134,11 @@ extension CorpusDirectory {
       }
       return metrics.count - 1
     }
-    guard let place = metrics.firstIndex(where: { $0.name == name }) else {
+    guard let index = metrics.firstIndex(where: { $0.name == name }) else {
       throw CorpusError(
         .invalidArgument, "\(path) has no metric \(name)",
         remedy: "choose one of " + metrics.map(\.name).joined(separator: ", "))
     }
-    return place
+    return index
   }
 }

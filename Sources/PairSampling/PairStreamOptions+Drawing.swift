@@ -76,8 +76,8 @@ extension PairStreamOptions {
   }
 
   func validateDrawing() throws(CorpusError) {
-    for (name, share) in [("initial starts", initialStarts ?? 0), ("unchanged pairs", unchanged)] {
-      try require((0...1).contains(share), "the share of \(name) is \(share)", "make it from 0 to 1")
+    for (name, fraction) in [("initial starts", initialStarts ?? 0), ("unchanged pairs", unchanged)] {
+      try require((0...1).contains(fraction), "the share of \(name) is \(fraction)", "make it from 0 to 1")
     }
     if let balanceRange {
       let (low, high) = (balanceRange.lowerBound, balanceRange.upperBound)

@@ -1,6 +1,7 @@
 import ShardStore
 import Corpus
 import MetricIndex
+import VectorKernels
 
 extension MetricBalance {
   /// Runs whose metrics are read at opening, at most, and checkpoints of them, about.
@@ -8,12 +9,12 @@ extension MetricBalance {
   private static let sampledCheckpoints = 1 << 17
   /// Runs that are kept as witnesses for a cell, at most.
   private static let witnessesPerCell = 64
-  /// The part of a given range that may be without checkpoints: at its ends, and between two others.
+  /// The fraction of a given range that may be without checkpoints: at its ends, and between two others.
   private static let gaps: (atEnd: Float, within: Float) = (1 / 16, 1 / 8)
 
   /// What the index says of a selection's metric.
   private struct Survey {
-    /// Values of runs, by places in the selection: of all runs if these are few, else of some, evenly spread.
+    /// Values of runs, by positions in the selection: of all runs if these are few, else of some, evenly spread.
     var sample: [(position: Int, values: [Float])] = []
     var isComplete = true
     /// Of all runs, within the range that is wanted.
@@ -28,37 +29,37 @@ extension MetricBalance {
   ///   logarithms of what is not positive.
   convenience init(
     _ options: PairStreamOptions, _ selection: RunSelection, _ table: RunTable, metric: String,
-    filter: RunFilter,
-    index: IndexReader
+    filter: RunFilter, index: IndexReader, kernels: Kernels
   ) throws(CorpusError) {
     let wanted = options.balanceRange ?? -Float.greatestFiniteMagnitude...Float.greatestFiniteMagnitude
     let survey = try Self.survey(selection, table, metric, wanted, filter, index)
-    let place = index.directory.path
+    let path = index.directory.path
     guard survey.lowest < survey.highest else {
       let range = options.balanceRange.map { " from \($0.lowerBound) to \($0.upperBound)" } ?? ""
       throw CorpusError(
         .invalidArgument,
         survey.lowest == survey.highest
-          ? "\(metric) has only one value\(range) in what is selected of \(place), \(survey.lowest), and cannot be balanced"
-          : "\(metric) has no values\(range) in what is selected of \(place), and cannot be balanced",
+          ? "\(metric) has only one value\(range) in what is selected of \(path), \(survey.lowest), and cannot be balanced"
+          : "\(metric) has no values\(range) in what is selected of \(path), and cannot be balanced",
         remedy: "choose another metric, another range, or balance none")
     }
-    if let range = options.balanceRange { try Self.requireEnds(range, survey, metric, place) }
+    if let range = options.balanceRange { try Self.requireEnds(range, survey, metric, path) }
     let range = options.balanceRange ?? survey.lowest...survey.highest
     guard options.balance != .log || range.lowerBound > 0 else {
       throw CorpusError(
         .invalidArgument,
-        "balance log goes over positive values, and \(metric) begins at \(range.lowerBound) in \(place)",
+        "balance log goes over positive values, and \(metric) begins at \(range.lowerBound) in \(path)",
         remedy: "give a range that begins above 0, or choose balance metric or quantile")
     }
     let cells = Self.cells(options.balance, range, survey)
     let witnesses = try Self.witnesses(cells, survey, selection, table, metric, filter, index)
     let covered = witnesses.indices.filter { !witnesses[$0].isEmpty }
     if options.balanceRange != nil, options.balance != .quantile {
-      try Self.requireNoGap(cells, covered: covered, metric, place)
+      try Self.requireNoGap(cells, covered: covered, metric, path)
     }
     self.init(
-      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip)
+      cells, covered: covered, witnesses: witnesses, of: selection, skipsDamage: options.onDamage == .skip,
+      kernels: kernels)
   }
 
   private static func cells(
@@ -137,28 +138,28 @@ extension MetricBalance {
   }
 
   private static func requireEnds(
-    _ range: ClosedRange<Float>, _ survey: Survey, _ metric: String, _ place: String
+    _ range: ClosedRange<Float>, _ survey: Survey, _ metric: String, _ path: String
   ) throws(CorpusError) {
     let (low, high) = (range.lowerBound, range.upperBound)
     let allowed = (high - low) * gaps.atEnd
     for (from, to) in [(low, survey.lowest), (survey.highest, high)] where to - from > allowed {
-      throw empty(from, to, metric, place)
+      throw empty(from, to, metric, path)
     }
   }
 
   private static func requireNoGap(
-    _ cells: MetricCells, covered: [Int], _ metric: String, _ place: String
+    _ cells: MetricCells, covered: [Int], _ metric: String, _ path: String
   ) throws(CorpusError) {
     let allowed = Int(gaps.within * Float(MetricCells.count))
     for (cell, next) in zip(covered, covered.dropFirst()) where next - cell - 1 > allowed {
-      throw empty(cells.upper[cell], cells.lower[next], metric, place)
+      throw empty(cells.upper[cell], cells.lower[next], metric, path)
     }
   }
 
-  private static func empty(_ from: Float, _ to: Float, _ metric: String, _ place: String) -> CorpusError {
+  private static func empty(_ from: Float, _ to: Float, _ metric: String, _ path: String) -> CorpusError {
     CorpusError(
       .invalidArgument,
-      "what is selected of \(place) does not cover the range: no checkpoint has a \(metric) between \(from) and \(to)",
+      "what is selected of \(path) does not cover the range: no checkpoint has a \(metric) between \(from) and \(to)",
       remedy: "give a range that ends there, select more runs, or leave the range out")
   }
 }

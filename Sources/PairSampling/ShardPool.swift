@@ -1,14 +1,14 @@
 import CorpusStore
 import Platform
-import Corpus
-import MetricIndex
-import ShardStore
+package import Corpus
+package import MetricIndex
+package import ShardStore
 import Synchronization
 
 /// The shards of a table's runs, each mapped when it is first needed.
 ///
 /// Compaction may move runs to other shards at any time; the pool then asks the index where they have gone.
-final class ShardPool: Sendable {
+package final class ShardPool: Sendable {
   let directory: CorpusDirectory
   private let table: RunTable
   private let metric: Int
@@ -25,7 +25,7 @@ final class ShardPool: Sendable {
   /// Enough for 117,594 runs in sealed shards many times over; of files of single runs, the oldest are closed.
   private static let limit = 8_192
 
-  init(_ directory: CorpusDirectory, table: RunTable, metric: Int, index: IndexReader) {
+  package init(_ directory: CorpusDirectory, table: RunTable, metric: Int, index: IndexReader) {
     self.directory = directory
     self.table = table
     self.metric = metric
@@ -33,20 +33,20 @@ final class ShardPool: Sendable {
     state = Mutex(State())
   }
 
-  /// The shard of a run, and the run's place in it.
-  func find(_ place: Int) throws(CorpusError) -> (shard: MappedShard, place: MappedShard.Place) {
+  /// The shard of a run of the table, and where the run lies in it.
+  package func find(_ runIndex: Int) throws(CorpusError) -> RunFinder.Found {
     // On a thread of the stream's own, which knows nothing of a fork.
-    try ForkGate.pass { () throws(CorpusError) in try locate(place) }
+    try ForkGate.pass { () throws(CorpusError) in try locate(runIndex) }
   }
 
-  private func locate(_ place: Int) throws(CorpusError) -> (shard: MappedShard, place: MappedShard.Place) {
-    let row = table.rows[place]
+  private func locate(_ runIndex: Int) throws(CorpusError) -> RunFinder.Found {
+    let row = table.rows[runIndex]
     let path = state.withLock { $0.moved[row.run] } ?? table.shards[Int(row.shard)].path
     return try index.locate(row.run, in: path) { (file) throws(CorpusError) in
       let shard = try open(file)
-      guard let place = try shard.member(row, of: directory) else { return nil }
+      guard let location = try shard.member(row, of: directory) else { return nil }
       if file != path { state.withLock { $0.moved[row.run] = file } }
-      return (shard, place)
+      return (shard, location)
     }
   }
 
@@ -69,14 +69,14 @@ extension MappedShard {
   ///
   /// - Throws: `indexStale` where the index says something else of the run than the shard.
   func member(_ row: RunTable.Row, of directory: CorpusDirectory) throws(CorpusError) -> Place? {
-    guard let place = place(of: row.run) else { return nil }
-    guard place.count == row.checkpoints else {
-      throw directory.indexStale(row.run, in: path, checkpoints: place.count, row.checkpoints)
+    guard let location = place(of: row.run) else { return nil }
+    guard location.count == row.checkpoints else {
+      throw directory.indexStale(row.run, in: path, checkpoints: location.count, row.checkpoints)
     }
-    guard place.sums == row.sums else {
+    guard location.sums == row.sums else {
       throw directory.indexStale(
         "run \(row.run) in \(path) has other sums of its parameters than the index says")
     }
-    return place
+    return location
   }
 }

@@ -1,6 +1,6 @@
 import Corpus
 
-/// A permutation of 0..<count that needs no table: a place's number is computed from the key.
+/// A permutation of 0..<count that needs no table: each number is computed from the key.
 ///
 /// A Feistel network of eight rounds over the next power of four, walked until it leads into the range (Black and
 /// Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). The rounds are those of Philox's multiplication.
@@ -21,9 +21,9 @@ package struct KeyedPermutation: Sendable {
     keys = (0..<8).map { _ in generator.next() }
   }
 
-  /// The number at a place.
-  package subscript(place: Int) -> Int {
-    var value = UInt64(place)
+  /// The number at an index in 0..<count.
+  package subscript(index: Int) -> Int {
+    var value = UInt64(index)
     precondition(value < count)
     repeat { value = encrypted(value) } while value >= count
     return Int(value)
