@@ -1,3 +1,4 @@
+import PairSampling
 import GenerativeModel
 import Platform
 import TerminalOutput

@@ -1,4 +1,4 @@
-import ArrayFiles
+package import ArrayFiles
 import CKernels
 package import Corpus
 

@@ -1,3 +1,6 @@
+import Platform
+import ArrayFiles
+import ShardStore
 import Corpus
 import Foundation
 import GenerativeModel

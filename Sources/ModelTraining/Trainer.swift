@@ -5,7 +5,7 @@ import Foundation
 public import GenerativeModel
 import MetricIndex
 public import PairSampling
-public import PairStream
+import PairStream
 import VectorKernels
 
 /// Trains a G.pt on a corpus, update by update.
