@@ -53,18 +53,17 @@ package struct Activations {
   /// The gradients of all vectors among the weights, of this group alone: (``WeightLayout/vectorCount``).
   let dvectors: UnsafeMutablePointer<Float>
 
-  /// Lays the matrices of some examples out in memory for `capacity` of them.
-  ///
-  /// - Parameter examples: those of a group, which have working memory of their own, or all.
-  fileprivate init(
-    _ shape: TransformerShape, _ examples: Range<Int>, capacity: Int, keepsGradients: Bool,
-    in memory: Matrix, dvectors: Matrix
-  ) {
+  private let owner: ActivationMemory
+
+  /// Lays the matrices of all examples out, and takes those rows that belong to some of them.
+  fileprivate init(_ examples: Range<Int>, in owner: ActivationMemory) {
+    self.owner = owner
+    let (shape, capacity, keepsGradients) = (owner.shape, owner.capacity, owner.keepsGradients)
     let group = examples.lowerBound / shape.group
     let (count, width, length) = (shape.tokens.count, shape.width, shape.parameterCount)
     let decoded = shape.tokens.outputs.count
     let kept = keepsGradients ? 1 : 0
-    var end = memory.base
+    var end = owner.memory.base
     /// A matrix with so many rows of each example.
     func matrix(_ count: Int, _ columns: Int, stride: Int? = nil) -> Matrix {
       let whole = Matrix(end, rows: capacity * count, columns: columns, stride: stride)
@@ -88,7 +87,7 @@ package struct Activations {
     // Among the group's own rows, as other groups use theirs at the same time.
     dfinal = dinput[0..<kept * examples.count * decoded]
     (encoderStatistics, finalStatistics) = (matrix(count, 2), matrix(decoded, 2))
-    self.dvectors = dvectors.row(group)
+    dvectors = owner.dvectors.row(group)
     attentionScratch = end + group * shape.attentionScratch
     end += (shape.groups(of: capacity) * shape.attentionScratch + 15) / 16 * 16
     var starts: [UnsafeMutablePointer<Float>] = []
@@ -109,7 +108,7 @@ package struct Activations {
         dmlpIn: rows(kept * queries, 4 * width), statistics1: matrix(count, 2),
         statistics2: matrix(queries, 2))
     }
-    precondition(end - memory.base <= memory.columns)
+    precondition(end - owner.memory.base <= owner.memory.count)
   }
 
   /// What an encoder reads: (B, its length).
@@ -146,9 +145,10 @@ package struct Activations {
 /// Memory for the activations of up to `capacity` examples.
 package final class ActivationMemory {
   package let capacity: Int
-  private let shape: TransformerShape
-  private let keepsGradients: Bool
-  private let memory, vectors: AlignedBuffer<Float>
+  fileprivate let shape: TransformerShape
+  fileprivate let keepsGradients: Bool
+  fileprivate let memory: AlignedBuffer<Float>
+  private let vectors: AlignedBuffer<Float>
 
   /// - Parameter keepsGradients: without, there is room for the forward pass only, and all blocks share theirs.
   package init(_ shape: TransformerShape, capacity: Int, keepsGradients: Bool) {
@@ -164,10 +164,6 @@ package final class ActivationMemory {
     Matrix(vectors.base, rows: shape.groups(of: capacity), columns: shape.weights.vectorCount)
   }
 
-  /// The activations of some examples: those of a group, or all from the first on.
-  package subscript(examples: Range<Int>) -> Activations {
-    Activations(
-      shape, examples, capacity: capacity, keepsGradients: keepsGradients,
-      in: Matrix(memory.base, rows: 1, columns: memory.count), dvectors: dvectors)
-  }
+  /// The activations of some examples: those of a group, which have working memory of their own, or all from the first on.
+  package subscript(examples: Range<Int>) -> Activations { Activations(examples, in: self) }
 }

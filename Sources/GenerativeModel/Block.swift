@@ -36,7 +36,7 @@ struct Block: Sendable {
   }
 
   /// The terms of the gradients of all matrices.
-  func terms(_ a: Activations.Block) -> [(WeightLayout.Tensor, [WeightGradient.Factors])] {
+  func terms(_ a: Activations.Block) -> [WeightGradient.Terms] {
     [
       (mlp.mlpOut.weight, [(a.doutput, a.gelu)]), (mlp.mlpIn.weight, [(a.dmlpIn, a.norm2)]),
       (attention.projection.weight, [(a.dresidual, a.attention)]),

@@ -31,9 +31,7 @@ struct Head: Sendable {
   }
 
   /// The terms of the gradients of all decoders.
-  func terms(
-    _ group: Activations, _ tokens: TokenLayout
-  ) -> [(WeightLayout.Tensor, [WeightGradient.Factors])] {
+  func terms(_ group: Activations, _ tokens: TokenLayout) -> [WeightGradient.Terms] {
     decoders.enumerated().map { index, decoder in
       let outputs = tokens.outputs.filter { $0.decoder == index }
       return (

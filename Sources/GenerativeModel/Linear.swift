@@ -26,6 +26,7 @@ struct Linear: Sendable {
 package struct WeightGradient {
   /// dy (N, outputs) and x (N, inputs), whose product dyᵀ x is a term of the gradient.
   typealias Factors = (dy: Matrix, x: Matrix)
+  typealias Terms = (weight: WeightLayout.Tensor, [Factors])
   let gradient: Matrix
   let terms: [Factors]
 

@@ -108,22 +108,22 @@ public final class Sampler: @unchecked Sendable {
     let memory = (0..<min(groups.count, workers)).map { _ in
       ActivationMemory(shape, capacity: size, keepsGradients: false)
     }
-    var results = [[Float]](repeating: [], count: prompts.count)
+    var networks: [[Float]] = []
     for first in stride(from: 0, to: groups.count, by: max(1, memory.count)) {
-      let wave = Array(groups[first..<min(groups.count, first + memory.count)])
-      ThreadPool(workers: workers).forEach(wave.count) { number in
-        draw(prompts, wave[number], options, memory[number][0..<wave[number].count], cancellation)
+      let wave = zip(groups[first...], memory).map { (group: $0, activations: $1[0..<$0.count]) }
+      ThreadPool(workers: workers).forEach(wave.count) {
+        draw(prompts, wave[$0].group, options, wave[$0].activations, cancellation)
       }
       try cancellation.check()
-      for (number, group) in wave.enumerated() {
-        for (example, item) in group.enumerated() {
-          let network = memory[number][0..<group.count].parameters.xT.row(example)
-          results[item] = (0..<shape.parameterCount).map { network[$0] / description.scale }
+      for (group, activations) in wave {
+        networks += (0..<group.count).map { example in
+          let network = activations.parameters.xT.row(example)
+          return (0..<shape.parameterCount).map { network[$0] / description.scale }
         }
       }
-      progress(wave[wave.count - 1].upperBound)
+      progress(networks.count)
     }
-    return results
+    return networks
   }
 
   /// Draws a group's networks, scaled, into `a.parameters.xT`.

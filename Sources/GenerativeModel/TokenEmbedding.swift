@@ -30,9 +30,7 @@ struct TokenEmbedding: Sendable {
   }
 
   /// The terms of the gradients of all encoders.
-  func terms(
-    _ group: Activations, _ tokens: TokenLayout
-  ) -> [(WeightLayout.Tensor, [WeightGradient.Factors])] {
+  func terms(_ group: Activations, _ tokens: TokenLayout) -> [WeightGradient.Terms] {
     encoders.enumerated().map { index, encoder in
       let inputs = tokens.inputs.filter { $0.encoder == index }
       return (

@@ -33,6 +33,7 @@ package struct Transformer: @unchecked Sendable {
   /// From `group.dx0` (B, P) back to the gradients of the embedding, of a group whose forward pass is done. Adds the
   /// gradients of all vectors among the weights to the group's.
   package func backward(_ weights: UnsafePointer<Float>, _ group: Activations) {
+    precondition(group.dx0.rows == group.examples, "these activations keep no gradients")
     let (layers, pass) = (shape.weights, pass(weights, group))
     let inputs = [group.input] + group.blocks.map(\.output)
     let dinputs = [group.dinput] + group.blocks.map(\.doutput)
@@ -71,6 +72,7 @@ package struct Transformer: @unchecked Sendable {
   ) {
     let (length, xT, x0) = (shape.parameterCount, group.tokens.xT, group.tokens.x0)
     let buffer = AlignedBuffer<Float>(count: 2 * length)
+    defer { withExtendedLifetime(buffer) {} }
     let drawn = Matrix(buffer.base, rows: 1, columns: length)
     let ordered = shape.tokens.order == nil ? drawn : Matrix(buffer.base + length, rows: 1, columns: length)
     begin(group)
