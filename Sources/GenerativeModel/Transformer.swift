@@ -3,7 +3,7 @@ import Corpus
 import PairStream
 import VectorKernels
 
-/// G.pt's forward and backward passes over flat buffers (reference-system.md, section 6).
+/// G.pt's forward and backward passes over flat buffers (Schemas/reference.md, section 6).
 ///
 /// Examples are computed in groups, each by one thread, from the encoders to the decoders and back. The gradients of
 /// the matrices are products over all examples and follow when all groups are done.
