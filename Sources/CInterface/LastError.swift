@@ -49,9 +49,8 @@ final class LastError {
 /// C strings that are valid for ever.
 enum Constant {
   static var empty: UnsafePointer<CChar>? { pointer(empty_) }
-  static var version: UnsafePointer<CChar>? { pointer(version_) }
+  static var version: UnsafePointer<CChar>? { pointer(productVersion) }
   private static let empty_: StaticString = ""
-  private static let version_: StaticString = "0.1.0"
 
   static func pointer(_ text: StaticString) -> UnsafePointer<CChar>? {
     UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)

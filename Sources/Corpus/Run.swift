@@ -1,4 +1,4 @@
-/// Whether a run is fit for training on; see reference-system.md, "bad runs".
+/// Whether a run is fit for training on; see Schemas/reference.md, section 5.
 public enum RunStatus: String, Sendable, Codable, CaseIterable {
   case ok
   /// Some parameter of some checkpoint is not finite.

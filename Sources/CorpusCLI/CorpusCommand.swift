@@ -15,7 +15,7 @@ struct CorpusCommand: ParsableCommand {
         corpus generate cartpole --runs '0..<48' --out corpora/cartpole
         corpus query corpora/cartpole "SELECT run, max(train_return) FROM checkpoints GROUP BY run"
       """,
-    version: "0.1.0",
+    version: productVersion.description,
     subcommands: [
       Generate.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self, Compact.self,
       Repack.self, Recipe.self, Stream.self, Export.self, Import.self, Train.self, PromptCommand.self,

@@ -3,7 +3,7 @@ public import Corpus
 import Foundation
 public import GenerativeModel
 
-/// What a model is judged by (reference-system.md, section 7): how well networks reach what they are prompted for.
+/// What a model is judged by (Schemas/reference.md, section 7): how well networks reach what they are prompted for.
 public struct ModelEvaluation: Codable, Sendable {
   public static let format = "checkpoint-corpus evaluation"
 

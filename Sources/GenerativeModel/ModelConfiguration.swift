@@ -1,6 +1,6 @@
 public import Corpus
 
-/// The shape of a G.pt and of its diffusion (reference-system.md, section 6): what a model file is unreadable without.
+/// The shape of a G.pt and of its diffusion (Schemas/reference.md, section 6): what a model file is unreadable without.
 public struct ModelConfiguration: Hashable, Sendable, Codable {
   /// d: the floats of a token.
   public var width: Int

@@ -58,7 +58,7 @@ public enum Preset: String, CaseIterable, Sendable {
 }
 
 extension Preset {
-  /// Schemas/reference.md has what else was tried, and what each choice brings.
+  /// Schemas/experiments.md has what else was tried, and what each choice brings.
   private static func small(metric: String, runs: Int) -> GPTConfiguration {
     var model = ModelConfiguration(width: 96, layers: 3, heads: 4, chunk: 1000)
     model.tokens = .units

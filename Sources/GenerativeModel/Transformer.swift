@@ -4,7 +4,7 @@ import Corpus
 import PairStream
 package import VectorKernels
 
-/// G.pt's forward and backward passes over flat buffers (reference-system.md, section 6).
+/// G.pt's forward and backward passes over flat buffers (Schemas/reference.md, section 6).
 ///
 /// Examples are computed in groups, each by one thread, from the embedding to the head and back. The gradients of
 /// vectors are summed up group by group; those of matrices are products over all examples and follow when all groups

@@ -127,7 +127,7 @@ final class DrawingStage: Sendable {
     return PairDraw(source: source, runIndex: run, start: pair.target, target: pair.start)
   }
 
-  /// Spacing s uniform in 1..<K, start uniform in 0..<K - s (reference-system.md, section 5), K being the number of the
+  /// Spacing s uniform in 1..<K, start uniform in 0..<K - s (Schemas/reference.md, section 5), K being the number of the
   /// run's checkpoints that may occur.
   private func publishedDraw(_ run: Int, _ random: inout PhiloxGenerator, source: Int) -> PairDraw {
     let count = UInt32(selection.count(run))

@@ -39,7 +39,7 @@ public struct PairStreamOptions: Sendable {
 
   /// What parameters are multiplied by.
   public enum Scale: Sendable, Hashable {
-    /// 0.538 / the standard deviation of all parameters of the selected runs (reference-system.md, section 5).
+    /// 0.538 / the standard deviation of all parameters of the selected runs (Schemas/reference.md, section 5).
     case corpus
     case factor(Float)
   }

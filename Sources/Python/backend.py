@@ -82,9 +82,11 @@ def stripped(library, folder):
 
 
 def project():
-    """The lines of pyproject.toml that the metadata repeats; tomllib is too new for some Pythons."""
+    """The lines of pyproject.toml that the metadata repeats, and the version; tomllib is too new for some Pythons."""
     text = (HERE / "pyproject.toml").read_text()
     plain = dict(re.findall(r'^([a-z-]+) = "(.*)"$', text, re.MULTILINE))
+    swift = (ROOT / "Sources" / "Corpus" / "Version.swift").read_text()
+    (plain["version"],) = re.findall(r'productVersion: StaticString = "(.*)"', swift)
     (dependencies,) = re.findall(r"^dependencies = \[(.*)\]$", text, re.MULTILINE)
     (extras,) = re.findall(r"^all = \[(.*)\]$", text, re.MULTILINE)
     return plain, re.findall(r'"(.*?)"', dependencies), re.findall(r'"(.*?)"', extras)

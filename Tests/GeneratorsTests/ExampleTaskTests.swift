@@ -44,11 +44,15 @@ import Testing
       json: Data(text.replacing(/"sha256": "[^"]*"/, with: "\"sha256\": \"\(digest)\"").utf8), path: "recipe")
   }
 
-  @Test func `CONTRIBUTING shows the file that is tested here`() throws {
-    let example = try Self.file("Tests/GeneratorsTests/ExampleTask.swift")
-    #expect(try Self.blocks("swift").contains(example))
-    // And the line that registers it, as a test does it, and so a program that imports this package.
-    #expect(try Self.file("CONTRIBUTING.md").contains("Tasks.register(PointsGenerator.self)"))
+  @Test func `CONTRIBUTING names the file that is tested here, and what is in it`() throws {
+    let text = try Self.file("CONTRIBUTING.md")
+    let link = try #require(text.firstMatch(of: /\]\(Tests\/\w+\/(\w+\.swift)\)/), "no link to the example")
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    let example = try String(contentsOf: folder.appendingPathComponent(String(link.1)), encoding: .utf8)
+    // The line that registers it, as a test does it, and so a program that imports this package.
+    let task = try #require(text.firstMatch(of: /Tasks\.register\((\w+)\.self\)/), "nobody registers it").1
+    let conforms = try #require(text.firstMatch(of: /conforms to `(\w+)`/), "no protocol").1
+    #expect(example.contains("struct \(task): \(conforms) {"))
   }
 
   @Test func `is trained, stored, indexed, verified, replayed and repaired`() throws {

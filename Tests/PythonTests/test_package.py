@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from conftest import ROOT, module_or_skip, run_corpus
 
-import checkpoint_corpus
 from checkpoint_corpus import Corpus, CorpusError, PairStream, Writer, evaluate, index, initial_networks
 
 
@@ -31,7 +30,6 @@ def test_describes_itself(corpus, cartpole):
     assert corpus.recipe["environments"] == 256 and corpus.parameter_count == 1250
     assert len(corpus) == 6 and list(corpus) == list(range(6)) and 5 in corpus and 6 not in corpus and "x" not in corpus
     assert repr(corpus) == f"<Corpus {str(cartpole)!r}: cartpole, 6 runs, 126 checkpoints of 1250 parameters>"
-    assert checkpoint_corpus.__version__ == "0.1.0"
 
 
 def test_reads_what_h5py_reads(corpus, cartpole):

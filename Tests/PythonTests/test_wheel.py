@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 from conftest import ROOT
 
-from checkpoint_corpus import Corpus
+from checkpoint_corpus import Corpus, __version__
 
 PROGRAM = """
 import sys
@@ -41,7 +41,7 @@ def test_the_wheel_runs_without_swift(tmp_path, cartpole):
         env=os.environ | {"CHECKPOINT_CORPUS_PRODUCTS": products}, capture_output=True, text=True,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("checkpoint_corpus-*-py3-none-linux_*.whl")
+    (wheel,) = tmp_path.glob(f"checkpoint_corpus-{__version__}-py3-none-linux_*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "checkpoint_corpus/libcheckpoint_corpus.so" in names and "checkpoint_corpus/py.typed" in names

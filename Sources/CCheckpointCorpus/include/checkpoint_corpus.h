@@ -33,8 +33,48 @@
  * CC_FORKED, and closing it there does nothing; what the child opens itself works. fork() waits for calls that are
  * at work on files, but not for cc_evaluator_run() or cc_stream_next().
  *
- * SIGNALS. The library installs no handlers. Long calls are ended from another thread: cc_rows_interrupt(),
+ * SIGNALS. The library installs one handler, for SIGBUS, when a stream maps a file; faults elsewhere go to the
+ * handler that was there before. Long calls are ended from another thread: cc_rows_interrupt(),
  * cc_evaluator_cancel() and cc_stream_cancel().
+ *
+ * CAVEATS. What goes wrong where one does not know it, and what to do:
+ *
+ * - Pointers. What cc_rows_fetch() gives is gone with the next fetch on these rows, by whichever thread, and the
+ *   texts of an error with the next error of the same thread. Copy what has to last, and give each thread rows of
+ *   its own.
+ * - Closing. A handle that another thread is using must not be closed, and none may be closed twice: nothing checks
+ *   it.
+ * - Order. Several threads may take batches from one stream. Each batch goes to one of them, so that the order of
+ *   each thread's batches is chance. Who needs the stream's order takes all of them by one thread.
+ * - Exit. Close streams before the process ends: their threads must not be at work while exit handlers run.
+ * - Unloading. Never unload the library by dlclose(): its handler of SIGBUS stays installed.
+ * - Two SQLites. The library has an SQLite of its own. On POSIX, a process that closes any descriptor of a file
+ *   loses its locks on that file. So in a process that stores runs, nobody else may open and close index.sqlite: no
+ *   other SQLite, such as Python's, no second copy of this library, no open() and close() to copy it. A writer could
+ *   then change the index beside another one. Ask by cc_query(), or in another process. An index that is damaged is
+ *   made again from the shards by cc_index(path, 1).
+ * - Rows left open. Until their end is reached, or they are closed, the index takes up no runs of anybody. Runs are
+ *   stored all the same, and come into the index by the next cc_index(), or when the next writer is opened.
+ * - fork() may take long: it waits for calls at work, and such a call may wait for the index for up to a minute. A
+ *   child that goes on without exec() shares its parent's locks: if the parent is killed, its claims of runs last
+ *   until the child has ended, too. Start other programs by posix_spawn(), which waits for nothing.
+ * - Signals on our threads. A signal for the process may be delivered to a thread of the library, as these have the
+ *   mask of the thread that called. Block what must not be handled there before cc_stream_open() and
+ *   cc_evaluator_run().
+ * - SIGBUS. A mapped file that somebody makes shorter is an error, CC_DAMAGED_SHARD, and not the end of the process.
+ *   A program that sets its own handler of SIGBUS after it has opened a stream has to call the one before it.
+ * - Files that change. A shard is never changed in its place: write another file, synchronise it, rename it, as
+ *   Schemas/corpus.md says. Compaction and repair do that, and readers and streams go on beside them. What somebody
+ *   writes over a shard of codec raw under a stream is believed, as its checkpoints have no checksums of their own.
+ * - Moved corpora. A change of the working directory changes nothing, as paths are made absolute. A corpus that is
+ *   open must not be moved: its files are opened by their paths as they are needed.
+ * - Network file systems. Storing runs needs locks that work between all machines that do: NFS with lockd, Lustre
+ *   with flock. Where there are none, cc_writer_open() fails with CC_RESOURCE. That locks keep nobody out on other
+ *   machines (NFS with nolock) the library cannot find out: then let one machine store runs. With CORPUS_ALONE=1
+ *   nothing is locked, and nobody else may change the corpus. Reading needs no locks: where there are none, an index
+ *   that is changed while it is read is an error.
+ * - Memory. cc_corpus_read_run() holds the whole run a second time while it reads parameters; cc_corpus_read() does
+ *   not.
  */
 #ifndef CHECKPOINT_CORPUS_H
 #define CHECKPOINT_CORPUS_H
@@ -242,8 +282,8 @@ typedef struct cc_rows cc_rows;
 /** Begins a SQL statement that only reads.
  *
  * parameters: (count), the values of its question marks, in order; NULL for none. They are copied.
- * Fails with CC_INVALID_SQL. While rows are open whose end has not been reached, those who store runs have to wait:
- * don't keep them for long. */
+ * Fails with CC_INVALID_SQL. While rows are open whose end has not been reached, the index takes up no runs: don't keep
+ * them for long. */
 int cc_query(cc_corpus *corpus, const char *sql, const cc_value *parameters, size_t count, cc_rows **rows);
 
 /** The number of columns; 0 for NULL. */

@@ -3,7 +3,7 @@ public import Datasets
 package import VectorKernels
 
 /// Trains classifiers of small colour pictures: stochastic gradient descent on a network of two convolutions
-/// of 16 and 32 channels, a mean over all pixels and a linear layer (reference-system.md, section 3).
+/// of 16 and 32 channels, a mean over all pixels and a linear layer (Schemas/reference.md, section 3).
 ///
 /// A checkpoint's iteration is the number of optimizer steps before it. `train_loss` and `train_error` are of
 /// the last of these steps' batch before the step, as its forward pass finds them; for the initial network,

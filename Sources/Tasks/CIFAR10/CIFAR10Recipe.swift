@@ -2,7 +2,7 @@ public import Corpus
 public import Datasets
 
 /// Everything that determines a CIFAR-10 run but its seed; the defaults are the published numbers
-/// (reference-system.md, section 3). In JSON the names are in snake case.
+/// (Schemas/reference.md, section 3). In JSON the names are in snake case.
 public struct CIFAR10Recipe: Codable, Hashable, Sendable, ScheduledRecipe {
   public var dataset: DatasetIdentity
   /// Passes over the training images, each in a random order of its own.

@@ -4,7 +4,7 @@ public import Datasets
 package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
-/// network (reference-system.md, section 3).
+/// network (Schemas/reference.md, section 3).
 public struct CartpoleGenerator: Generator {
   public static let task = "cartpole"
   /// The tensors of the policy; the value function is not stored.

@@ -1,5 +1,5 @@
 /// Everything that determines a Cartpole run but its seed; the defaults are the published numbers
-/// (reference-system.md, section 3). In JSON the names are in snake case.
+/// (Schemas/reference.md, section 3). In JSON the names are in snake case.
 public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// Environments that run side by side, a multiple of 16.
   public var environments = 512

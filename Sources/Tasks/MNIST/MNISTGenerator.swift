@@ -3,7 +3,7 @@ public import Datasets
 package import VectorKernels
 
 /// Trains classifiers of handwritten digits: stochastic gradient descent on a 784-10-10 network
-/// (reference-system.md, section 3).
+/// (Schemas/reference.md, section 3).
 ///
 /// A checkpoint's iteration is the number of optimizer steps before it. `train_loss` and `train_error` are of
 /// the last of these steps' batch before the step, as its forward pass finds them; for the initial network,

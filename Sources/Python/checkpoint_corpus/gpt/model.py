@@ -1,4 +1,4 @@
-"""G.pt: a transformer over parameter vectors (reference-system.md, section 6), the same as `corpus train`'s.
+"""G.pt: a transformer over parameter vectors (Schemas/reference.md, section 6), the same as `corpus train`'s.
 
 The names of its state dictionary are those of the tensors in `model.safetensors`.
 """
