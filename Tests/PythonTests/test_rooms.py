@@ -18,7 +18,8 @@ def declared():
         ["swift", "package", "dump-package"], cwd=ROOT, stdout=subprocess.PIPE, check=True
     ).stdout
     return {
-        target["name"]: {next(iter(one.values()))[0] for one in target["dependencies"]}
+        # Tests start the command without importing it.
+        target["name"]: {next(iter(one.values()))[0] for one in target["dependencies"]} - {"CorpusCLI"}
         for target in json.loads(package)["targets"]
     }
 
@@ -70,7 +71,8 @@ def test_contributing_draws_the_rooms_as_they_are(declared):
     assert reachable(drawn) == reachable(rooms)
 
 
-def test_contributing_says_what_each_room_does(declared):
-    table = re.findall(r"^\| (`Sources/.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    named = {name.split("/")[-1] for row in table for name in re.findall(r"`([\w/]+)`", row)}
-    assert named == {folder.name for folder in (ROOT / "Sources").iterdir()}
+def test_contributing_says_what_each_room_does():
+    rows = re.findall(r"^\| `Sources/.*\|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = {name.removeprefix("Sources/") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    folders = {folder.name for folder in (ROOT / "Sources").iterdir()}
+    assert {row.split("`")[1].removeprefix("Sources/") for row in rows} <= folders <= named
