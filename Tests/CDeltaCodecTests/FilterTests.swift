@@ -43,7 +43,7 @@ private struct FilterClass {
     values = frames.flatMap { $0 }.withUnsafeBytes { Array($0) }
   }
 
-  @Test func deltaRoundTrip() throws {
+  @Test func `delta round trip`() throws {
     let filter = try FilterClass(cdelta_hdf5_filter())
     #expect((filter.version, filter.id) == (1, CDELTA_HDF5_FILTER))
     let packed = try #require(try filter.run(values, values: [2, 50, 10], reading: false))
@@ -55,8 +55,8 @@ private struct FilterClass {
     #expect(try filter.run(packed.dropLast(), values: [2, 50, 10], reading: true) == nil)
   }
 
-  @Test("Refuses values that are missing, of another version, or do not divide the chunk")
-  func deltaRefusals() throws {
+  @Test
+  func `refuses values that are missing, of another version, or do not divide the chunk`() throws {
     let filter = try FilterClass(cdelta_hdf5_filter())
     for clients: [CUnsignedInt] in [
       [], [2], [2, 50], [1, 50, 10], [3, 50, 10], [2, 0, 10], [2, 49, 10], [2, .max, 10], [2, 50, 9],
@@ -66,7 +66,7 @@ private struct FilterClass {
   }
 
   @Test(arguments: [[], [1], [9], [CUnsignedInt(bitPattern: -5)]] as [[CUnsignedInt]])
-  func zstdRoundTrip(clients: [CUnsignedInt]) throws {
+  func `zstd round trip`(clients: [CUnsignedInt]) throws {
     let filter = try FilterClass(cdelta_hdf5_zstd_filter())
     #expect((filter.version, filter.id) == (1, CDELTA_HDF5_ZSTD_FILTER))
     let packed = try #require(try filter.run(values, values: clients, reading: false))
@@ -74,8 +74,8 @@ private struct FilterClass {
     #expect(try filter.run(packed, values: clients, reading: true) == values)
   }
 
-  @Test("Zstandard's checksum finds a flipped bit in values that are stored raw")
-  func zstdChecksum() throws {
+  @Test
+  func `zstandard's checksum finds a flipped bit in values that are stored raw`() throws {
     let filter = try FilterClass(cdelta_hdf5_zstd_filter())
     var generator = SeededGenerator(seed: 10)
     let noise = generator.noise(frames: 1, parameters: 100)[0].withUnsafeBytes { Array($0) }

@@ -25,8 +25,8 @@ import Testing
     try codec.decode(chunk, parameters: 120, frames: frames ?? 0..<6)
   }
 
-  @Test("A chunk cut at any length, or with bytes after it, is an error")
-  func truncated() throws {
+  @Test
+  func `a chunk cut at any length, or with bytes after it, is an error`() throws {
     #expect(try decode(chunk) == frames)
     for length in 0..<chunk.count {
       #expect(throws: Codec.Failure.self) { try decode(Array(chunk.prefix(length))) }
@@ -34,8 +34,8 @@ import Testing
     #expect(throws: Codec.Failure(code: Int64(CDELTA_ERROR_LENGTH.rawValue))) { try decode(chunk + [0]) }
   }
 
-  @Test("Any single flipped bit is an error, or changes no value")
-  func flippedBits() throws {
+  @Test
+  func `any single flipped bit is an error, or changes no value`() throws {
     var harmless = 0
     for bit in 0..<chunk.count * 8 {
       var damaged = chunk
@@ -50,8 +50,8 @@ import Testing
     #expect(harmless < 700, "\(harmless) bits of \(chunk.count * 8) carry nothing")
   }
 
-  @Test("Random bytes, with and without a true header, are an error", arguments: UInt64(0)..<20)
-  func garbage(seed: UInt64) throws {
+  @Test(arguments: UInt64(0)..<20)
+  func `random bytes, with and without a true header, are an error`(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     for length in 0..<400 {
       let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -60,8 +60,8 @@ import Testing
     }
   }
 
-  @Test("Bytes overwritten at random are an error, or change no value", arguments: UInt64(0)..<20)
-  func overwritten(seed: UInt64) throws {
+  @Test(arguments: UInt64(0)..<20)
+  func `bytes overwritten at random are an error, or change no value`(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     for _ in 0..<500 {
       var damaged = chunk
@@ -75,8 +75,8 @@ import Testing
     }
   }
 
-  @Test("Every value of every byte of the header, the common codes and the directory")
-  func everyByte() throws {
+  @Test
+  func `every value of every byte of the header, the common codes and the directory`() throws {
     for place in 0..<Layout(chunk).bodies {
       for value in UInt8.min...UInt8.max {
         var damaged = chunk
@@ -93,8 +93,8 @@ import Testing
     #expect(throws: Codec.Failure(code: Int64(status.rawValue))) { try decode(layout.bytes) }
   }
 
-  @Test("Parents out of range, in circles, or of kinds that cannot have one")
-  func parents() {
+  @Test
+  func `parents out of range, in circles, or of kinds that cannot have one`() {
     expect(CDELTA_ERROR_CORRUPT) { $0.setParent(4, to: 6) }
     expect(CDELTA_ERROR_CORRUPT) { $0.setParent(4, to: 0xFFFE) }
     expect(CDELTA_ERROR_CORRUPT) { $0.setParent(4, to: 4) }
@@ -114,8 +114,8 @@ import Testing
     expect(CDELTA_ERROR_CHECKSUM) { $0.setParent(4, to: Layout.none) }
   }
 
-  @Test("Eight ancestors are read, and nine refused, in whatever order")
-  func depth() throws {
+  @Test
+  func `eight ancestors are read, and nine refused, in whatever order`() throws {
     let frames = [[UInt32]](repeating: [1, 2, 3], count: 10)
     var layout = Layout(try codec.encode(frames))
     let root = try #require((0..<10).first { layout.parent($0) == Layout.none })
@@ -132,8 +132,8 @@ import Testing
       try codec.pick(Array(chain.dropLast()), of: layout.bytes, parameters: 3) == Array(frames.dropLast()))
   }
 
-  @Test("Kinds and sizes that do not go together")
-  func sizes() {
+  @Test
+  func `kinds and sizes that do not go together`() {
     for kind in 4...255 { expect(CDELTA_ERROR_CORRUPT) { $0.setKind(5, to: kind) } }
     expect(CDELTA_ERROR_CORRUPT) { $0.setKind(3, to: 0) }
     expect(CDELTA_ERROR_CORRUPT) { $0.setBodyBytes(4, to: 1) }
@@ -151,8 +151,8 @@ import Testing
     }
   }
 
-  @Test("Streams that lead beyond the end of the chunk are an error", arguments: [1, 9, 120, 5000, 70_000])
-  func beyond(parameters: Int) throws {
+  @Test(arguments: [1, 9, 120, 5000, 70_000])
+  func `streams that lead beyond the end of the chunk are an error`(parameters: Int) throws {
     var generator = SeededGenerator(seed: 12)
     let frames = generator.walk(frames: 2, parameters: parameters, step: 0.1)
     for frames in [frames, [frames[0]]] {
@@ -170,8 +170,8 @@ import Testing
     }
   }
 
-  @Test("Errors say which of the caller's numbers is wrong")
-  func arguments() throws {
+  @Test
+  func `errors say which of the caller's numbers is wrong`() throws {
     func expect(_ status: cdelta_status, _ parameters: Int, _ range: Range<Int>) {
       #expect(throws: Codec.Failure(code: Int64(status.rawValue))) {
         try codec.decode(chunk, parameters: parameters, frames: range)

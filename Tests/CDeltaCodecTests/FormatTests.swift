@@ -6,7 +6,7 @@ import Testing
 @Suite("Format, version 2") struct FormatTests {
   let codec = Codec()
 
-  @Test func smallChunk() throws {
+  @Test func `a small chunk is laid out as the schema says`() throws {
     let frames: [[UInt32]] = [
       [0x3F80_0000, 0xBF80_0000, 0x0000_0000],  // 1, -1, 0
       [0x3F80_0001, 0xBF80_0001, 0x8000_0000],  // the next ones away from zero, -0
@@ -38,7 +38,7 @@ import Testing
     return frames + generator.noise(frames: 1, parameters: 300)
   }
 
-  @Test func goldenFile() throws {
+  @Test func `the golden chunk is read and written`() throws {
     let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Golden")
     let (bin, f32) = (
       golden.appending(path: "delta-chunk-v2.bin"), golden.appending(path: "delta-chunk-v2.f32")
@@ -56,7 +56,7 @@ import Testing
     #expect(Set((0..<8).map { layout.kind($0) }) == [.same, .raw, .alone, .difference])
   }
 
-  @Test func header() throws {
+  @Test func `the header is laid out as the schema says`() throws {
     let chunk = try codec.encode([[1, 2, 3], [4, 5, 6]])
     var frames: UInt32 = 0
     var parameters: UInt32 = 0

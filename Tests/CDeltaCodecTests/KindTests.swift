@@ -15,10 +15,10 @@ import Testing
     return Layout(chunk)
   }
 
-  @Test(
-    "Same, raw, alone and difference, with codes of its own from 4096 parameters on",
-    arguments: [120, 4095, 4096, 65536, 65537])
-  func kinds(parameters: Int) throws {
+  @Test(arguments: [120, 4095, 4096, 65536, 65537])
+  func `same, raw, alone and difference, with codes of its own from 4096 parameters on`(parameters: Int)
+    throws
+  {
     var generator = SeededGenerator(seed: 20)
     var frames = generator.walk(frames: 3, parameters: parameters, step: 1e-3)
     frames.append(.init(repeating: 0, count: parameters))
@@ -32,10 +32,10 @@ import Testing
     #expect([0, 2].allSatisfy { (layout.codeBytes($0) > 0) == (parameters >= 4096) })
   }
 
-  @Test(
-    "The frame that others are built from is raw where frames are many, and coded elsewhere",
-    arguments: [(16, 4095, Layout.Kind.raw), (15, 4095, .alone), (15, 4096, .alone), (25, 7960, .raw)])
-  func middle(count: Int, parameters: Int, expected: Layout.Kind) throws {
+  @Test(arguments: [(16, 4095, Layout.Kind.raw), (15, 4095, .alone), (15, 4096, .alone), (25, 7960, .raw)])
+  func `the frame that others are built from is raw where frames are many, and coded elsewhere`(
+    count: Int, parameters: Int, expected: Layout.Kind
+  ) throws {
     var generator = SeededGenerator(seed: 24)
     let layout = try expectRoundTrip(generator.walk(frames: count, parameters: parameters, step: 1e-3))
     let parentless = (0..<count).filter { layout.parent($0) == Layout.none }
@@ -57,8 +57,8 @@ import Testing
     return [values, .init(repeating: 0x3F80_0000, count: values.count)]
   }
 
-  @Test("One symbol, which takes no bits", arguments: [1, 7, 8, 100, 5000], 0...20)
-  func oneSymbol(count: Int, symbol: Int) throws {
+  @Test(arguments: [1, 7, 8, 100, 5000], 0...20)
+  func `one symbol, which takes no bits`(count: Int, symbol: Int) throws {
     var generator = SeededGenerator(seed: 21)
     let layout = try expectRoundTrip(frames([(symbol, count)], &generator))
     guard count >= 100, symbol > 0 else { return }
@@ -66,8 +66,8 @@ import Testing
     #expect(layout.streamBytes(0, 0) == ((count + 7) / 8 * symbol + 7) / 8)
   }
 
-  @Test("All 33 symbols, each twice as frequent as the next: codes may not grow longer than 7 bits")
-  func allSymbols() throws {
+  @Test
+  func `all 33 symbols, each twice as frequent as the next: codes may not grow longer than 7 bits`() throws {
     var generator = SeededGenerator(seed: 22)
     for count in [1000, 100_000] {
       let layout = try expectRoundTrip(
@@ -76,8 +76,8 @@ import Testing
     }
   }
 
-  @Test("Any set of symbols, however frequent", arguments: UInt64(0)..<200)
-  func anySymbols(seed: UInt64) throws {
+  @Test(arguments: UInt64(0)..<200)
+  func `any set of symbols, however frequent`(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     let symbols = (0...32).filter { _ in Bool.random(using: &generator) }.prefix(
       Int.random(in: 1...33, using: &generator))
@@ -88,8 +88,8 @@ import Testing
     _ = try expectRoundTrip(frames(counts, &generator))
   }
 
-  @Test("A frame alone with exponents of every distance from its largest")
-  func exponents() throws {
+  @Test
+  func `a frame alone with exponents of every distance from its largest`() throws {
     var generator = SeededGenerator(seed: 23)
     for top in [1, 31, 32, 33, 127, 254, 255] as [UInt32] {
       // Mostly large ones, so that coding pays.
@@ -103,8 +103,8 @@ import Testing
     }
   }
 
-  @Test("Frames of NaNs, infinities and denormals only, alone and as differences")
-  func specialFrames() throws {
+  @Test
+  func `frames of NaNs, infinities and denormals only, alone and as differences`() throws {
     var generator = SeededGenerator(seed: 24)
     for high in [0x7F80_0000, 0xFF80_0000, 0, 0x8000_0000] as [UInt32] {
       let frames = (0..<3).map { _ in

@@ -22,8 +22,8 @@ import Testing
     0x7FC0_0000, 0xFFC0_0000, 0x7FC1_2345, 0x7FFF_FFFF, 0xFFFF_FFFF,  // quiet NaNs
   ]
 
-  @Test("Every special float, followed by every other")
-  func specialPairs() throws {
+  @Test
+  func `every special float, followed by every other`() throws {
     let specials = Self.specials
     try expectRoundTrip([specials])
     try expectRoundTrip(specials.indices.map { i in Array(specials[i...] + specials[..<i]) })
@@ -32,8 +32,8 @@ import Testing
     }
   }
 
-  @Test("Every small shape", arguments: [UInt64(1), 2, 3])
-  func smallShapes(seed: UInt64) throws {
+  @Test(arguments: [UInt64(1), 2, 3])
+  func `every small shape`(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     for frames in 1...12 {
       for parameters in 1...40 {
@@ -45,26 +45,27 @@ import Testing
   }
 
   @Test(
-    "Walks over shapes on both sides of a window, codes of one's own and longer sizes",
     arguments: [
       (200, 2), (130, 1), (31, 9), (32, 9), (33, 9), (34, 9), (25, 1250), (14, 1249), (3, 4095), (3, 4096),
       (3, 5370), (4, 7960), (2, 65535), (2, 65536), (2, 65537), (2, 140_000),
     ], [Float(1e-6), 1e-3, 1])
-  func walks(shape: (frames: Int, parameters: Int), step: Float) throws {
+  func `walks over shapes on both sides of a window, codes of one's own and longer sizes`(
+    shape: (frames: Int, parameters: Int), step: Float
+  ) throws {
     var generator = SeededGenerator(seed: 4)
     try expectRoundTrip(generator.walk(frames: shape.frames, parameters: shape.parameters, step: step))
   }
 
-  @Test("One context serves frames of changing size")
-  func changingSizes() throws {
+  @Test
+  func `one context serves frames of changing size`() throws {
     var generator = SeededGenerator(seed: 5)
     for parameters in [1250, 3, 70_000, 1250, 1] {
       try expectRoundTrip(generator.walk(frames: 3, parameters: parameters, step: 0.01))
     }
   }
 
-  @Test("Sparse, repeated and random frames in any order", arguments: UInt64(0)..<60)
-  func mixtures(seed: UInt64) throws {
+  @Test(arguments: UInt64(0)..<60)
+  func `sparse, repeated and random frames in any order`(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     let parameters = Int.random(in: 1...700, using: &generator)
     var frames: [[UInt32]] = []
@@ -82,8 +83,8 @@ import Testing
     try expectRoundTrip(frames)
   }
 
-  @Test("Any range of frames decodes to the same values as the whole")
-  func ranges() throws {
+  @Test
+  func `any range of frames decodes to the same values as the whole`() throws {
     var generator = SeededGenerator(seed: 6)
     // Two windows, and in the middle and at the end frames of zeros.
     var frames = generator.walk(frames: 36, parameters: 100, step: 1e-3)
@@ -98,8 +99,8 @@ import Testing
     }
   }
 
-  @Test("Any list of frames in any order, with duplicates, gives the same values as the whole")
-  func lists() throws {
+  @Test
+  func `any list of frames in any order, with duplicates, gives the same values as the whole`() throws {
     var generator = SeededGenerator(seed: 11)
     for parameters in [1, 100, 4096] {
       var frames = generator.walk(frames: 40, parameters: parameters, step: 1e-3)
@@ -122,8 +123,8 @@ import Testing
     }
   }
 
-  @Test("A frame is built from at most two others", arguments: 1...70)
-  func depth(frames: Int) throws {
+  @Test(arguments: 1...70)
+  func `a frame is built from at most two others`(frames: Int) throws {
     var generator = SeededGenerator(seed: UInt64(frames))
     let layout = Layout(try codec.encode(generator.walk(frames: frames, parameters: 40, step: 1e-3)))
     for frame in 0..<frames {
@@ -132,8 +133,8 @@ import Testing
     }
   }
 
-  @Test("Padding costs next to nothing, and small steps cost less than large ones")
-  func sizes() throws {
+  @Test
+  func `padding costs next to nothing, and small steps cost less than large ones`() throws {
     var generator = SeededGenerator(seed: 7)
     let walk = generator.walk(frames: 20, parameters: 1250, step: 1e-3)
     let padding = [[UInt32]](repeating: .init(repeating: 0, count: 1250), count: 30)
@@ -147,8 +148,8 @@ import Testing
     #expect(noise.count < 20 * (5000 + 28) + 12 + 288)
   }
 
-  @Test("The bound holds for noise in every small shape, and refuses shapes out of range")
-  func bound() throws {
+  @Test
+  func `the bound holds for noise in every small shape, and refuses shapes out of range`() throws {
     #expect(cdelta_bound(0, 1) == 0)
     #expect(cdelta_bound(1, 0) == 0)
     #expect(cdelta_bound(CDELTA_MAX_FRAMES + 1, 1) == 0)

@@ -50,7 +50,7 @@ import Testing
   }
 
   /// Without a force, energy and horizontal momentum stay; the error shrinks with the step.
-  @Test(arguments: Path.all) func conservesEnergyAndMomentum(path: Path) {
+  @Test(arguments: Path.all) func `conserves energy and momentum`(path: Path) {
     var constants = Self.published
     constants.substep = 1e-4
     constants.substeps = 50
@@ -63,7 +63,7 @@ import Testing
   }
 
   /// What a force adds to the energy is its work, and to the momentum its impulse.
-  @Test(arguments: Path.all) func forcesDoWork(path: Path) {
+  @Test(arguments: Path.all) func `forces do work`(path: Path) {
     var constants = Self.published
     constants.substep = 1e-5
     constants.substeps = 100
@@ -76,7 +76,7 @@ import Testing
   }
 
   /// The published step, against the equations solved as a linear system in Double.
-  @Test(arguments: Path.all) func stepsAsThePublishedSystem(path: Path) {
+  @Test(arguments: Path.all) func `steps as the published system`(path: Path) {
     for (i, action) in ([-3, -0.7, 0, 0.01, 0.9, 2] as [Float]).enumerated() {
       let start = random(4, scale: 1, stream: UInt64(50 + i)).array
       let world = World(Self.published, x: start[0], v: start[1], angle: start[2], spin: start[3])
@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func endsEpisodes(path: Path) {
+  @Test(arguments: Path.all) func `ends episodes`(path: Path) {
     let cases: [(Float, Float, Bool)] = [
       (2.9, 0, false), (3.1, 0, true), (-3.1, 0, true), (0, 1.5, false), (0, -1.6, true),
     ]
@@ -123,7 +123,7 @@ import Testing
   }
 
   /// Neither the cart nor the pole gets faster than the joints allow, whatever pushes them.
-  @Test(arguments: Path.all) func limitsSpeeds(path: Path) {
+  @Test(arguments: Path.all) func `limits speeds`(path: Path) {
     for side in [1, -1] as [Float] {
       let cart = World(Self.published, v: side * 99.5)
       cart.step(path, action: side)
@@ -134,7 +134,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func observes(path: Path) {
+  @Test(arguments: Path.all) func `observes position, velocity, angle and its velocity`(path: Path) {
     let state = random(64, scale: 9, stream: 60)
     let observations = Floats(count: 64)
     path.k.cartpole_observe(16, 5, state.p, observations.p)

@@ -25,7 +25,7 @@ import Testing
   }
 
   /// All places of the crop, mirrored and not, to within rounding.
-  @Test(arguments: Path.all) func pictures(path: Path) {
+  @Test(arguments: Path.all) func `pictures are cut, mirrored and normalised as the naive ones`(path: Path) {
     let pictures = Pictures(count: 2)
     let out = Floats(count: 3072)
     for flip in 0..<2 as Range<UInt8> {
@@ -42,7 +42,7 @@ import Testing
   }
 
   /// Each tensor's gradient, loss and errors of a batch, against the definition.
-  @Test(arguments: Path.all, [1, 3]) func gradient(path: Path, count: Int) {
+  @Test(arguments: Path.all, [1, 3]) func `the gradient is the naive one's`(path: Path, count: Int) {
     let pictures = Pictures(count: count)
     let crops = Self.crops(count)
     let gradient = Floats(count: 5376)
@@ -72,7 +72,7 @@ import Testing
   }
 
   /// Evaluation is the forward pass of pictures as they are, whatever came before in the scratch memory.
-  @Test(arguments: Path.all) func evaluation(path: Path) {
+  @Test(arguments: Path.all) func `losses and errors are the naive one's`(path: Path) {
     var pictures = Pictures(count: 4).c
     let weights = Self.packed(by: path.k)
     let scratch = random(Int(CK_CNN_SCRATCH_BYTES) / 4, scale: 1e6, stream: 202)
@@ -85,7 +85,7 @@ import Testing
   }
 
   /// Logits far apart neither overflow nor lose the loss.
-  @Test(arguments: Path.all) func extremeLogits(path: Path) {
+  @Test(arguments: Path.all) func `extreme logits have finite losses`(path: Path) {
     var pictures = Pictures(count: 1).c
     let parameters = [Float](repeating: 0, count: 5360) + (0..<10).map { Float($0) * 1000 }
     let gradient = Floats(count: 5376)
@@ -96,7 +96,7 @@ import Testing
   }
 
   /// torch.optim.SGD's own description: v = m v + g, p -= r (g + m v), with g the decayed gradient.
-  @Test(arguments: Path.all) func descent(path: Path) {
+  @Test(arguments: Path.all) func `a step of descent is the naive one's`(path: Path) {
     let gradient = random(48, stream: 203)
     let start = random(48, stream: 204)
     let (parameters, velocity) = (start.copy, Floats(count: 48))
@@ -115,7 +115,7 @@ import Testing
   }
 
   /// The naive gradient itself, against differences of the naive loss.
-  @Test func naiveGradientIsTheSlope() {
+  @Test func `naive gradient is the slope`() {
     let pictures = Pictures(count: 1)
     let picture = NaiveConvolution.picture(pictures, Self.crops(1)[0])
     let start = Self.parameters.map(Double.init)

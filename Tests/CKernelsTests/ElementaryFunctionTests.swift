@@ -18,19 +18,19 @@ import Testing
     (0...count).map { range.lowerBound + (range.upperBound - range.lowerBound) * Float($0) / Float(count) }
   }
 
-  @Test(arguments: Path.all) func expIsAccurate(path: Path) {
+  @Test(arguments: Path.all) func `exp is accurate`(path: Path) {
     #expect(worst(path.k.exp, of: grid(-87.3...88.72), reference: exp) < 1.5)
     #expect(worst(path.k.exp, of: grid(-1...1), reference: exp) < 1.5)
   }
 
-  @Test(arguments: Path.all) func logIsAccurate(path: Path) {
+  @Test(arguments: Path.all) func `log is accurate`(path: Path) {
     let all = stride(from: Float.leastNormalMagnitude.bitPattern, to: Float.infinity.bitPattern, by: 20_011)
       .map(Float.init(bitPattern:))
     #expect(worst(path.k.log, of: all, reference: log) < 1.5)
     #expect(worst(path.k.log, of: grid(0.5...2), reference: log) < 1.5)
   }
 
-  @Test(arguments: Path.all) func sineAndCosineAreAccurate(path: Path) {
+  @Test(arguments: Path.all) func `sine and cosine are accurate`(path: Path) {
     // The floats next to the zeros are where a careless reduction loses all digits.
     let zeros = (1...636).map { Float(Double($0) * Double.pi / 2) }
     for x in [grid(-4...4), grid(-1000...1000), zeros, zeros.map(\.nextUp), zeros.map(\.nextDown)] {
@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func specialValues(path: Path) {
+  @Test(arguments: Path.all) func `special values give what IEEE 754 says`(path: Path) {
     func apply(
       _ function: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void, _ x: Float
     ) -> Float {
@@ -64,7 +64,7 @@ import Testing
   }
 
   /// The last, partial vector neither reads nor writes past the arrays' ends.
-  @Test(arguments: Path.all) func takesAnyCount(path: Path) {
+  @Test(arguments: Path.all) func `takes any count`(path: Path) {
     for count in 0...33 {
       let x = random(40, scale: 3, stream: 1)
       let y = x.copy

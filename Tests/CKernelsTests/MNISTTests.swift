@@ -80,14 +80,14 @@ struct MadeUpImages {
 
   private let start = random(7960, scale: 0.1, stream: 40)
 
-  @Test(arguments: Path.all) func packingLosesNothing(path: Path) {
+  @Test(arguments: Path.all) func `packing loses nothing`(path: Path) {
     let network = Self.network(start, by: path.k)
     #expect(Self.parameters(of: network, by: path.k).bits == start.bits)
   }
 
   /// Whole groups of 16 images and parts of one; few and many ink pixels, none and nothing else.
   @Test(arguments: Path.all, [(1, 0.2), (16, 0.2), (37, 0.2), (5, 0), (18, 0.01), (3, 1)] as [(Int, Float)])
-  func evaluates(path: Path, images: (count: Int, density: Float)) {
+  func `losses and errors are the naive one's`(path: Path, images: (count: Int, density: Float)) {
     let images = MadeUpImages(images.count, density: images.density, stream: 1)
     let network = Self.network(start, by: path.k)
     let outcome = Self.evaluate(network, images, by: path.k)
@@ -98,7 +98,7 @@ struct MadeUpImages {
   }
 
   /// A step of length 1 without momentum and decay is the gradient.
-  @Test(arguments: Path.all, [16, 48]) func gradient(path: Path, count: Int) {
+  @Test(arguments: Path.all, [16, 48]) func `the gradient is the naive one's`(path: Path, count: Int) {
     let images = MadeUpImages(64, stream: 2)
     let batch = (0..<count).map { UInt32(($0 * 29 + 3) % 64) }
     let network = Self.network(start, by: path.k)
@@ -115,7 +115,7 @@ struct MadeUpImages {
     #expect(abs(Double(outcome.error) - expected.error) < 1e-4)
   }
 
-  @Test(arguments: Path.all) func descends(path: Path) {
+  @Test(arguments: Path.all) func `steps of descent are the naive one's`(path: Path) {
     let images = MadeUpImages(96, stream: 3)
     let network = Self.network(start, by: path.k)
     var naive = NaiveClassifier(start.doubles)
@@ -136,7 +136,7 @@ struct MadeUpImages {
   }
 
   /// A network of large weights: certain, and wrong.
-  @Test(arguments: Path.all) func survivesLargeOutputs(path: Path) {
+  @Test(arguments: Path.all) func `survives large outputs`(path: Path) {
     let images = MadeUpImages(20, stream: 4)
     let large = random(7960, scale: 10, stream: 41)
     let outcome = Self.evaluate(Self.network(large, by: path.k), images, by: path.k)
@@ -149,7 +149,7 @@ struct MadeUpImages {
     #expect(abs(Double(outcome.loss) / (losses.reduce(0, +) / 20) - 1) < 1e-3)
   }
 
-  @Test func aNetworkOfNoNumbersSaysZero() {
+  @Test func `a network of no numbers says zero`() {
     let images = MadeUpImages(40, stream: 5)
     let nothing = Floats([Float](repeating: .nan, count: 7960))
     for path in Path.all {
@@ -160,7 +160,7 @@ struct MadeUpImages {
   }
 
   /// The naive gradient itself, against differences of the naive loss.
-  @Test func naiveGradientIsTheSlope() {
+  @Test func `naive gradient is the slope`() {
     let images = MadeUpImages(6, stream: 6)
     var naive = NaiveClassifier(start.doubles)
     let gradient = naive.gradient(images.images, images.labels)

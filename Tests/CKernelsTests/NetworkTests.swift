@@ -11,7 +11,7 @@ import Testing
     (0..<4).map { Double(observations.p[4 * s + $0]) }
   }
 
-  @Test(arguments: Path.all, counts) func forward(path: Path, count: Int) {
+  @Test(arguments: Path.all, counts) func `outputs are the naive one's`(path: Path, count: Int) {
     let parameters = random(1249, scale: 0.4, stream: 10)
     let observations = random(4 * count, scale: 3, stream: 11)
     let outputs = Floats(count: count)
@@ -21,7 +21,7 @@ import Testing
   }
 
   /// SELU where it bends, saturates and overflows an exponential.
-  @Test(arguments: Path.all) func extremeActivations(path: Path) {
+  @Test(arguments: Path.all) func `extreme activations saturate`(path: Path) {
     for scale in [1e-4, 30, 1e4] as [Float] {
       let parameters = random(1249, scale: 0.4, stream: 10)
       let observations = random(64, scale: scale, stream: 12)
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all, counts) func valueGradient(path: Path, count: Int) {
+  @Test(arguments: Path.all, counts) func `the value's gradient is the naive one's`(path: Path, count: Int) {
     let parameters = random(1249, scale: 0.4, stream: 10)
     let observations = random(4 * count, scale: 2, stream: 13)
     let returns = random(count, scale: 5, stream: 14)
@@ -50,7 +50,7 @@ import Testing
     #expect(relativeError(gradient.doubles, expected) < 1e-5)
   }
 
-  @Test(arguments: Path.all, counts) func policyGradient(path: Path, count: Int) {
+  @Test(arguments: Path.all, counts) func `the policy's gradient is the naive one's`(path: Path, count: Int) {
     let parameters = random(1249, scale: 0.4, stream: 10)
     let observations = random(4 * count, scale: 2, stream: 15)
     let advantages = random(count, scale: 2, stream: 16)
@@ -85,7 +85,7 @@ import Testing
   }
 
   /// The naive gradient itself, against differences of the naive loss.
-  @Test func naiveGradientIsTheSlope() {
+  @Test func `naive gradient is the slope`() {
     let observations = random(4 * 8, scale: 2, stream: 19)
     var naive = NaiveNetwork(parameters: random(1249, scale: 0.4, stream: 10).doubles)
     var gradient = [Double](repeating: 0, count: 1249)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 @Suite struct OptimizationTests {
-  @Test(arguments: Path.all) func policySample(path: Path) {
+  @Test(arguments: Path.all) func `actions are drawn as by the naive policy`(path: Path) {
     let means = random(48, scale: 2, stream: 20)
     let noise = random(48, scale: 3, stream: 21)
     let actions = Floats(count: 48)
@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func advantages(path: Path) {
+  @Test(arguments: Path.all) func `advantages are the naive one's`(path: Path) {
     let steps = 7
     let environments = 32
     let count = steps * environments
@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func normalize(path: Path) {
+  @Test(arguments: Path.all) func `advantages are normalised to mean 0 and deviation 1`(path: Path) {
     let x = random(512, scale: 7, stream: 25)
     let mean = x.doubles.reduce(0, +) / 512
     let deviation = (x.doubles.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 511).squareRoot()
@@ -57,7 +57,9 @@ import Testing
     #expect(relativeError(x.doubles, expected) < 1e-6)
   }
 
-  @Test(arguments: Path.all, [0.5, 1e9] as [Float]) func adam(path: Path, limit: Float) {
+  @Test(arguments: Path.all, [0.5, 1e9] as [Float]) func `Adam's step is the naive one's`(
+    path: Path, limit: Float
+  ) {
     let count = 64
     let parameters = random(count, stream: 26)
     var expected = parameters.doubles

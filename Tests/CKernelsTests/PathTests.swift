@@ -8,7 +8,7 @@ import Testing
     #expect(run(path.k).map(\.bits) == run(Path.reference.k).map(\.bits))
   }
 
-  @Test func names() {
+  @Test func `every path has its name`() {
     #expect(ck_kernels_named("portable") != nil)
     #expect(ck_kernels_named("") == nil)
     #expect(ck_kernels_named("AVX2") == nil)
@@ -16,7 +16,7 @@ import Testing
     for path in Path.all { #expect(String(cString: path.k.name) == path.name) }
   }
 
-  @Test(arguments: Path.all) func elementaryFunctions(path: Path) {
+  @Test(arguments: Path.all) func `every path has the same elementary functions`(path: Path) {
     let special: [Float] = [
       0, -0.0, 1, -1, 89, -89, .infinity, -.infinity, .leastNonzeroMagnitude, .leastNormalMagnitude,
     ]
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func randomNumbers(path: Path) {
+  @Test(arguments: Path.all) func `every path draws the same numbers`(path: Path) {
     expectSame(path) { k in
       let uniform = Floats(count: 1003)
       let normal = Floats(count: 1003)
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func network(path: Path) {
+  @Test(arguments: Path.all) func `every path runs networks to the same bits`(path: Path) {
     let parameters = random(1249, scale: 0.4, stream: 72)
     let observations = random(4 * 80, scale: 3, stream: 73)
     let noise = random(80, scale: 2, stream: 74)
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func optimization(path: Path) {
+  @Test(arguments: Path.all) func `every path optimizes to the same bits`(path: Path) {
     let rewards = random(16 * 32, stream: 77)
     let values = random(17 * 32, scale: 4, stream: 78)
     let dones = Floats(random(16 * 32, stream: 79).array.map { $0 > 0.8 ? 1 : 0 })
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func convolution(path: Path) {
+  @Test(arguments: Path.all) func `every path convolves to the same bits`(path: Path) {
     expectSame(path) { k in
       var pictures = Pictures(count: 3).c
       let weights = ConvolutionTests.packed(by: k)
@@ -107,7 +107,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func cartpole(path: Path) {
+  @Test(arguments: Path.all) func `every path moves the cart to the same bits`(path: Path) {
     let start = random(4 * 32, stream: 90)
     expectSame(path) { k in
       var constants = CartpoleTests.published
@@ -127,7 +127,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func classifier(path: Path) {
+  @Test(arguments: Path.all) func `every path classifies to the same bits`(path: Path) {
     let images = MadeUpImages(50, stream: 8)
     let start = random(7960, scale: 0.1, stream: 95)
     expectSame(path) { k in

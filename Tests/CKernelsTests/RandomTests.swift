@@ -10,7 +10,7 @@ import Testing
     return result
   }
 
-  @Test(arguments: Path.all) func givesThePublishedBlocks(path: Path) {
+  @Test(arguments: Path.all) func `gives the published blocks`(path: Path) {
     #expect(
       words(path, seed: 0, stream: 0, block: 0, count: 4)
         == [0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8])
@@ -24,7 +24,7 @@ import Testing
   }
 
   /// The generators of initial states in Swift and those of noise in C must be the same streams.
-  @Test(arguments: Path.all) func agreesWithSwift(path: Path) {
+  @Test(arguments: Path.all) func `agrees with Swift`(path: Path) {
     var generator = PhiloxGenerator(seed: 0xDEAD_BEEF_0000_0001, stream: 1 << 40)
     let expected = (0..<203).map { _ in generator.nextWord() }
     let got = words(path, seed: 0xDEAD_BEEF_0000_0001, stream: 1 << 40, block: 0, count: 203)
@@ -38,7 +38,7 @@ import Testing
     #expect(floats.array == (0..<77).map { _ in uniforms.uniform() })
   }
 
-  @Test(arguments: Path.all) func carriesIntoTheHighWordOfTheCounter(path: Path) {
+  @Test(arguments: Path.all) func `carries into the high word of the counter`(path: Path) {
     let start = UInt64(UInt32.max) - 3
     let got = words(path, seed: 1, stream: 2, block: start, count: 32)
     for b in 0..<8 as Range<UInt64> {
@@ -49,7 +49,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func normalsAreBoxAndMullers(path: Path) {
+  @Test(arguments: Path.all) func `normals are those of Box and Muller`(path: Path) {
     let got = Floats(count: 1000)
     path.k.random_normal(7, 8, 0, 1000, got.p)
     var generator = PhiloxGenerator(seed: 7, stream: 8)
@@ -63,7 +63,7 @@ import Testing
   }
 
   /// Mean, variance, skewness, kurtosis and the correlation of neighbours, within five standard deviations.
-  @Test func normalsHaveTheirMoments() {
+  @Test func `normals have their moments`() {
     let count = 400_000
     let floats = Floats(count: count)
     Path.all[0].k.random_normal(3, 4, 0, count, floats.p)

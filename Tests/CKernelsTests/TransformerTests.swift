@@ -33,7 +33,9 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all, widths) func normalization(path: Path, width: Int) {
+  @Test(arguments: Path.all, widths) func `layer norm and its gradient are the naive ones`(
+    path: Path, width: Int
+  ) {
     let rows = 6
     let x = random(rows * width, stream: 1), gain = random(width, stream: 2), bias = random(width, stream: 3)
     let positions = random(3 * width, stream: 4), dy = random(rows * width, stream: 5)
@@ -58,7 +60,7 @@ import Testing
     #expect(relativeError(biasGradient.doubles, biases) < 1e-4)
   }
 
-  @Test(arguments: Path.all, widths) func gelu(path: Path, width: Int) {
+  @Test(arguments: Path.all, widths) func `GELU and its gradient are the naive ones`(path: Path, width: Int) {
     let rows = 5
     func gelu(_ x: Double) -> Double { x * (1 + erf(x / 2.0.squareRoot())) / 2 }
     let x = random(rows * width, scale: 6, stream: 7), bias = random(width, stream: 8)
@@ -108,7 +110,9 @@ import Testing
   }
 
   @Test(arguments: Path.all, [(1, 1, 1, 1), (5, 4, 2, 3), (16, 16, 1, 16), (18, 7, 2, 20), (3, 3, 2, 128)])
-  func attention(path: Path, sizes: (tokens: Int, queries: Int, heads: Int, depth: Int)) {
+  func `attention and its gradient are the naive ones`(
+    path: Path, sizes: (tokens: Int, queries: Int, heads: Int, depth: Int)
+  ) {
     let (tokens, queries, heads, depth) = sizes
     let (examples, width) = (2, heads * depth)
     let across = (tokens + 15) / 16 * 16
@@ -209,7 +213,9 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all, [1, 15, 16, 5000]) func sums(path: Path, count: Int) {
+  @Test(arguments: Path.all, [1, 15, 16, 5000]) func `sums and products are the naive ones`(
+    path: Path, count: Int
+  ) {
     let x = random(count, stream: 13), y = random(count, stream: 14), out = Floats(count: count)
     let k = transformer(path)
     k.axpby(count, 2, x.p, -3, y.p, out.p)
@@ -220,7 +226,7 @@ import Testing
     #expect(abs(k.sum_of_squares(count, x.p) / x.doubles.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
   }
 
-  @Test(arguments: Path.all, widths) func rows(path: Path, width: Int) {
+  @Test(arguments: Path.all, widths) func `operations on rows are the naive ones`(path: Path, width: Int) {
     let rows = 6
     let x = random(rows * width, stream: 15), y = random(rows * width, stream: 16),
       bias = random(width, stream: 17)
@@ -236,7 +242,7 @@ import Testing
     #expect(zip(columns.doubles, expected).allSatisfy { abs($0 - $1) < 1e-5 })
   }
 
-  @Test(arguments: Path.all) func adamw(path: Path) {
+  @Test(arguments: Path.all) func `AdamW's step is the naive one's`(path: Path) {
     let count = 21
     let w = random(count, stream: 18), m = random(count, stream: 19), g = random(count, stream: 20)
     let v = Floats(random(count, stream: 21).array.map(abs)), average = random(count, stream: 22)
@@ -256,7 +262,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Path.all) func sameBits(path: Path) {
+  @Test(arguments: Path.all) func `every path gives the same bits`(path: Path) {
     func results(_ path: Path) -> [[UInt32]] {
       let (rows, width) = (18, 40)
       let k = transformer(path)

@@ -20,7 +20,7 @@ import Testing
     ("augmentation", { $0.training.augmentation = "mirror" }),
   ]
 
-  @Test(arguments: impossible) func refusesConfigurations(name: String, change: @escaping Change) throws {
+  @Test(arguments: impossible) func `refuses configurations`(name: String, change: @escaping Change) throws {
     let fixture = try ModelFixture()
     let error = #expect(throws: CorpusError.self) { try fixture.trainer(change) }
     #expect(error?.code == .invalidRecipe)
@@ -34,7 +34,7 @@ import Testing
       "{\"model\": {\"width\": 8, \"layers\": 1, \"heads\": 1, \"depth\": 3}, "
         + "\"training\": {\"batch\": 1, \"learning_rate\": 0.1, \"warmup\": 0, \"steps\": 1}}", "model.depth"
     ),
-  ]) func refusesConfigurationFiles(text: String, problem: String) throws {
+  ]) func `refuses configuration files`(text: String, problem: String) throws {
     let fixture = try ModelFixture()
     let path = fixture.folder.path + "/config.json"
     try text.write(toFile: path, atomically: true, encoding: .utf8)
@@ -43,7 +43,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func readsShortConfigurationFiles() throws {
+  @Test func `reads short configuration files`() throws {
     let fixture = try ModelFixture()
     let path = fixture.folder.path + "/config.json"
     try """
@@ -56,7 +56,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func needsMoreMemoryThanThereIs() throws {
+  @Test func `needs more memory than there is`() throws {
     let fixture = try ModelFixture()
     let error = #expect(throws: CorpusError.self) {
       try fixture.trainer {
@@ -68,7 +68,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func anotherCorpusIsNotGoneOnWith() throws {
+  @Test func `another corpus is not gone on with`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let other = try ModelFixture(runs: 0..<12)
@@ -80,7 +80,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func nothingIsThere() throws {
+  @Test func `nothing is there`() throws {
     let fixture = try ModelFixture()
     #expect(code { _ = try Sampler(opening: fixture.directory("none")) } == .malformedModel)
     #expect(
@@ -89,7 +89,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func weightsOfAnotherModel() throws {
+  @Test func `weights of another model`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     try fixture.trainer(into: "wide") { $0.model.width = 32 }.save()
@@ -103,7 +103,7 @@ import Testing
 
   /// Every flip is refused, or what is read is as it was.
   @Test(arguments: ["model.safetensors", "model.json"])
-  func noFlippedBitIsTaken(file: String) throws {
+  func `no flipped bit is taken`(file: String) throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let path = fixture.directory().path + "/" + file
@@ -135,7 +135,7 @@ import Testing
   }
 
   /// What a training goes on with is as it was stored, or refused.
-  @Test func noFlippedBitIsGoneOnWith() throws {
+  @Test func `no flipped bit is gone on with`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let path = fixture.directory().path + "/training.safetensors"
@@ -155,7 +155,7 @@ import Testing
   }
 
   /// Files of before there were hashes, and descriptions that somebody has changed, have none.
-  @Test func aHashMayBeMissing() throws {
+  @Test func `a hash may be missing`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let path = fixture.directory().path + "/model.json"
@@ -172,7 +172,7 @@ import Testing
   }
 
   /// The first models had no choice of tokens, and their descriptions say nothing of it.
-  @Test func aDescriptionWithoutTokensMeansChunks() throws {
+  @Test func `a description without tokens means chunks`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let path = fixture.directory().path + "/model.json"
@@ -192,7 +192,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func tooManyUnits() throws {
+  @Test func `too many units`() throws {
     let wide = Architecture(
       name: "wide", tensors: [.init("fc1.weight", [5000, 2]), .init("fc2.weight", [1, 5000])])
     var model = ModelConfiguration(width: 16, layers: 1, heads: 1)
@@ -205,7 +205,7 @@ import Testing
 
   /// Whatever is cut off or changed in the files, the answer is an error or a model, and never a crash.
   @Test(arguments: [ModelConfiguration.TokenKind.chunks, .units])
-  func damagedFiles(tokens: ModelConfiguration.TokenKind) throws {
+  func `damaged files`(tokens: ModelConfiguration.TokenKind) throws {
     let fixture = try ModelFixture()
     try fixture.trainer(steps: 1) { $0.model.tokens = tokens }.save()
     for name in ["model.safetensors", "model.json"] {

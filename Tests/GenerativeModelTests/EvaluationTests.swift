@@ -8,7 +8,7 @@ import ModelTraining
 import Testing
 
 @Suite struct EvaluationTests {
-  @Test func alignmentIsTheMeanOfR2() {
+  @Test func `alignment is the mean of R²`() {
     let prompted: [[Float]] = [[0, 1, 2], [0, 10, 20]]
     #expect(PromptEvaluation.alignment(prompted, prompted) == 1)
     // Always the mean: no better than nothing.
@@ -17,7 +17,7 @@ import Testing
     #expect(PromptEvaluation.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
   }
 
-  @Test func startsAreOfRunsThatMeetTheModelsCondition() throws {
+  @Test func `starts are of runs that meet the model's condition`() throws {
     let fixture = try ModelFixture()
     let trainer = try Trainer(
       ModelFixture.configuration(), on: fixture.corpus, condition: "run IN (1, 2) AND step > 3 -- two runs",
@@ -29,7 +29,7 @@ import Testing
   }
 
   /// Initial networks are those that runs begin with, and are judged as runs record them.
-  @Test func startsAreThoseOfRuns() throws {
+  @Test func `starts are those of runs`() throws {
     let evaluator = try #require(
       try Tasks.evaluator(task: "cartpole", recipe: nil, datasets: DatasetsDirectory(nil))
         as? CartpoleGenerator)
@@ -42,7 +42,7 @@ import Testing
     #expect(evaluator.evaluate(network: initial, seed: 5) == [run.metrics[0][0]])
   }
 
-  @Test func syntheticPicturesAndTheirFirstNetworks() throws {
+  @Test func `synthetic pictures and their first networks`() throws {
     let digits = try ImageDataset.syntheticDigits(train: 256, test: 256)
     var recipe = MNISTRecipe(dataset: digits.identity)
     recipe.checkpoints = 2
@@ -57,7 +57,7 @@ import Testing
     #expect(Array(second.parameters.prefix(5370)) == cifar10.initialNetwork(seed: 3))
   }
 
-  @Test func trainingStartsAreOfTheRunsThatTheModelHasSeen() throws {
+  @Test func `training starts are of the runs that the model has seen`() throws {
     let fixture = try ModelFixture()
     try Trainer(
       ModelFixture.configuration(), on: fixture.corpus, condition: "run < 4 OR step > 50",
@@ -71,7 +71,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func aMetricOfTrainingAloneIsMeasuredOnTestData() throws {
+  @Test func `a metric of training alone is measured on test data`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let description = try fixture.directory().description()

@@ -40,7 +40,7 @@ import Testing
         .appendingPathComponent("Golden/\(file).safetensors").path)
   }
 
-  @Test(arguments: [TokenKind.chunks, .units]) func everyGradientIsPyTorchs(tokens: TokenKind) throws {
+  @Test(arguments: [TokenKind.chunks, .units]) func `every gradient is PyTorch's`(tokens: TokenKind) throws {
     let golden = try golden(tokens)
     let (loss, gradients) = try training(tokens, workers: 2).firstGradient()
     #expect(abs(loss / Double(golden["losses"]![0]) - 1) < 1e-5)
@@ -53,7 +53,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [TokenKind.chunks, .units]) func lossesOfUpdatesArePyTorchs(tokens: TokenKind) throws {
+  @Test(arguments: [TokenKind.chunks, .units]) func `losses of updates are PyTorch's`(tokens: TokenKind)
+    throws
+  {
     let golden = try #require(try golden(tokens)["losses"])
     let losses = try training(tokens, workers: 1).train()
     #expect(zip(losses, golden).allSatisfy { abs($0 / Double($1) - 1) < 1e-5 })
@@ -62,7 +64,7 @@ import Testing
 
   /// 49 examples are three whole groups and a part of one; 1,040 are more than are computed at once.
   @Test(arguments: [TokenKind.chunks, .units], [1, 16, 49, 1040])
-  func workersDoNotMatter(tokens: TokenKind, batch: Int) throws {
+  func `workers do not matter`(tokens: TokenKind, batch: Int) throws {
     func run(_ workers: Int) throws -> [Double] {
       try training(tokens, batch: batch, steps: 3, workers: workers).train()
     }
@@ -70,7 +72,7 @@ import Testing
   }
 
   /// A gradient is the mean of its parts', however many examples are computed at once.
-  @Test func partsOfABatchAddUp() throws {
+  @Test func `parts of a batch add up`() throws {
     let (loss, gradients) = try training(.chunks, batch: 1040, steps: 1, workers: 2).firstGradient()
     #expect(loss.isFinite)
     #expect(gradients.values.allSatisfy { $0.contains { $0 != 0 } })

@@ -19,7 +19,7 @@ import Testing
     return try Sampler(opening: fixture.directory())
   }
 
-  @Test(arguments: SamplerKind.allCases) func workersDoNotMatter(kind: SamplerKind) throws {
+  @Test(arguments: SamplerKind.allCases) func `workers do not matter`(kind: SamplerKind) throws {
     let fixture = try ModelFixture()
     let sampler = try sampler(fixture)
     for count in [1, 5, 70] {
@@ -32,7 +32,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func seedsGiveOtherNetworks() throws {
+  @Test func `seeds give other networks`() throws {
     let fixture = try ModelFixture()
     let sampler = try sampler(fixture)
     let networks = try [0, 0, 1].map {
@@ -45,7 +45,7 @@ import Testing
   }
 
   /// A model whose decoders are 0 predicts the start, and both samplers then end at it.
-  @Test(arguments: SamplerKind.allCases, [1, 2, 20]) func aCertainModelIsBelieved(
+  @Test(arguments: SamplerKind.allCases, [1, 2, 20]) func `a certain model is believed`(
     kind: SamplerKind, steps: Int
   ) throws {
     let fixture = try ModelFixture()
@@ -60,7 +60,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func refusesWhatItCannotAnswer() throws {
+  @Test func `refuses what it cannot answer`() throws {
     let fixture = try ModelFixture()
     let sampler = try sampler(fixture)
     var prompt = prompts(1)[0]

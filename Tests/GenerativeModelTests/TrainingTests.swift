@@ -6,7 +6,7 @@ import ModelTraining
 import Testing
 
 @Suite struct TrainingTests {
-  @Test func resumingGivesTheSameBits() throws {
+  @Test func `resuming gives the same bits`() throws {
     let fixture = try ModelFixture()
     try TrainingJob(fixture.trainer(into: "whole")).run()
     do {
@@ -28,7 +28,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func workersDoNotMatter() throws {
+  @Test func `workers do not matter`() throws {
     let fixture = try ModelFixture()
     for workers in [1, 3] {
       try TrainingJob(fixture.trainer(into: "\(workers)", workers: workers)).run()
@@ -38,7 +38,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func learns() throws {
+  @Test func `learns`() throws {
     let fixture = try ModelFixture()
     let trainer = try fixture.trainer(steps: 300) { $0.training.learningRate = 3e-3 }
     trainer.record()
@@ -51,7 +51,7 @@ import Testing
   }
 
   /// Runs have 23 checkpoints: two of them would be 0 and 11, and 22 is as far again.
-  @Test func learnsFromSomeCheckpointsOfEachRun() throws {
+  @Test func `learns from some checkpoints of each run`() throws {
     let fixture = try ModelFixture()
     let some = try fixture.trainer(into: "some") { $0.training.checkpointsPerRun = 2 }
     let same = try Trainer(
@@ -79,7 +79,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func aModelHasOneTrainingAtATime() throws {
+  @Test func `a model has one training at a time`() throws {
     let fixture = try ModelFixture()
     let first = try fixture.trainer()
     #expect(code { _ = try fixture.trainer() } == .claimedElsewhere)
@@ -91,7 +91,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func aTrainingThatHasEndedLetsOthersGoOn() throws {
+  @Test func `a training that has ended lets others go on`() throws {
     let fixture = try ModelFixture()
     do { try fixture.trainer(steps: 3).save() }
     try TrainingJob(Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1)).run()
@@ -99,7 +99,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func isStoredWhenInterrupted() throws {
+  @Test func `is stored when interrupted`() throws {
     let fixture = try ModelFixture()
     let trainer = try fixture.trainer()
     let cancellation = Cancellation()
@@ -112,7 +112,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func stopsWhereItDiverges() throws {
+  @Test func `stops where it diverges`() throws {
     let fixture = try ModelFixture()
     do {
       let first = try fixture.trainer()
@@ -142,7 +142,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func runsWithoutHeldOutRuns() throws {
+  @Test func `runs without held-out runs`() throws {
     let fixture = try ModelFixture(testFraction: 0)
     let trainer = try fixture.trainer(steps: 2)
     #expect(!trainer.hasHeldOut)
@@ -151,7 +151,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func plansAsManyUpdatesAsFit() throws {
+  @Test func `plans as many updates as fit`() throws {
     let fixture = try ModelFixture()
     let trainer = try fixture.trainer()
     try trainer.plan(seconds: 1)
@@ -160,7 +160,7 @@ import Testing
     fixture.keep()
   }
 
-  @Test func describesItself() throws {
+  @Test func `describes itself`() throws {
     let fixture = try ModelFixture()
     try TrainingJob(fixture.trainer(steps: 3)).run()
     let description = try fixture.directory().description()

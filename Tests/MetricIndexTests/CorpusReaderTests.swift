@@ -34,7 +34,7 @@ import Testing
     return values
   }
 
-  @Test func readsEveryRangeOfSteps() throws {
+  @Test func `reads every range of steps`() throws {
     let reader = try reader()
     let run = TestCorpus.run(3)
     for first in 0...23 {
@@ -45,7 +45,7 @@ import Testing
   }
 
   /// A compaction on another thread, again and again, and everything that looks up runs beside it.
-  @Test func nothingFailsBesideACompaction() throws {
+  @Test func `nothing fails beside a compaction`() throws {
     let fixture = fixture
     var stored: Int64 = 12
     for round in 0..<12 {
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  @Test func readsWholeRunsFromMoreFilesThanItKeepsOpen() throws {
+  @Test func `reads whole runs from more files than it keeps open`() throws {
     let reader = try reader()
     for _ in 0..<2 {
       for seed in 0..<12 as Range<Int64> {
@@ -93,7 +93,7 @@ import Testing
     #expect(try reader.info(of: 11).split == "test" && reader.info(of: 0).split == "train")
   }
 
-  @Test func goesOnWhileTheCorpusIsCompactedAndGrows() throws {
+  @Test func `goes on while the corpus is compacted and grows`() throws {
     let reader = try reader()
     #expect(try reader.run(0).seed == 0)
     try compact()
@@ -106,7 +106,7 @@ import Testing
     #expect(try reader.run(50).parameters == TestCorpus.run(50).parameters)
   }
 
-  @Test func refusesWhatIsNotThere() throws {
+  @Test func `refuses what is not there`() throws {
     let reader = try reader()
     #expect(fixture.code { _ = try reader.run(99) } == .unknownRun)
     #expect(fixture.code { _ = try vectors(reader, 1, 20..<24) } == .invalidArgument)
@@ -115,7 +115,7 @@ import Testing
     #expect(fixture.code { _ = try reader.run(4) } == .damagedShard)
   }
 
-  @Test func cursorsGiveRowsAtTheCallersPace() throws {
+  @Test func `cursors give rows at the caller's pace`() throws {
     let index = try IndexReader(opening: fixture.corpus)
     let sql =
       "SELECT run, train_return, status FROM checkpoints JOIN runs USING (run) WHERE run < ? AND step < ?"
@@ -135,12 +135,12 @@ import Testing
   }
 
   @Test(arguments: ["SELECT", "SELECT 1; SELECT 2", "", "-- nothing", "DELETE FROM runs", "SELECT ?"])
-  func cursorsRefuse(_ sql: String) throws {
+  func `cursors refuse`(_ sql: String) throws {
     let index = try IndexReader(opening: fixture.corpus)
     #expect(fixture.code { _ = try RowCursor(sql, of: index) } == .invalidSQL)
   }
 
-  @Test func cursorsAtTheEndKeepNoWriterWaiting() throws {
+  @Test func `cursors at the end keep no writer waiting`() throws {
     let cursor = try RowCursor("SELECT run FROM runs", of: IndexReader(opening: fixture.corpus))
     while try cursor.next() {}
     try fixture.store(TestCorpus.run(60))
@@ -149,7 +149,7 @@ import Testing
     #expect(try !cursor.next())
   }
 
-  @Test func writersClaimRuns() throws {
+  @Test func `writers claim runs`() throws {
     let index = try MetricIndex(openingOrCreating: fixture.corpus)
     let writer = try CorpusWriter(fixture.corpus, index: index)
     let other = try CorpusWriter(fixture.corpus, index: index)

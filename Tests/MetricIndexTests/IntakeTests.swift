@@ -47,7 +47,7 @@ import Testing
     try CorpusVerification(fixture.corpus, workers: 1).run(cancellation: Cancellation()) { _, _ in }.problems
   }
 
-  @Test func storesRunsBesideAReaderThatNeverEnds() throws {
+  @Test func `stores runs beside a reader that never ends`() throws {
     let reader = try reader()
     let writer = try writer()
     try store(16..<26, with: writer)
@@ -63,7 +63,7 @@ import Testing
     #expect(try problems().map(\.message) == [])
   }
 
-  @Test func takesUpWhatWaitedWhenTheReaderHasEnded() throws {
+  @Test func `takes up what waited when the reader has ended`() throws {
     let reader = try reader()
     let writer = try writer()
     try store(16..<20, with: writer)
@@ -72,7 +72,7 @@ import Testing
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [20])
   }
 
-  @Test func waitingRunsAreStoredForEverybody() throws {
+  @Test func `waiting runs are stored for everybody`() throws {
     let reader = try reader()
     let writer = try writer()
     try store(16..<17, with: writer)
@@ -96,7 +96,7 @@ import Testing
     _ = try reader.next()
   }
 
-  @Test func runsThatAreSealedWhileTheyWaitAreNoProblem() throws {
+  @Test func `runs that are sealed while they wait are no problem`() throws {
     let reader = try reader()
     let writer = try writer()
     try store(16..<20, with: writer)
@@ -108,7 +108,7 @@ import Testing
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [20])
   }
 
-  @Test func aSynchronizationInPassingLeavesWhatItCannotHave() throws {
+  @Test func `a synchronization in passing leaves what it cannot have`() throws {
     let reader = try reader()
     try fixture.store(16..<18)
     let index = try MetricIndex(openingOrCreating: fixture.corpus)
@@ -118,7 +118,7 @@ import Testing
     #expect(try index.synchronize(patience: .zero).ingested == 2)
   }
 
-  @Test func theIndexIsMadeAgainBesideAReader() throws {
+  @Test func `the index is made again beside a reader`() throws {
     let reader = try reader()
     try fixture.store(16..<18)
     #expect(try MetricIndex.rebuild(fixture.corpus).ingested == 18)
@@ -129,7 +129,7 @@ import Testing
   }
 
   /// An intake beside indexes on metrics changes a page of each for every row, so it drops them until much is new.
-  @Test func metricsAreIndexedWhenMuchIsNew() throws {
+  @Test func `metrics are indexed when much is new`() throws {
     let both = ["checkpoints_test_loss", "checkpoints_train_return"]
     #expect(try metricIndexes == both)
     let best = "SELECT run, step FROM checkpoints ORDER BY train_return DESC, run LIMIT 3"
@@ -155,7 +155,7 @@ import Testing
     #expect(try problems().map(\.message) == [])
   }
 
-  @Test func anIntakeChangesFewPagesOfALargeIndex() throws {
+  @Test func `an intake changes few pages of a large index`() throws {
     let fixture = try IndexFixture()
     for seed in 0..<50 as Range<Int64> { try fixture.store(TestCorpus.run(seed, checkpoints: 2000)) }
     try fixture.synchronize()
