@@ -134,6 +134,13 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Corpus"], path: "Tests/TestSupport",
       swiftSettings: swift),
+    .target(
+      name: "ModelSupport",
+      dependencies: [
+        "Corpus", "ShardStore", "MetricIndex", "CorpusStore", "GenerativeModel", "ModelTraining",
+        "TestSupport",
+      ],
+      path: "Tests/ModelSupport", swiftSettings: swift),
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
@@ -157,9 +164,12 @@ let package = Package(
       "Platform",
       "CKernels", "VectorKernels"),
     tests(
-      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "Evaluation", "Tasks", "Datasets",
-      "PairSampling", "ShardStore",
-      "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation", "Tasks",
+      "Datasets",
+      "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+    tests(
+      "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
+      "Datasets", "Corpus"),
     // Not CInterface: the program links with the library as everybody does.
     tests(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",

@@ -64,13 +64,14 @@ final class LossAndGradient {
         + shape.groups(of: atOnce) * shape.weights.vectorCount)
   }
 
-  init(_ shape: TransformerShape, batch: Int, kernels: Kernels, workers: Int) {
+  /// - Parameter atOnce: the examples that are computed at once, whole groups; nil for as many as memory allows.
+  init(_ shape: TransformerShape, batch: Int, kernels: Kernels, workers: Int, atOnce: Int? = nil) {
     transformer = Transformer(shape: shape, kernels: kernels)
     threads = ThreadPool(workers: workers)
     diffusion = Diffusion(shape.configuration)
     embedding = ScalarEmbedding(shape.configuration)
-    let atOnce = min(batch, Self.examplesAtOnce(shape))
-    activations = ActivationMemory(shape, capacity: atOnce, keepsGradients: true)
+    let capacity = min(batch, atOnce ?? Self.examplesAtOnce(shape))
+    activations = ActivationMemory(shape, capacity: capacity, keepsGradients: true)
     gradient = AlignedBuffer(count: shape.weights.count)
   }
 

@@ -13,16 +13,19 @@ package final class ParityTrace {
   /// Networks (updates × batch, P) and their metrics (updates × batch).
   private let start, target, startMetric, targetMetric: AlignedBuffer<Float>
 
-  /// - Parameter configuration: its `steps` updates are made, each on pairs of its own.
+  /// - Parameters:
+  ///   - configuration: its `steps` updates are made, each on pairs of its own.
+  ///   - atOnce: the pairs of a batch that are computed at once, a multiple of 16; nil for as many as memory allows.
   package init(
-    _ configuration: GPTConfiguration, _ architecture: Architecture, workers: Int
+    _ configuration: GPTConfiguration, _ architecture: Architecture, workers: Int, atOnce: Int? = nil
   ) throws(CorpusError) {
     try configuration.validate()
     self.configuration = configuration
     shape = try TransformerShape(configuration.model, architecture)
     let kernels = try Kernels()
     let training = configuration.training
-    lossAndGradient = LossAndGradient(shape, batch: training.batch, kernels: kernels, workers: workers)
+    lossAndGradient = LossAndGradient(
+      shape, batch: training.batch, kernels: kernels, workers: workers, atOnce: atOnce)
     state = TrainingWeights(count: shape.weights.count)
     let items = training.batch * training.steps
     start = AlignedBuffer(count: items * architecture.parameterCount)

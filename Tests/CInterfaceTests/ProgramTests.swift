@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// The C interface under a C program that is compiled against the header alone and linked with the library.
-@Suite struct ProgramTests {
+@Suite(.temporaryDirectories) struct ProgramTests {
   private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().path
 

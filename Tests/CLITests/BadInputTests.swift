@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Each bad input gets one sentence that names the file or run and the remedy, and a status other than zero.
-@Suite struct BadInputTests {
+@Suite(.temporaryDirectories) struct BadInputTests {
   private let fixture = CommandFixture()
 
   private func expect(

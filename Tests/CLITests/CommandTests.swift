@@ -1,9 +1,10 @@
+import TestSupport
 import Corpus
 import Foundation
 import ShardStore
 import Testing
 
-@Suite struct CommandTests {
+@Suite(.temporaryDirectories) struct CommandTests {
   private let fixture = CommandFixture()
 
   @Test func `goes from the first gradient to a SQL answer`() throws {

@@ -1,9 +1,10 @@
+import TestSupport
 import Platform
 import Corpus
 import Foundation
 import Testing
 
-@Suite struct CrashTests {
+@Suite(.temporaryDirectories) struct CrashTests {
   @Test func `goes on after every kill, to the same runs`() throws {
     let undisturbed = CommandFixture()
     try undisturbed.generated("0..<8", CommandFixture.short)

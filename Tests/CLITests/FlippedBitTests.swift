@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Commands that give up one copy of a run for another, while a bit flips in what they read or write.
-@Suite struct FlippedBitTests {
+@Suite(.temporaryDirectories) struct FlippedBitTests {
   private static let library = Preloaded("flip")
 
   /// `CORPUS_FLIPS` of them for each command and kind of call, for who wants to be surer than a test can be.

@@ -1,3 +1,4 @@
+import TestSupport
 import Platform
 import Corpus
 import Foundation
@@ -37,7 +38,7 @@ private struct EndlessReader {
 }
 
 /// The index beside those who read it.
-@Suite struct IndexCommandTests {
+@Suite(.temporaryDirectories) struct IndexCommandTests {
   private let fixture = CommandFixture()
 
   @Test func `a job ends beside a reader that never does, and its runs are taken up later`() throws {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What commands leave out, what they say of it, and the files that they write without parameters.
-@Suite struct LeftOutCommandTests {
+@Suite(.temporaryDirectories) struct LeftOutCommandTests {
   private let temporary = TemporaryDirectory()
   private var path: String { temporary.path + "/corpus" }
 

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// File systems whose locks fail, or keep nobody out.
-@Suite struct LockTests {
+@Suite(.temporaryDirectories) struct LockTests {
   private static let library = Preloaded("locks")
 
   private func run(_ arguments: [String], locks: String, _ variables: [String] = []) throws -> Command.Result

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `corpus train`, `prompt` and `evaluate`, on a small corpus of real policies.
-@Suite struct ModelCommandTests {
+@Suite(.temporaryDirectories) struct ModelCommandTests {
   private let fixture: CommandFixture
   private var model: String { fixture.temporary.path + "/model" }
 

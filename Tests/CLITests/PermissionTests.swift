@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Several people who share a corpus, and those who may not.
-@Suite struct PermissionTests {
+@Suite(.temporaryDirectories) struct PermissionTests {
   private let fixture = CommandFixture()
 
   private func mode(_ file: String) throws -> Int {

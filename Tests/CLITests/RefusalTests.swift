@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Files of JSON that are not as they should be are refused in sentences, without what decoders say of Swift's types.
-@Suite struct RefusalTests {
+@Suite(.temporaryDirectories) struct RefusalTests {
   private let fixture = CommandFixture()
   private let config: String
 

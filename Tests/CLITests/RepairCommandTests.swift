@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `corpus repair`, `corpus recipe` and `corpus generate --recipe` as users meet them.
-@Suite struct RepairCommandTests {
+@Suite(.temporaryDirectories) struct RepairCommandTests {
   private let fixture = CommandFixture()
 
   private func write(_ text: String, to file: String) throws {

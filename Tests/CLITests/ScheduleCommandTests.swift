@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `corpus generate --schedule`, and corpora that an earlier version began, by the real command.
-@Suite struct ScheduleCommandTests {
+@Suite(.temporaryDirectories) struct ScheduleCommandTests {
   private let fixture = CommandFixture()
 
   private func recipe() throws -> String {

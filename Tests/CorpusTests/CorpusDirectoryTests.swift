@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct CorpusDirectoryTests {
+@Suite(.temporaryDirectories) struct CorpusDirectoryTests {
   private let temporary = TemporaryDirectory()
   private var path: String { temporary.path + "/corpus" }
 

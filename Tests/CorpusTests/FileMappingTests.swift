@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct FileMappingTests {
+@Suite(.temporaryDirectories) struct FileMappingTests {
   private let folder = TemporaryDirectory()
 
   private func mapped(bytes: Int) throws -> (mapping: FileMapping, path: String) {
@@ -20,7 +20,6 @@ import Testing
     #expect(truncate(path, 3 * 4096 - 100) == 0)
     #expect(mapping.bytes.last == 0 && !mapping.isTorn)
     #expect(!mapping.isUnchanged() && mapping.isTorn)
-    withExtendedLifetime(folder) {}
   }
 
   @Test func `a file that is written to is found out, also where it is as long again`() throws {
@@ -32,7 +31,6 @@ import Testing
     try file.write(contentsOf: Data(repeating: 7, count: 5000))
     try file.close()
     #expect(!mapping.isUnchanged() && mapping.isTorn)
-    withExtendedLifetime(folder) {}
   }
 
   /// As compaction and repacking do with shards.
@@ -42,6 +40,5 @@ import Testing
     try FileManager.default.removeItem(atPath: path)
     if isReplaced { try Data(count: 10).write(to: URL(filePath: path)) }
     #expect(mapping.isUnchanged() && mapping.bytes.allSatisfy { $0 == 7 })
-    withExtendedLifetime(folder) {}
   }
 }

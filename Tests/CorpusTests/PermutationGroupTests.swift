@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct PermutationGroupFormatTests {
+@Suite(.temporaryDirectories) struct PermutationGroupFormatTests {
   private static let groups = PermutationGroups(
     groups: [.init("hidden", 2), .init("inputs", 1)],
     tensors: ["weight": [["hidden"], .init(segments: [["inputs"], [2]])]])

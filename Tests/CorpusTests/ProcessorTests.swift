@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ProcessorTests {
+@Suite(.temporaryDirectories) struct ProcessorTests {
   @Test func `are those that the process has been given`() {
     func count(_ allowed: Int, _ slurm: String? = nil, _ quota: Double? = nil) -> Int {
       Processors.count(

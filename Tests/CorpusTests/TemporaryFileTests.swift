@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct TemporaryFileTests {
+@Suite(.temporaryDirectories) struct TemporaryFileTests {
   private let temporary = TemporaryDirectory()
 
   private func names() throws -> [String] { try Files.names(in: temporary.path) }

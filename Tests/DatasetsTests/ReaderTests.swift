@@ -100,7 +100,7 @@ extension DatasetFixture {
   }
 }
 
-@Suite struct ReaderTests {
+@Suite(.temporaryDirectories) struct ReaderTests {
   private let fixture = DatasetFixture()
 
   private func expectMNIST() throws {

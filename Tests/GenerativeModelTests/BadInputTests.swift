@@ -1,3 +1,4 @@
+import ModelSupport
 import Corpus
 import Foundation
 import GenerativeModel
@@ -5,7 +6,7 @@ import ModelTraining
 import TestSupport
 import Testing
 
-@Suite struct BadInputTests {
+@Suite(.temporaryDirectories) struct BadInputTests {
   typealias Change = @Sendable (inout GPTConfiguration) -> Void
 
   static let impossible: [(String, Change)] = [
@@ -25,7 +26,6 @@ import Testing
     let error = #expect(throws: CorpusError.self) { try fixture.trainer(change) }
     #expect(error?.code == .invalidRecipe)
     #expect(error?.message.contains(name) == true)
-    fixture.keep()
   }
 
   @Test(arguments: [
@@ -40,7 +40,6 @@ import Testing
     try text.write(toFile: path, atomically: true, encoding: .utf8)
     let error = #expect(throws: CorpusError.self) { try GPTConfiguration(contentsOf: path) }
     #expect(error?.message.contains(problem) == true)
-    fixture.keep()
   }
 
   @Test func `reads short configuration files`() throws {
@@ -53,7 +52,6 @@ import Testing
     let configuration = try GPTConfiguration(contentsOf: path)
     #expect(configuration.model == ModelConfiguration(width: 8, layers: 1, heads: 2))
     #expect(configuration.training.gradientClip == 0.5 && configuration.training.seed == 0)
-    fixture.keep()
   }
 
   @Test func `needs more memory than there is`() throws {
@@ -65,7 +63,6 @@ import Testing
       }
     }
     #expect(error?.code == .resource && error?.message.contains("GB") == true)
-    fixture.keep()
   }
 
   @Test func `another corpus is not gone on with`() throws {
@@ -76,8 +73,6 @@ import Testing
       try Trainer(resuming: fixture.directory(), on: other.corpus, workers: 1)
     }
     #expect(error?.code == .differentCorpus)
-    other.keep()
-    fixture.keep()
   }
 
   @Test func `nothing is there`() throws {
@@ -86,7 +81,6 @@ import Testing
     #expect(
       code { _ = try Trainer(resuming: fixture.directory("none"), on: fixture.corpus, workers: 1) }
         == .malformedModel)
-    fixture.keep()
   }
 
   @Test func `weights of another model`() throws {
@@ -98,7 +92,6 @@ import Testing
     try manager.removeItem(atPath: path)
     try manager.copyItem(atPath: fixture.directory("wide").path + "/model.safetensors", toPath: path)
     #expect(code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel)
-    fixture.keep()
   }
 
   /// Every flip is refused, or what is read is as it was.
@@ -131,7 +124,6 @@ import Testing
       }
     }
     #expect(refused > 190)
-    fixture.keep()
   }
 
   /// What a training goes on with is as it was stored, or refused.
@@ -151,7 +143,6 @@ import Testing
         code { _ = try Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1) }
           == .malformedModel)
     }
-    fixture.keep()
   }
 
   /// Files of before there were hashes, and descriptions that somebody has changed, have none.
@@ -168,7 +159,6 @@ import Testing
     #expect(lines.count == moved.split(separator: "\n").count - 1)
     try lines.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
     #expect(try Sampler(opening: fixture.directory()).description.corpus.path.hasSuffix("/elsewhere"))
-    fixture.keep()
   }
 
   /// The first models had no choice of tokens, and their descriptions say nothing of it.
@@ -189,7 +179,6 @@ import Testing
         toFile: path, atomically: false, encoding: .utf8)
       #expect(code { _ = try Sampler(opening: fixture.directory()) } == .malformedModel)
     }
-    fixture.keep()
   }
 
   @Test func `too many units`() throws {
@@ -227,6 +216,5 @@ import Testing
       try whole.write(to: URL(fileURLWithPath: path))
     }
     #expect(code { _ = try Sampler(opening: fixture.directory()) } == nil)
-    fixture.keep()
   }
 }

@@ -1,10 +1,12 @@
+import TestSupport
+import ModelSupport
 import Corpus
 import Foundation
 import GenerativeModel
 import ModelTraining
 import Testing
 
-@Suite struct SamplingTests {
+@Suite(.temporaryDirectories) struct SamplingTests {
   private func prompts(_ count: Int) -> [Prompt] {
     (0..<count).map { number in
       var random = PhiloxGenerator(seed: UInt64(number), stream: 5)
@@ -29,7 +31,6 @@ import Testing
       #expect(one == two && one.count == count)
       #expect(one.allSatisfy { $0.count == 32 && $0.allSatisfy(\.isFinite) })
     }
-    fixture.keep()
   }
 
   @Test func `seeds give other networks`() throws {
@@ -41,7 +42,6 @@ import Testing
     #expect(networks[0] == networks[1])
     #expect(networks[0] != networks[2])
     #expect(networks[0][0] != networks[0][1])
-    fixture.keep()
   }
 
   /// A model whose decoders are 0 predicts the start, and both samplers then end at it.
@@ -57,7 +57,6 @@ import Testing
     for (network, prompt) in zip(networks, prompts) {
       #expect(zip(network, prompt.start).allSatisfy { abs($0 - $1) < 1e-5 })
     }
-    fixture.keep()
   }
 
   @Test func `refuses what it cannot answer`() throws {
@@ -72,6 +71,5 @@ import Testing
     prompt.start.removeLast()
     #expect(code { _ = try sampler.sample([prompt], options: SamplingOptions(steps: 5)) } == .invalidArgument)
     #expect(try sampler.sample([], options: SamplingOptions(steps: 5)).isEmpty)
-    fixture.keep()
   }
 }

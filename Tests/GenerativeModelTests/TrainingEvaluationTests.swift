@@ -1,3 +1,5 @@
+import TestSupport
+import ModelSupport
 import Corpus
 import Foundation
 import GenerativeModel
@@ -5,7 +7,7 @@ import ModelTraining
 import Testing
 
 /// What a training does with evaluations of prompts, whoever makes them.
-@Suite struct TrainingEvaluationTests {
+@Suite(.temporaryDirectories) struct TrainingEvaluationTests {
   private let fixture: ModelFixture
 
   init() throws { fixture = try ModelFixture() }
@@ -48,13 +50,11 @@ import Testing
     let best = try weights(afterUpdate: 6)
     #expect(try fixture.bytes("model", of: "model.safetensors") == best)
     #expect(try weights(afterUpdate: 12) != best)
-    fixture.keep()
   }
 
   @Test func `equal alignments keep the first weights, and a number that is none is no better`() throws {
     try job(try trainer()) { $0 == 2 ? 0.5 : $0 == 4 ? .nan : 0.5 }.run()
     #expect(try fixture.directory().description().bestEvaluation?.step == 2)
-    fixture.keep()
   }
 
   @Test func `it ends when alignment has not risen for as long as it is patient`() throws {
@@ -70,7 +70,6 @@ import Testing
     let patient = try self.trainer("patient", patience: 5)
     try job(patient) { Double(-abs($0 - 4)) }.run()
     #expect(patient.step == 12)
-    fixture.keep()
   }
 
   @Test func `an interrupted evaluation is made when training goes on, which ends at the same bits`() throws {
@@ -91,7 +90,6 @@ import Testing
     for file in ["model.safetensors", "training.safetensors"] {
       #expect(try fixture.bytes("whole", of: file) == fixture.bytes("parts", of: file))
     }
-    fixture.keep()
   }
 
   @Test func `without evaluations the last weights are the model's`() throws {
@@ -100,7 +98,6 @@ import Testing
     #expect(trainer.description.evaluations == nil)
     let last = try weights(afterUpdate: 12)
     #expect(try fixture.bytes("model", of: "model.safetensors") == last)
-    fixture.keep()
   }
 
   @Test func `descriptions from before there were such choices are read`() throws {
@@ -118,6 +115,5 @@ import Testing
     let description = try fixture.directory().description()
     #expect(description.training.balance == "none" && description.model.octaves == 14)
     #expect(description.bestPrompt == description.metricRange[1])
-    fixture.keep()
   }
 }

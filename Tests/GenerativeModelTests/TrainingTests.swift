@@ -1,3 +1,5 @@
+import TestSupport
+import ModelSupport
 import Platform
 import Corpus
 import Foundation
@@ -5,7 +7,7 @@ import GenerativeModel
 import ModelTraining
 import Testing
 
-@Suite struct TrainingTests {
+@Suite(.temporaryDirectories) struct TrainingTests {
   @Test func `resuming gives the same bits`() throws {
     let fixture = try ModelFixture()
     try TrainingJob(fixture.trainer(into: "whole")).run()
@@ -25,7 +27,6 @@ import Testing
     try second.save()
     #expect(
       try fixture.bytes("whole", of: "model.safetensors") == fixture.bytes("parts", of: "model.safetensors"))
-    fixture.keep()
   }
 
   @Test func `workers do not matter`() throws {
@@ -35,7 +36,6 @@ import Testing
     }
     #expect(
       try fixture.bytes("1", of: "training.safetensors") == fixture.bytes("3", of: "training.safetensors"))
-    fixture.keep()
   }
 
   @Test func `learns`() throws {
@@ -47,7 +47,6 @@ import Testing
     let after = try #require(trainer.description.history.last?.heldOutLoss)
     #expect(after < 0.8 * before)
     #expect(trainer.description.step == 300)
-    fixture.keep()
   }
 
   /// Runs have 23 checkpoints: two of them would be 0 and 11, and 22 is as far again.
@@ -64,7 +63,6 @@ import Testing
       ModelFixture.configuration { $0.training.checkpointsPerRun = 2 }, on: fixture.corpus,
       condition: "run = 1 OR run = 2", into: none, workers: 1)
     #expect(both.description.corpus.runs == 2 && both.description.corpus.condition == "run = 1 OR run = 2")
-    fixture.keep()
   }
 
   @Test(arguments: ["1) OR (1", "run = 1) OR (run > 0"])
@@ -76,7 +74,6 @@ import Testing
           ModelFixture.configuration { $0.training.checkpointsPerRun = 2 }, on: fixture.corpus,
           condition: condition, into: fixture.directory("none"), workers: 1)
       } == .invalidSQL)
-    fixture.keep()
   }
 
   @Test func `a model has one training at a time`() throws {
@@ -88,7 +85,6 @@ import Testing
       code { _ = try Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1) }
         == .claimedElsewhere)
     withExtendedLifetime(first) {}
-    fixture.keep()
   }
 
   @Test func `a training that has ended lets others go on`() throws {
@@ -96,7 +92,6 @@ import Testing
     do { try fixture.trainer(steps: 3).save() }
     try TrainingJob(Trainer(resuming: fixture.directory(), on: fixture.corpus, workers: 1)).run()
     #expect(try fixture.directory().description().step == 3)
-    fixture.keep()
   }
 
   @Test func `is stored when interrupted`() throws {
@@ -109,7 +104,6 @@ import Testing
       }
         == .interrupted)
     #expect(try fixture.directory().description().step == 4)
-    fixture.keep()
   }
 
   @Test func `stops where it diverges`() throws {
@@ -139,7 +133,6 @@ import Testing
     }
     #expect(try fixture.directory().description().step == 5)
     #expect(try fixture.bytes("model", of: "model.safetensors") == model)
-    fixture.keep()
   }
 
   @Test func `runs without held-out runs`() throws {
@@ -148,7 +141,6 @@ import Testing
     #expect(!trainer.hasHeldOut)
     try TrainingJob(trainer).run()
     #expect(try fixture.directory().description().history.allSatisfy { $0.heldOutLoss == nil })
-    fixture.keep()
   }
 
   @Test func `plans as many updates as fit`() throws {
@@ -157,7 +149,6 @@ import Testing
     try trainer.plan(seconds: 1)
     #expect(trainer.description.training.steps > 10)
     #expect(trainer.step == 0)
-    fixture.keep()
   }
 
   @Test func `describes itself`() throws {
@@ -169,6 +160,5 @@ import Testing
     #expect(description.metricRange[0] < description.metricRange[1])
     #expect(description.model == ModelFixture.configuration().model)
     #expect(description.history.map(\.step) == [1, 2, 3])
-    fixture.keep()
   }
 }

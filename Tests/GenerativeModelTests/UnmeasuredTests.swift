@@ -1,3 +1,4 @@
+import ModelSupport
 import CorpusStore
 import Corpus
 import Evaluation
@@ -11,7 +12,7 @@ import TestSupport
 import Testing
 
 /// Metrics that were not measured, or came out infinite.
-@Suite struct UnmeasuredTests {
+@Suite(.temporaryDirectories) struct UnmeasuredTests {
   /// Not measured at first, and one infinite value of either sign.
   private func fixture() throws -> ModelFixture {
     try ModelFixture { run, step in
@@ -24,7 +25,6 @@ import Testing
 
   @Test func `a training learns from what is finite, and can be stored and gone on with`() throws {
     let fixture = try fixture()
-    defer { fixture.keep() }
     // Until here it has the directory.
     do {
       let trainer = try fixture.trainer(steps: 4) { $0.training.balance = "metric" }
@@ -40,7 +40,6 @@ import Testing
 
   @Test func `starts are checkpoints with a metric`() throws {
     let fixture = try fixture()
-    defer { fixture.keep() }
     let trainer = try fixture.trainer()
     let reader = try StartReader(fixture.corpus, for: trainer.description)
     let starts = try reader.initialStarts(3, split: "train")
@@ -53,7 +52,6 @@ import Testing
   /// Earlier programs called runs of any task out of range.
   @Test func `runs out of range are learned from where that is asked for`() throws {
     let fixture = try ModelFixture()
-    defer { fixture.keep() }
     let writer = try CorpusWriter(fixture.corpus, index: try MetricIndex(openingOrCreating: fixture.corpus))
     var encoder = try RunEncoder(
       header: ShardHeader(manifest: fixture.corpus.manifest, codec: .delta, checkpoints: 23))

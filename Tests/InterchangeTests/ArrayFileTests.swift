@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Files of arrays, read back by the description of their formats; Tests/PythonTests reads them by their libraries.
-@Suite struct ArrayFileTests {
+@Suite(.temporaryDirectories) struct ArrayFileTests {
   private let temporary = TemporaryDirectory()
 
   private func layout(rows: Int, metric: String = "loss") throws -> ArrayLayout {

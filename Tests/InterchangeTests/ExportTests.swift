@@ -35,7 +35,7 @@ private struct Safetensors {
   func metadata(_ name: String) -> JSONValue? { header["__metadata__"]?[name] }
 }
 
-@Suite struct ExportTests {
+@Suite(.temporaryDirectories) struct ExportTests {
   private let temporary = TemporaryDirectory()
   private var out: String { temporary.path + "/out" }
 
@@ -161,7 +161,7 @@ private struct Safetensors {
   }
 }
 
-@Suite struct PairExportTests {
+@Suite(.temporaryDirectories) struct PairExportTests {
   private let temporary = TemporaryDirectory()
   private var out: String { temporary.path + "/out" }
 

@@ -1,9 +1,10 @@
+import TestSupport
 import Corpus
 import Testing
 
 import MetricIndex
 
-@Suite struct ConditionTests {
+@Suite(.temporaryDirectories) struct ConditionTests {
   /// What would reach beyond its parentheses, or is no expression.
   static let refused = [
     "1) OR (1", "run > 0) OR (1 -- ", "1) UNION SELECT run FROM runs WHERE (1", "1 OR (1", "1)", "(1",

@@ -9,7 +9,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite struct CorpusReaderTests {
+@Suite(.temporaryDirectories) struct CorpusReaderTests {
   private let fixture: IndexFixture
 
   init() throws {

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// How runs come into the index: beside readers, and at what cost.
-@Suite struct IntakeTests {
+@Suite(.temporaryDirectories) struct IntakeTests {
   private let fixture: IndexFixture
 
   init() throws {

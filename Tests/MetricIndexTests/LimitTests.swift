@@ -9,7 +9,7 @@ import Testing
 import MetricIndex
 
 /// What one side can write, and the other must read.
-@Suite struct LimitTests {
+@Suite(.temporaryDirectories) struct LimitTests {
   /// All that reads a corpus by its index.
   private func expectReadable(_ fixture: IndexFixture, _ metric: String, runs: [Int64]) throws {
     #expect(try fixture.synchronize().problems.isEmpty)

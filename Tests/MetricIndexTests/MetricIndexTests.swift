@@ -75,7 +75,7 @@ struct IndexFixture {
   }
 }
 
-@Suite struct MetricIndexTests {
+@Suite(.temporaryDirectories) struct MetricIndexTests {
   @Test func `holds what the shards hold`() throws {
     let fixture = try IndexFixture()
     try fixture.store([3, 1])
@@ -303,7 +303,7 @@ struct IndexFixture {
   }
 }
 
-@Suite struct IndexReaderTests {
+@Suite(.temporaryDirectories) struct IndexReaderTests {
   @Test func `needs an index that is there, whole and new enough`() throws {
     let fixture = try IndexFixture()
     func opening() -> CorpusError.Code? { fixture.code { _ = try IndexReader(opening: fixture.corpus) } }
@@ -435,7 +435,7 @@ enum SQLiteTool {
   }
 }
 
-@Suite struct SchemaTests {
+@Suite(.temporaryDirectories) struct SchemaTests {
   @Test func `is the text in Schemas`() throws {
     let fixture = try IndexFixture()
     try fixture.synchronize()

@@ -8,7 +8,7 @@ import Testing
 import MetricIndex
 
 /// What the index knows and the disk lacks.
-@Suite struct MissingRunTests {
+@Suite(.temporaryDirectories) struct MissingRunTests {
   private func runs(_ fixture: IndexFixture, in table: String = "runs") throws -> [Int64] {
     try fixture.numbers("SELECT DISTINCT run FROM \(table) ORDER BY run")
   }

@@ -7,7 +7,7 @@ import Testing
 import PairSampling
 import PairStream
 
-@Suite struct StreamBadInputTests {
+@Suite(.temporaryDirectories) struct StreamBadInputTests {
   private func failure(_ body: () throws -> Void) -> CorpusError? {
     do {
       try body()
@@ -19,7 +19,6 @@ import PairStream
 
   @Test func `what cannot be is refused with a name and a remedy`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     func expect(_ code: CorpusError.Code, _ word: String, _ change: (inout PairStreamOptions) -> Void) {
       let error = failure { _ = try fixture.stream(change) }
       #expect(error?.code == code && "\(error, default: "none")".contains(word))
@@ -68,7 +67,6 @@ import PairStream
     // Nothing between -4000 and -1000 but what is below.
     let fixture = try StreamFixture(runs: 0..<10) { run, step in run < 5 ? -Float(step) : -4_000 - Float(step)
     }
-    defer { fixture.keep() }
     func expect(_ code: CorpusError.Code, _ words: String, _ change: (inout PairStreamOptions) -> Void) {
       let error = failure { _ = try fixture.stream(change) }
       let text = "\(error, default: "none")"
@@ -124,7 +122,6 @@ import PairStream
     let one = try StreamFixture()
     let wide = try StreamFixture(name: "another")
     let elsewhere = try StreamFixture(metrics: [.testLoss, .trainLoss])
-    defer { for fixture in [one, wide, elsewhere] { fixture.keep() } }
     func expect(
       _ words: [String], _ shares: [WeightedCorpus], scale: PairStreamOptions.Scale = .factor(1)
     ) {
@@ -147,8 +144,6 @@ import PairStream
     let fixture = try StreamFixture()
     let other = try StreamFixture(runs: 100..<110)
     defer {
-      fixture.keep()
-      other.keep()
     }
     try damage(fixture, run: 3)
     let options = StreamFixture.plain { ($0.balance, $0.onDamage, $0.itemsPerEpoch) = (.metric, .skip, 400) }
@@ -159,7 +154,6 @@ import PairStream
 
   @Test func `there is no place outside an epoch`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream()
     for (epoch, batch) in [(0, 11), (-1, 0), (0, -1), (1 << 28, 0)] {
       let error = failure { try stream.seek(PairStream.Position(epoch: epoch, batch: batch)) }
@@ -183,7 +177,6 @@ import PairStream
 
   @Test func `a damaged shard ends the stream at the batch that needs it, and is named`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let whole = try fixture.stream().restOfEpoch()
     try damage(fixture, run: 3)
     let stream = try fixture.stream()
@@ -199,7 +192,6 @@ import PairStream
 
   @Test func `a damaged shard may be skipped, and is counted`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let whole = try fixture.stream().restOfEpoch()
     try damage(fixture, run: 3)
     let stream = try fixture.stream { $0.onDamage = .skip }
@@ -213,7 +205,6 @@ import PairStream
 
   @Test func `cancelling ends all waiting`() async throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream()
     _ = try stream.next()
     stream.cancel()
@@ -222,7 +213,6 @@ import PairStream
 
   @Test func `a consumer that is slow is waited for, and memory is used again`() async throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream { $0.prefetch = 2 }
     _ = try stream.next()
     try await Task.sleep(for: .milliseconds(200))

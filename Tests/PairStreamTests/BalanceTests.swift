@@ -7,7 +7,7 @@ import PairSampling
 import PairStream
 
 /// How the metrics of what is drawn are spread.
-@Suite struct BalanceTests {
+@Suite(.temporaryDirectories) struct BalanceTests {
   /// 150 runs, which fall fast at first and then hardly, from 1 to near 0; every third one stays above 0.5, and the last
   /// two alone begin at 2.
   private static func curve(run: Int64, step: Int) -> Float {
@@ -35,7 +35,6 @@ import PairStream
     order: PairStreamOptions.Order, item: PairStreamOptions.Item
   ) throws {
     let fixture = try Self.fixture()
-    defer { fixture.keep() }
     // With these there is something in each of the 64 cells.
     let range: ClosedRange<Float> = 0.02...0.92
     func values(_ balance: PairStreamOptions.Balance) throws -> [Float] {
@@ -54,7 +53,6 @@ import PairStream
 
   @Test func `values that few runs have come as often as others, and runs that have a value alike`() throws {
     let fixture = try Self.fixture()
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(60_000)
     // Only cells with something in them are drawn: above 1 those of the first steps of the last two runs.
     func cell(_ value: Float) -> Int { Int((value - 0.01) / 1.9901 * 64) }
@@ -73,7 +71,6 @@ import PairStream
 
   @Test func `are even over the quantiles of the checkpoints`() throws {
     let fixture = try Self.fixture()
-    defer { fixture.keep() }
     let all = (0..<150).flatMap { run in (0..<40).map { Self.curve(run: Int64(run), step: $0) } }.sorted()
     let knots = (1..<16).map { all[$0 * all.count / 16] }
     func counts(_ balance: PairStreamOptions.Balance) throws -> [Int] {
@@ -90,7 +87,6 @@ import PairStream
   @Test func `a value that many checkpoints have keeps its part of the quantiles`() throws {
     let fixture = try StreamFixture(runs: 0..<20, checkpoints: 40) { _, step in step < 10 ? Float(step) : 500
     }
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 30_000) { $0.balance = .quantile }.drawn(30_000)
     #expect(abs(Double(pairs.count { $0.targetMetric == 500 }) / 30_000 - 0.75) < 0.02)
     let even = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(30_000)
@@ -100,7 +96,6 @@ import PairStream
 
   @Test func `are even over the logarithm`() throws {
     let fixture = try Self.fixture()
-    defer { fixture.keep() }
     func counts(_ balance: PairStreamOptions.Balance) throws -> [Int] {
       let pairs = try fixture.stream(items: 30_000) {
         ($0.balance, $0.balanceRange) = (balance, 0.0125...0.92)
@@ -116,7 +111,6 @@ import PairStream
     let fixture = try StreamFixture(runs: 0..<10, checkpoints: 20) { run, step in
       step % 3 == 1 ? (step % 2 == 0 ? .nan : .infinity) : Float(run) + Float(step) / 20
     }
-    defer { fixture.keep() }
     for balance in [PairStreamOptions.Balance.metric, .quantile] {
       let pairs = try fixture.stream(items: 30_000) { $0.balance = balance }.drawn(10_000)
       #expect(pairs.allSatisfy { $0.target % 3 != 1 } && Set(pairs.map(\.run)).count == 10)
@@ -125,7 +119,6 @@ import PairStream
 
   @Test func `a condition leaves only its checkpoints to balance`() throws {
     let fixture = try Self.fixture()
-    defer { fixture.keep() }
     for order in PairStreamOptions.Order.allCases {
       let pairs = try fixture.stream(items: 30_000) {
         ($0.balance, $0.condition, $0.order) = (.metric, "step % 2 = 1 AND run <> 3", order)
@@ -141,7 +134,6 @@ import PairStream
     let fixture = try StreamFixture(runs: 0..<700, checkpoints: 4) { run, step in
       Float(step) + Float(run) / 1000 + (run == 333 && step == 3 ? 6 : 0)
     }
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 30_000) { $0.balance = .metric }.drawn(20_000)
     #expect(pairs.count { $0.targetMetric > 9 } > 100)
     #expect(pairs.contains { $0.targetMetric < 0.02 })

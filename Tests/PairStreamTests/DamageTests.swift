@@ -9,7 +9,7 @@ import PairSampling
 import PairStream
 
 /// What other processes, and the disk, do to files while they are streamed from.
-@Suite struct StreamDamageTests {
+@Suite(.temporaryDirectories) struct StreamDamageTests {
   private func shard(of fixture: StreamFixture) throws -> String {
     fixture.corpus.absolute(try #require(try fixture.corpus.shardFiles().first))
   }
@@ -30,7 +30,6 @@ import PairStream
     codec: Codec, length: Int
   ) throws {
     let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60, codec: codec)
-    defer { fixture.keep() }
     let path = try shard(of: fixture)
     let whole = try fixture.stream().restOfEpoch()
     let bytes = try Data(contentsOf: URL(filePath: path))
@@ -50,7 +49,6 @@ import PairStream
   @Test(arguments: Codec.allCases)
   func `a shard that is cut within a page gives no zeros`(codec: Codec) throws {
     let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60, codec: codec)
-    defer { fixture.keep() }
     let path = try shard(of: fixture)
     let whole = try fixture.stream { $0.itemsPerEpoch = 800 }.restOfEpoch()
     let stream = try fixture.stream { ($0.itemsPerEpoch, $0.prefetch, $0.workers) = (800, 1, 1) }
@@ -69,7 +67,6 @@ import PairStream
   @Test(arguments: Codec.allCases)
   func `a shard that is removed under a stream stays until its end`(codec: Codec) throws {
     let fixture = try StreamFixture(codec: codec)
-    defer { fixture.keep() }
     let whole = try fixture.stream().restOfEpoch()
     let stream = try fixture.stream { $0.prefetch = 1 }
     _ = try stream.next()
@@ -93,7 +90,6 @@ import PairStream
 
   @Test func `a rotten cache gives what the corpus does`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
     let (options, file) = try cached(fixture)
     var bytes = try Data(contentsOf: URL(filePath: file))
@@ -116,7 +112,6 @@ import PairStream
   @Test(arguments: ["CCRUNS01", "CCRUNS02"])
   func `a cache of another version is begun anew`(magic: String) throws {
     let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60)
-    defer { fixture.keep() }
     let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
     let (options, file) = try cached(fixture)
     var bytes = try Data(contentsOf: URL(filePath: file))
@@ -137,7 +132,6 @@ import PairStream
 
   @Test func `a cache that is shortened under a stream gives what the corpus does`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
     let (options, file) = try cached(fixture)
     let stream = try fixture.stream {
@@ -151,7 +145,6 @@ import PairStream
 
   @Test func `a cache that is cut within a page gives what the corpus does`() throws {
     let fixture = try StreamFixture(runs: 0..<10, checkpoints: 60)
-    defer { fixture.keep() }
     let whole = try fixture.stream { $0.itemsPerEpoch = 400 }.restOfEpoch()
     let (options, file) = try cached(fixture)
     let stream = try fixture.stream {
@@ -179,7 +172,6 @@ import PairStream
   @Test(arguments: ["checkpoints = 60", "checkpoints = 5", "sum_of_squares = 4 * sum_of_squares", "sum = 1"])
   func `an index that says something else of a run is found out`(change: String) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     try setInIndex(change, of: fixture)
     let error = try failure(of: fixture.stream(), within: 10)
     #expect(error?.code == .indexStale && "\(error, default: "none")".contains("run 6"))
@@ -188,7 +180,6 @@ import PairStream
   /// As a damaged page of the index hides them.
   @Test func `an index without the shards that its runs lie in is found out`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     try setInIndex("shard = 99", of: fixture)
     let error = #expect(throws: CorpusError.self) { try fixture.stream() }
     #expect(error?.code == .indexCorrupt)

@@ -7,13 +7,12 @@ import PairSampling
 import PairStream
 
 /// Starts, directions, pairs that want no change, weights of runs, stages and mixtures.
-@Suite struct DrawingTests {
+@Suite(.temporaryDirectories) struct DrawingTests {
   @Test(arguments: [0, 0.25, 1], PairStreamOptions.Balance.allCases.filter { $0 != .log })
   func `a share of starts is the first checkpoint that may occur`(
     share: Double, balance: PairStreamOptions.Balance
   ) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     func first(_ share: Double) throws -> Double {
       let pairs = try fixture.stream(items: 20_000) {
         ($0.initialStarts, $0.balance, $0.condition) = (share, balance, "step >= 3")
@@ -27,14 +26,12 @@ import PairStream
 
   @Test func `targets of initial starts are all later checkpoints alike`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 20_000) { $0.initialStarts = 1 }.drawn(20_000)
     #expect(isEven((1..<23).map { step in pairs.count { $0.target == step } }))
   }
 
   @Test func `both directions come alike`() throws {
     let fixture = try StreamFixture(checkpoints: 6)
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 20_000) { $0.directions = .both }.drawn(20_000)
     #expect(isNear(pairs.count { $0.start > $0.target }, 0.5, of: 20_000))
     // Spacings as published.
@@ -51,7 +48,6 @@ import PairStream
     throws
   {
     let fixture = try StreamFixture(checkpoints: 6)
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 20_000) { $0.balance = .quantile }.drawn(20_000)
     for target in 0..<6 as Range<Int32> {
       let starts = pairs.filter { $0.target == target }
@@ -64,7 +60,6 @@ import PairStream
   @Test(arguments: PairStreamOptions.Balance.allCases.filter { $0 != .log })
   func `a share of pairs wants no change`(balance: PairStreamOptions.Balance) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 20_000) { ($0.unchanged, $0.balance) = (1, balance) }.drawn(20_000)
     let steps = pairs.filter { (1...21).contains($0.start) }.map { $0.target - $0.start }
     #expect(steps.count > 10_000 && isEven([-1, 0, 1].map { step in steps.count { $0 == step } }))
@@ -86,7 +81,6 @@ import PairStream
   @Test(arguments: PairStreamOptions.Order.allCases)
   func `runs are visited in proportion to their weights`(order: PairStreamOptions.Order) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     for (expression, weight) in [
       ("run", { Double($0) }), ("1.5 -- all alike", { _ in 1.5 }),
       ("max(train_return) < -3000", { $0 > 3 ? 1 : 0 }),
@@ -115,7 +109,6 @@ import PairStream
   @Test func `balanced draws among neighbours obey the weights`() throws {
     // Half of the runs never reach the high values.
     let fixture = try StreamFixture(runs: 0..<40) { run, step in Float(step) * (run % 2 == 0 ? 0.4 : 1) }
-    defer { fixture.keep() }
     let pairs = try fixture.stream(items: 20_000) {
       ($0.runWeights, $0.balance) = ("1 + (run < 20) * 3", .metric)
     }.drawn(
@@ -127,7 +120,6 @@ import PairStream
 
   @Test func `stages begin with their epochs`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream(items: 20_000) {
       $0.itemsPerEpoch = 1_000
       var (second, third) = (PairStreamOptions.Stage(firstEpoch: 1), PairStreamOptions.Stage(firstEpoch: 3))

@@ -1,3 +1,4 @@
+import TestSupport
 import CKernels
 import NetworkSymmetry
 import Tasks
@@ -11,7 +12,7 @@ import PairStream
 import VectorKernels
 
 /// Orders of hidden units leave the function of a network unchanged.
-@Suite struct HiddenUnitTests {
+@Suite(.temporaryDirectories) struct HiddenUnitTests {
   private static func network(_ generator: some Evaluator) throws -> [Float] {
     let run = try #require(try generator.generate(seed: 1) { false })
     return Array(run.parameters.suffix(generator.architecture.parameterCount))

@@ -1,3 +1,4 @@
+import TestSupport
 import Corpus
 import MetricIndex
 import PairSampling
@@ -5,7 +6,7 @@ import PairStream
 import Testing
 
 /// What is not drawn from, and how that is told.
-@Suite struct LeftOutTests {
+@Suite(.temporaryDirectories) struct LeftOutTests {
   /// Every third checkpoint is not measured, nor are all but one of run 2, and all of run 3; one of run 1 is infinite.
   private static func curve(_ run: Int64, _ step: Int) -> Float {
     if run == 3 || step % 3 == 1 || (run == 2 && step != 5) { return .nan }
@@ -22,7 +23,6 @@ import Testing
     order: PairStreamOptions.Order, item: PairStreamOptions.Item
   ) throws {
     let fixture = try StreamFixture(curve: Self.curve)
-    defer { fixture.keep() }
     func stream(_ change: (inout PairStreamOptions) -> Void = { _ in }) throws -> PairStream {
       try fixture.stream(items: 2_000) {
         ($0.order, $0.item) = (order, item)
@@ -57,7 +57,6 @@ import Testing
 
   @Test func `unmeasured checkpoints come where they are asked for, as they did`() throws {
     let fixture = try StreamFixture(curve: Self.curve)
-    defer { fixture.keep() }
     let stream = try fixture.stream(items: 2_000) { $0.includesUnmeasured = true }
     let pairs = try stream.restOfEpoch()
     #expect(stream.leftOut.isEmpty && Set(pairs.map(\.run)).count == 10)
@@ -71,7 +70,6 @@ import Testing
 
   @Test func `where all have the metric nothing changes`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let streams = try [false, true].map { taken in try fixture.stream { $0.includesUnmeasured = taken } }
     #expect(streams[0].fingerprint == streams[1].fingerprint && streams[0].leftOut.isEmpty)
     #expect(try streams[0].restOfEpoch() == streams[1].restOfEpoch())
@@ -80,7 +78,6 @@ import Testing
   @Test(arguments: [PairStreamOptions.Balance.metric, .quantile, .log])
   func `a balance starts from measured checkpoints, too`(balance: PairStreamOptions.Balance) throws {
     let fixture = try StreamFixture { run, step in Self.curve(run, step) + 1 }
-    defer { fixture.keep() }
     let stream = try fixture.stream(items: 2_000) {
       ($0.balance, $0.initialStarts, $0.unchanged) = (balance, 0.3, 0.1)
       $0.directions = .both
@@ -91,7 +88,6 @@ import Testing
 
   @Test func `runs of another status are counted as the selection has them`() throws {
     let fixture = try StreamFixture(factors: [4: 100, 5: .infinity, 9: .infinity])
-    defer { fixture.keep() }
     let train = try fixture.stream()
     // Runs 8 and 9 are held out.
     #expect(train.runCount == 6 && train.leftOut.runs == [.outOfRange: 1, .nonfinite: 1])
@@ -107,8 +103,6 @@ import Testing
   @Test func `a mixture leaves out what its corpora do`() throws {
     let (first, second) = (try StreamFixture(curve: Self.curve), try StreamFixture(curve: Self.curve))
     defer {
-      first.keep()
-      second.keep()
     }
     var options = StreamFixture.plain { $0.split = .all }
     options.itemsPerEpoch = 400
@@ -119,7 +113,6 @@ import Testing
 
   @Test func `nothing left is an error that says why`() throws {
     let fixture = try StreamFixture { _, step in step == 0 ? 1 : .nan }
-    defer { fixture.keep() }
     let error = #expect(throws: CorpusError.self) { try fixture.stream() }
     #expect(error?.code == .emptySelection)
     #expect(error?.message.contains("176 checkpoints without a finite train_return") == true)

@@ -7,14 +7,12 @@ import PairSampling
 import PairStream
 
 /// Several corpora in one stream, and all ways of drawing in all ways of reading.
-@Suite struct MixtureTests {
+@Suite(.temporaryDirectories) struct MixtureTests {
   @Test(arguments: PairStreamOptions.Order.allCases)
   func `corpora have their shares, and each goes through its own runs`(order: PairStreamOptions.Order) throws
   {
     let (one, other) = (try StreamFixture(), try StreamFixture(runs: 100..<130, checkpoints: 9))
     defer {
-      one.keep()
-      other.keep()
     }
     let options = StreamFixture.plain {
       ($0.split, $0.batchSize, $0.itemsPerEpoch, $0.order) = (.all, 50, 10_000, order)
@@ -46,8 +44,6 @@ import PairStream
   @Test func `a mixture has a common scale and a name of its own`() throws {
     let (one, other) = (try StreamFixture(), try StreamFixture(runs: 100..<130))
     defer {
-      one.keep()
-      other.keep()
     }
     let options = StreamFixture.plain { $0.scale = .corpus }
     func stream(_ shares: [WeightedCorpus]) throws -> PairStream {
@@ -81,8 +77,6 @@ import PairStream
     let one = try StreamFixture(runs: 0..<80)
     let other = try StreamFixture(runs: 100..<110, codec: .raw)
     defer {
-      one.keep()
-      other.keep()
     }
     for corpora in [[one], [one, other]] { try expectOneSequence(corpora, way, order) }
   }
@@ -123,7 +117,6 @@ import PairStream
 
   @Test func `fingerprints of what is as published are those of before`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let plain = try fixture.stream().fingerprint
     #expect(plain == "571477524bdd6eefcc829c79660175ff36c99583d9dc3fe126d84e905da42ae0")
     #expect(try fixture.stream { $0.initialStarts = 0 }.fingerprint == plain)

@@ -1,3 +1,4 @@
+import TestSupport
 import NetworkSymmetry
 import Corpus
 import Testing
@@ -7,7 +8,7 @@ import PairStream
 import VectorKernels
 
 /// Groups of every form move what they say, and nothing else.
-@Suite struct PermutationGroupTests {
+@Suite(.temporaryDirectories) struct PermutationGroupTests {
   private static let tensors: [Architecture.Tensor] = [
     .init("chain.weight", [6, 4]), .init("chain.bias", [6]), .init("conv.weight", [5, 6, 3, 3]),
     .init("flat.weight", [3, 20]), .init("residual", [6, 6]), .init("qkv", [24, 6]), .init("qkv.bias", [24]),
@@ -163,7 +164,5 @@ import VectorKernels
     #expect(
       try declared.stream { $0.augmentation = .automatic }.restOfEpoch()
         == declared.stream { $0.augmentation = .permute }.restOfEpoch())
-    fixture.keep()
-    declared.keep()
   }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Corpus
 import Foundation
 import Testing
@@ -6,13 +7,12 @@ import PairSampling
 import PairStream
 
 /// Which pairs come, and in which order.
-@Suite struct SequenceTests {
+@Suite(.temporaryDirectories) struct SequenceTests {
   @Test(arguments: [PairStreamOptions.Order.random, .sequential])
   func `every run is visited equally often, and pairs are those of the run`(order: PairStreamOptions.Order)
     throws
   {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream { $0.order = order }
     #expect(stream.runCount == 8 && stream.itemsPerEpoch == 80 && stream.batchesPerEpoch == 10)
     for _ in 0..<2 {
@@ -34,7 +34,6 @@ import PairStream
   /// Spacing s uniform in 1..<K, start uniform in 0..<K - s.
   @Test func `spacing and start are drawn as published`() throws {
     let fixture = try StreamFixture(runs: 0..<3, checkpoints: 6)
-    defer { fixture.keep() }
     let stream = try fixture.stream {
       $0.split = .all
       $0.itemsPerEpoch = 30_000
@@ -60,7 +59,6 @@ import PairStream
   @Test(arguments: PairStreamOptions.Augmentation.allCases)
   func `pairs do not depend on how many batches wait`(augmentation: PairStreamOptions.Augmentation) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     func pairs(waiting: Int) throws -> [Pair] {
       let stream = try fixture.stream {
         $0.augmentation = augmentation
@@ -76,7 +74,6 @@ import PairStream
   @Test(arguments: [PairStreamOptions.Order.random, .sequential], [1, 2, 4, 8])
   func `ranks share the sequence of one`(order: PairStreamOptions.Order, worldSize: Int) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let change = { (options: inout PairStreamOptions) in
       options.order = order
       options.augmentation = .permute
@@ -103,7 +100,6 @@ import PairStream
   @Test(arguments: [1, 2, 3, 4])
   func `shares take turns at the batches of a rank`(shares: Int) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let whole = try fixture.stream { ($0.rank, $0.worldSize, $0.batchSize) = (1, 2, 4) }
     let batches = try (0..<20).map { _ in try whole.next() }
     for share in 0..<shares {
@@ -124,7 +120,6 @@ import PairStream
   @Test(arguments: [PairStreamOptions.Order.random, .sequential])
   func `goes on exactly where any other stream stopped`(order: PairStreamOptions.Order) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let change = { (options: inout PairStreamOptions) in
       options.order = order
       options.augmentation = .permute
@@ -147,7 +142,6 @@ import PairStream
 
   @Test func `epochs and seeds differ, workers do not matter`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let one = try fixture.stream { $0.workers = 1 }
     let first = try one.restOfEpoch()
     let second = try one.restOfEpoch()
@@ -158,7 +152,6 @@ import PairStream
 
   @Test func `single checkpoints come likewise`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream { $0.item = .checkpoints }
     let batch = try stream.next()
     #expect(batch.target.isEmpty && batch.start.count == 8 * StreamFixture.architecture.parameterCount)
@@ -169,7 +162,6 @@ import PairStream
 
   @Test func `conditions choose runs, or checkpoints`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let ofRuns = try fixture.stream { $0.condition = "run IN (2, 5) -- a comment" }
     #expect(try Set(ofRuns.restOfEpoch().map(\.run)) == [2, 5])
     let ofCheckpoints = try fixture.stream { $0.condition = "step % 4 = 1 AND run <> 3" }
@@ -182,7 +174,6 @@ import PairStream
 
   @Test func `batches are an asynchronous sequence, too`() async throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let expected = try fixture.stream().restOfEpoch()
     let stream = try fixture.stream()
     var pairs: [Pair] = []

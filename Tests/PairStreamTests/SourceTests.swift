@@ -9,23 +9,20 @@ import PairSampling
 import PairStream
 
 /// Where the parameters come from makes no difference to what they are.
-@Suite struct SourceTests {
+@Suite(.temporaryDirectories) struct SourceTests {
   static func permuted(_ options: inout PairStreamOptions) { options.augmentation = .permute }
 
   @Test(arguments: Codec.allCases, [false, true])
   func `every codec, sealed or not, gives the same pairs`(codec: Codec, isSealed: Bool) throws {
     let plain = try StreamFixture()
-    defer { plain.keep() }
     let expected = try plain.stream(Self.permuted).restOfEpoch()
     let fixture = try StreamFixture(codec: codec, isSealed: isSealed)
-    defer { fixture.keep() }
     #expect(try fixture.stream(Self.permuted).restOfEpoch() == expected)
   }
 
   @Test(arguments: [0, 20_000, 1_000_000])
   func `a cache in memory gives the same pairs, whatever fits into it`(bytes: Int) throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let expected = try fixture.stream(Self.permuted).restOfEpoch()
     let stream = try fixture.stream {
       Self.permuted(&$0)
@@ -39,7 +36,6 @@ import PairStream
 
   @Test func `a cache on disk serves later streams, which then need no shard`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let options = { (options: inout PairStreamOptions) in
       options.augmentation = .permute
       options.cache = .disk(path: fixture.folder.path + "/cache", bytes: 1 << 30)
@@ -60,18 +56,15 @@ import PairStream
 
   @Test func `another corpus does not get the cache of this one`() throws {
     let one = try StreamFixture(runs: 0..<10)
-    defer { one.keep() }
     let cache = PairStreamOptions.Cache.disk(path: one.folder.path + "/cache", bytes: 1 << 30)
     _ = try one.stream { $0.cache = cache }.restOfEpoch()
     let other = try StreamFixture(runs: 1..<11)
-    defer { other.keep() }
     let expected = try other.stream().restOfEpoch()
     #expect(try other.stream { $0.cache = cache }.restOfEpoch() == expected)
   }
 
   @Test func `runs may be compacted while they are read`() throws {
     let fixture = try StreamFixture(isSealed: false)
-    defer { fixture.keep() }
     let expected = try fixture.stream().restOfEpoch()
     let stream = try fixture.stream { $0.prefetch = 1 }
     var pairs = try stream.next().pairs
@@ -83,7 +76,6 @@ import PairStream
 
   @Test func `runs that are stored later do not disturb an open stream`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let expected = try fixture.stream().restOfEpoch()
     let stream = try fixture.stream()
     let fingerprint = stream.fingerprint
@@ -96,7 +88,6 @@ import PairStream
 
   @Test func `the scale makes the deviation of all parameters 0.538`() throws {
     let fixture = try StreamFixture()
-    defer { fixture.keep() }
     let stream = try fixture.stream { $0.scale = .corpus }
     let all: [Double] = (0..<8).flatMap { StreamFixture.run($0, 23).parameters.map { Double($0) } }
     let mean: Double = all.reduce(0, +) / Double(all.count)

@@ -50,9 +50,6 @@ struct StreamFixture {
     if isSealed { try compact() }
   }
 
-  /// Keeps the folder until here: it goes with its owner's last use.
-  func keep() { withExtendedLifetime(folder) {} }
-
   func store(_ runs: Range<Int64>, checkpoints: Int = 23) throws {
     let index = try MetricIndex(openingOrCreating: corpus)
     let writer = try CorpusWriter(corpus, index: index)

@@ -5,7 +5,7 @@ import ShardStore
 import TestSupport
 import Testing
 
-@Suite struct ChecksumTests {
+@Suite(.temporaryDirectories) struct ChecksumTests {
   private static let file = "shards/000000-000009.h5"
 
   /// What readers hand out of a run without reading all of it, for which there is no content hash.

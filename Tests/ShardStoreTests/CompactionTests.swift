@@ -6,7 +6,7 @@ import ShardStore
 import TestSupport
 import Testing
 
-@Suite struct CompactionTests {
+@Suite(.temporaryDirectories) struct CompactionTests {
   @Test func `seals single runs without touching their chunks`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([7, 2, 30])

@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DamageTests {
+@Suite(.temporaryDirectories) struct DamageTests {
   /// How many random bits to flip; CORPUS_BIT_FLIPS=100000 for a long night.
   private static let flips =
     ProcessInfo.processInfo.environment["CORPUS_BIT_FLIPS"].flatMap(Int.init) ?? 1_000

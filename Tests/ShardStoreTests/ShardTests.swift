@@ -48,7 +48,7 @@ struct ShardFixture {
   }
 }
 
-@Suite struct ShardWriterTests {
+@Suite(.temporaryDirectories) struct ShardWriterTests {
   /// HDF5 1.10 looks for a chunk by going through all of them, which would make large shards of small networks take a
   /// time that grows with the square of their chunks.
   @Test(arguments: Codec.allCases)
@@ -103,7 +103,7 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
   return bits(a) == bits(b)
 }
 
-@Suite struct ShardTests {
+@Suite(.temporaryDirectories) struct ShardTests {
   /// Attributes and metadata before them have any length.
   @Test(arguments: [1, 7, 23, 60]) func `raw checkpoints are mapped where they lie`(checkpoints: Int) throws {
     let fixture = try ShardFixture()

@@ -1,18 +1,6 @@
 public import Corpus
 import Foundation
 
-/// A directory that goes with its owner.
-public final class TemporaryDirectory: Sendable {
-  public let path: String
-
-  public init() {
-    path = FileManager.default.temporaryDirectory.path + "/corpus-test-\(UUID().uuidString)"
-    try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 /// Small made-up runs of an architecture of seven parameters and two metrics.
 public enum TestCorpus {
   public static let architecture = Architecture(

@@ -1,3 +1,5 @@
+import TestSupport
+import ModelSupport
 import Tasks
 import Corpus
 import Datasets
@@ -7,7 +9,7 @@ import GenerativeModel
 import ModelTraining
 import Testing
 
-@Suite struct EvaluationTests {
+@Suite(.temporaryDirectories) struct EvaluationTests {
   @Test func `alignment is the mean of R²`() {
     let prompted: [[Float]] = [[0, 1, 2], [0, 10, 20]]
     #expect(PromptEvaluation.alignment(prompted, prompted) == 1)
@@ -25,7 +27,6 @@ import Testing
     let reader = try StartReader(fixture.corpus, for: trainer.description)
     #expect(try reader.initialStarts(5, split: "train").map(\.run) == [1, 2])
     #expect(try reader.initialStarts(5, split: "test").map(\.run) == [8, 9])
-    fixture.keep()
   }
 
   /// Initial networks are those that runs begin with, and are judged as runs record them.
@@ -68,17 +69,29 @@ import Testing
     #expect(!seen.isEmpty && seen.allSatisfy { ($0.run ?? 9) < 4 && $0.step == 0 })
     let heldOut = try reader.initialStarts(10, split: "test").map(\.run)
     #expect(!heldOut.isEmpty && Set(seen.map(\.run)).isDisjoint(with: heldOut))
-    fixture.keep()
   }
 
   @Test func `a metric of training alone is measured on test data`() throws {
+    let digits = try ImageDataset.syntheticDigits(train: 256, test: 256)
+    let mnist = try MNISTGenerator(MNISTRecipe(dataset: digits.identity), dataset: digits)
+    let description = ModelDescription(
+      task: "mnist", architecture: mnist.architecture, recipe: mnist.recipe, metric: .trainLoss,
+      metricRange: [0, 1], scale: 1,
+      corpus: ModelDescription.Source(path: "", fingerprint: "", runs: 0, pairsPerEpoch: 0),
+      configuration: ModelFixture.configuration())
+    let measurer = try TaskMeasurer(of: description, datasets: DatasetsDirectory(nil), workers: 1)
+    #expect(measurer.metric == .testLoss)
+    let network = mnist.initialNetwork(seed: 3)
+    let index = try #require(mnist.evaluatedMetrics.firstIndex(of: .testLoss))
+    #expect(try measurer.measure([network]) == [mnist.evaluate(network: network, seed: 0)[index]])
+  }
+
+  @Test func `networks of nobody's task cannot be measured`() throws {
     let fixture = try ModelFixture()
     try fixture.trainer().save()
     let description = try fixture.directory().description()
-    // The task is nobody's.
     #expect(
       code { _ = try TaskMeasurer(of: description, datasets: DatasetsDirectory(nil), workers: 1) }
         == .cannotReplay)
-    fixture.keep()
   }
 }

@@ -1,16 +1,15 @@
 import CorpusStore
-import Tasks
-import Corpus
-import Foundation
-import GenerativeModel
+package import Corpus
+package import Foundation
+package import GenerativeModel
 import MetricIndex
-import ModelTraining
+package import ModelTraining
 import ShardStore
-import TestSupport
+package import TestSupport
 
 /// A corpus of small made-up runs, and configurations for it.
-struct ModelFixture {
-  static let architecture = Architecture(
+package struct ModelFixture {
+  package static let architecture = Architecture(
     name: "mlp-3-5-2",
     tensors: [
       .init("fc1.weight", [5, 3]), .init("fc1.bias", [5]), .init("fc2.weight", [2, 5]),
@@ -20,13 +19,13 @@ struct ModelFixture {
       groups: [.init("fc1", 5)],
       tensors: ["fc1.weight": [["fc1"], [3]], "fc1.bias": [["fc1"]], "fc2.weight": [[2], ["fc1"]]]))
 
-  let folder = TemporaryDirectory()
-  let corpus: CorpusDirectory
+  package let folder = TemporaryDirectory()
+  package let corpus: CorpusDirectory
 
   /// The metric of run and step; nil for one that can be learned.
   private let curve: ((Int64, Int) -> Float)?
 
-  init(
+  package init(
     runs: Range<Int64> = 0..<10, testFraction: Double = 0.2, curve: ((Int64, Int) -> Float)? = nil
   ) throws {
     self.curve = curve
@@ -38,7 +37,7 @@ struct ModelFixture {
     try store(runs)
   }
 
-  func store(_ runs: Range<Int64>) throws {
+  package func store(_ runs: Range<Int64>) throws {
     let writer = try CorpusWriter(corpus, index: try MetricIndex(openingOrCreating: corpus))
     var encoder = try RunEncoder(
       header: ShardHeader(manifest: corpus.manifest, codec: .delta, checkpoints: 23))
@@ -57,12 +56,11 @@ struct ModelFixture {
     try writer.finish()
   }
 
-  func directory(_ name: String = "model") -> ModelDirectory { ModelDirectory(folder.path + "/" + name) }
+  package func directory(_ name: String = "model") -> ModelDirectory {
+    ModelDirectory(folder.path + "/" + name)
+  }
 
-  /// Keeps the folder until here: it goes with its owner's last use.
-  func keep() { withExtendedLifetime(folder) {} }
-
-  static func configuration(
+  package static func configuration(
     steps: Int = 12, _ change: (inout GPTConfiguration) -> Void = { _ in }
   ) -> GPTConfiguration {
     var model = ModelConfiguration(width: 16, layers: 2, heads: 2, chunk: 6)
@@ -75,7 +73,7 @@ struct ModelFixture {
     return configuration
   }
 
-  func trainer(
+  package func trainer(
     steps: Int = 12, into name: String = "model", workers: Int = 2,
     _ change: (inout GPTConfiguration) -> Void = { _ in }
   ) throws -> Trainer {
@@ -84,10 +82,10 @@ struct ModelFixture {
   }
 
   /// A network to prompt from.
-  static let start = (0..<architecture.parameterCount).map { Float($0 % 7) / 7 - 0.4 }
+  package static let start = (0..<architecture.parameterCount).map { Float($0 % 7) / 7 - 0.4 }
 
   /// A model's file as one of before there were hashes, for changing it.
-  static func unhashed(_ file: Data) -> Data {
+  package static func unhashed(_ file: Data) -> Data {
     var file = file
     if let name = file.firstRange(of: Data("\"sha256\"".utf8)) {
       file.replaceSubrange(name, with: Data("\"unused\"".utf8))
@@ -95,13 +93,13 @@ struct ModelFixture {
     return file
   }
 
-  func bytes(_ name: String, of file: String) throws -> Data {
+  package func bytes(_ name: String, of file: String) throws -> Data {
     try Data(contentsOf: URL(fileURLWithPath: "\(directory(name).path)/\(file)"))
   }
 }
 
 /// The code of the error that `body` throws.
-func code(_ body: () throws -> Void) -> CorpusError.Code? {
+package func code(_ body: () throws -> Void) -> CorpusError.Code? {
   do {
     try body()
     return nil
