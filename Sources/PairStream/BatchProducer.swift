@@ -17,41 +17,41 @@ final class BatchProducer: @unchecked Sendable {
   private let readAheads: [ReadAhead]
 
   private let lock = NSCondition()
-  /// The number of the next batch to be handed out.
-  private var nextOut = 0
+  /// Where the stream stands: the number of the next batch to be handed out.
+  private var nextToTake = 0
   /// The number of the next batch to be begun.
-  private var nextIn = 0
+  private var nextToBegin = 0
   /// Batches that are begun and not handed out, by number.
-  private var works: [Int: Work] = [:]
-  /// The work of which slices are left to take.
-  private var open: Work?
+  private var begun: [Int: BatchInWork] = [:]
+  /// The batch of which slices are left to take.
+  private var open: BatchInWork?
   private var isCancelled = false
   private var total = PairStream.Statistics()
   private var threads: WorkerThreads?
 
   /// A batch in the making.
-  private final class Work {
+  private final class BatchInWork {
     let batch: PairBatch
     let epoch: Epoch
-    var nextItem = 0
-    var itemsLeft: Int
+    var nextRow = 0
+    var rowsLeft: Int
     var failure: CorpusError?
 
     init(batch: PairBatch, epoch: Epoch) {
       self.batch = batch
       self.epoch = epoch
-      itemsLeft = batch.count
+      rowsLeft = batch.count
     }
   }
 
   /// Part of a batch, for one worker.
   private struct Slice {
-    let work: Work
-    let items: Range<Int>
+    let work: BatchInWork
+    let rows: Range<Int>
   }
 
-  /// Items that a worker takes at a time: few enough to share a batch evenly, enough to lock seldom.
-  private static let sliceItems = 64
+  /// Rows that a worker takes at a time: few enough to divide a batch evenly, enough to lock seldom.
+  private static let sliceRows = 64
 
   init(_ context: StreamContext, batchesPerEpoch: Int, isMeasuring: Bool) throws(CorpusError) {
     self.context = context
@@ -89,19 +89,19 @@ final class BatchProducer: @unchecked Sendable {
     for reader in readAheads { reader.cancel() }
   }
 
-  var position: Int { lock.withLock { nextOut } }
+  var position: Int { lock.withLock { nextToTake } }
 
   var statistics: PairStream.Statistics { lock.withLock { total } }
 
   func seek(_ number: Int) {
     lock.lock()
     defer { lock.unlock() }
-    guard number != nextOut else { return }
+    guard number != nextToTake else { return }
     // Workers finish slices of batches that nobody will take; nobody minds.
-    works.removeAll()
+    begun.removeAll()
     open = nil
-    nextOut = number
-    nextIn = number
+    nextToTake = number
+    nextToBegin = number
     lock.broadcast()
   }
 
@@ -112,11 +112,11 @@ final class BatchProducer: @unchecked Sendable {
       if isCancelled {
         throw CorpusError(.interrupted, "the stream was cancelled", remedy: "open another one")
       }
-      let number = nextOut
-      if let work = works[number], work.itemsLeft == 0 {
+      let number = nextToTake
+      if let work = begun[number], work.rowsLeft == 0 {
         if let failure = work.failure { throw failure }
-        works[number] = nil
-        nextOut += 1
+        begun[number] = nil
+        nextToTake += 1
         lock.broadcast()
         return work.batch
       }
@@ -130,7 +130,7 @@ final class BatchProducer: @unchecked Sendable {
       var replaced = 0
       var failure: CorpusError?
       do throws(CorpusError) {
-        replaced = try loader.load(slice.items, of: slice.work.batch, in: slice.work.epoch)
+        replaced = try loader.load(slice.rows, of: slice.work.batch, in: slice.work.epoch)
       } catch {
         failure = error
       }
@@ -142,12 +142,12 @@ final class BatchProducer: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     while !isCancelled {
-      if open == nil, nextIn < nextOut + context.options.prefetch { begin() }
+      if open == nil, nextToBegin < nextToTake + context.options.prefetch { begin() }
       if let work = open {
-        let first = work.nextItem
-        work.nextItem = min(first + Self.sliceItems, work.batch.count)
-        if work.nextItem == work.batch.count { open = nil }
-        return Slice(work: work, items: first..<work.nextItem)
+        let first = work.nextRow
+        work.nextRow = min(first + Self.sliceRows, work.batch.count)
+        if work.nextRow == work.batch.count { open = nil }
+        return Slice(work: work, rows: first..<work.nextRow)
       }
       lock.wait()
     }
@@ -155,19 +155,19 @@ final class BatchProducer: @unchecked Sendable {
   }
 
   private func begin() {
-    let (epoch, batch) = nextIn.quotientAndRemainder(dividingBy: batchesPerEpoch)
+    let (epoch, batch) = nextToBegin.quotientAndRemainder(dividingBy: batchesPerEpoch)
     let options = context.options
     let number = batch * options.workerCount + options.workerIndex
     let first = (number * options.worldSize + options.rank) * options.batchSize
-    let items = works.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
-    for reader in readAheads { reader.reach(first, of: items) }
-    let work = Work(
+    let drawn = begun.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
+    for reader in readAheads { reader.reach(first, of: drawn) }
+    let work = BatchInWork(
       batch: PairBatch(
         count: options.batchSize, epoch: epoch, firstItem: first, memory: pool.take(), pool: pool),
-      epoch: items)
-    works[nextIn] = work
+      epoch: drawn)
+    begun[nextToBegin] = work
     open = work
-    nextIn += 1
+    nextToBegin += 1
   }
 
   private func finish(
@@ -179,8 +179,8 @@ final class BatchProducer: @unchecked Sendable {
     total.replaced += replaced
     slice.work.batch.replacements += replaced
     slice.work.failure = slice.work.failure ?? failure
-    slice.work.itemsLeft -= slice.items.count
-    if slice.work.itemsLeft == 0 || open == nil { lock.broadcast() }
+    slice.work.rowsLeft -= slice.rows.count
+    if slice.work.rowsLeft == 0 || open == nil { lock.broadcast() }
   }
 }
 
