@@ -5,7 +5,7 @@ package struct Epoch: Sendable {
   package let sampler: PairSampler
   package let number: Int
   private let sources: [Source]
-  /// Of the blocks in which corpora are mixed.
+  /// The orders of the blocks in which corpora are mixed; none for a single corpus.
   private let mixing: [KeyedPermutation]
 
   /// What it draws of a corpus, and in which order.
@@ -14,7 +14,7 @@ package struct Epoch: Sendable {
     let order: VisitOrder
   }
 
-  /// Whose turn it is.
+  /// A corpus and the run of it whose turn it is.
   package struct Turn: Sendable {
     package let source: Int
     /// The run's position in the selection of the epoch's stage.

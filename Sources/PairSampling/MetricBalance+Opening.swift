@@ -17,7 +17,7 @@ extension MetricBalance {
     /// Values of runs, by positions in the selection: of all runs if these are few, else of some, evenly spread.
     var sample: [(position: Int, values: [Float])] = []
     var isComplete = true
-    /// Of all runs, within the range that is wanted.
+    /// The least and the greatest value of all runs, within the range that is wanted.
     var lowest: Float = 0
     var highest: Float = 0
   }

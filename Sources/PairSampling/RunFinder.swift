@@ -9,7 +9,7 @@ package final class RunFinder {
 
   private let table: RunTable
   private let pool: ShardPool
-  /// By their indexes in the table.
+  /// The shards that were met, by their indexes in the table.
   private var shards: [MappedShard?]
   private var scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
   /// What was found last, by the low bits of the run's index: a draw asks for the same run several times.

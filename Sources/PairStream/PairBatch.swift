@@ -3,7 +3,7 @@ import Synchronization
 
 /// A batch of pairs in memory that is used again once nobody holds the batch.
 ///
-/// Of single checkpoints (``PairStreamOptions/Item/checkpoints``), only the starts are there.
+/// A batch of single checkpoints (`PairStreamOptions.Item.checkpoints`) has only the starts.
 public final class PairBatch: @unchecked Sendable {
   // Sendable because it is written before it is handed out, and only read then.
 
@@ -61,7 +61,7 @@ public final class PairBatch: @unchecked Sendable {
   /// The index of each item's corpus among ``PairStream/directories``, (B).
   public var source: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: memory.source, count: count) }
 
-  /// For who fills it.
+  /// The memory, for whoever writes the batch.
   var writable: BatchMemory { memory }
 }
 

@@ -12,7 +12,7 @@ import VectorKernels
 struct StreamContext: Sendable {
   let options: PairStreamOptions
   let sampler: PairSampler
-  /// Of each corpus that is mixed.
+  /// The shards of each corpus that is mixed.
   let pools: [ShardPool]
   let caches: [RunCache?]
   let hidden: HiddenLayers
@@ -35,7 +35,7 @@ struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
   private let isPastCaches: Bool
-  /// Of each corpus that is mixed.
+  /// What finds the runs of each corpus that is mixed.
   private let finders: [RunFinder]
   private var decoder: DecoderBox?
   private let order: UnitOrder

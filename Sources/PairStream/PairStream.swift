@@ -24,7 +24,7 @@ public final class PairStream: Sendable {
     public var permuting: UInt64 = 0
   }
 
-  /// Where a stream stands: between two batches.
+  /// Where a stream stands between two batches.
   public struct Position: Hashable, Sendable {
     public var epoch: Int
     /// The number of this stream's batches before it in its epoch.
@@ -40,7 +40,7 @@ public final class PairStream: Sendable {
   public let directory: CorpusDirectory
   /// The corpora, one unless it is a mixture; ``PairBatch/source`` counts them.
   public let directories: [CorpusDirectory]
-  /// As given, but for an automatic augmentation: it is the one that was chosen.
+  /// The options as given, with the augmentation that was chosen in the place of an automatic one.
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
