@@ -81,7 +81,7 @@ package struct Epoch: Sendable {
     var random = PhiloxGenerator(
       seed: sampler.seed, stream: PairSampler.stream(purpose, epoch: number, index: item))
     let position = attempt == 0 ? turn.position : stage.selection.anyRun(&random)
-    return try stage.draw(position, &random, source: turn.source, finder: finder)
+    return try stage.draw(position, &random, finder: finder)
   }
 
   /// The stream of random numbers for the augmentation of an item.

@@ -21,17 +21,24 @@ final class MetricBalance: @unchecked Sendable {
   let skipsDamage: Bool
   private let kernels: ck_kernels
 
+  /// - Parameters:
+  ///   - options: of the stage.
+  ///   - survey: of the stage's selection.
+  /// - Throws: `invalidArgument` for a range that the selection does not cover, a metric with fewer than two values, and
+  ///   logarithms of what is not positive.
   init(
-    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool,
-    kernels: Kernels
-  ) {
-    self.cells = cells
-    self.covered = covered
-    self.witnesses = witnesses
-    self.selection = selection
-    self.skipsDamage = skipsDamage
-    self.kernels = kernels.functions
+    _ options: PairStreamOptions, _ survey: MetricSurvey, _ kernels: Kernels
+  ) throws(CorpusError) {
+    cells = survey.cells(options.balance, try survey.range(options))
+    witnesses = try survey.witnesses(cells)
+    covered = witnesses.indices.filter { [witnesses] in !witnesses[$0].isEmpty }
+    if options.balanceRange != nil, options.balance != .quantile {
+      try survey.requireNoGap(cells, covered: covered)
+    }
+    selection = survey.selection
     coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
+    skipsDamage = options.onDamage == .skip
+    self.kernels = kernels.functions
   }
 
   /// How many groups of runs are asked for one with a checkpoint in a cell.

@@ -56,9 +56,11 @@ final class BatchProducer: @unchecked Sendable {
   init(_ context: StreamContext, batchesPerEpoch: Int, isMeasuring: Bool) throws(CorpusError) {
     self.context = context
     self.batchesPerEpoch = batchesPerEpoch
-    pool = BatchPool(
-      count: context.options.batchSize, parameterCount: context.parameterCount,
-      hasTargets: context.options.item == .pairs)
+    pool = BatchPool {
+      BatchMemory(
+        count: context.options.batchSize, parameterCount: context.parameterCount,
+        hasTargets: context.options.item == .pairs)
+    }
     let sources = context.options.order == .sequential ? context.sampler.sources.indices : 0..<0
     readAheads = sources.map { ReadAhead(context, source: $0) }
     let workers = context.options.workers ?? Workers.available
@@ -82,10 +84,10 @@ final class BatchProducer: @unchecked Sendable {
   }
 
   func cancel() {
-    lock.lock()
-    isCancelled = true
-    lock.broadcast()
-    lock.unlock()
+    lock.withLock {
+      isCancelled = true
+      lock.broadcast()
+    }
     for reader in readAheads { reader.cancel() }
   }
 

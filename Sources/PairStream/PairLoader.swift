@@ -37,7 +37,8 @@ struct PairLoader: ~Copyable {
   private let isPastCaches: Bool
   /// What finds the runs of each corpus that is mixed.
   private let finders: [RunFinder]
-  private var decoder: DecoderBox?
+  /// The decoder for the layout of the shard that was decoded last.
+  private var decoder: CheckpointDecoder?
   private let order: UnitOrder
   /// Two decoded parameter vectors.
   private let scratch: AlignedBuffer<Float>
@@ -53,13 +54,6 @@ struct PairLoader: ~Copyable {
     order = UnitOrder(context.hidden, kernels: context.kernels)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)
-  }
-
-  /// A decoder, which cannot be copied, in a variable that can be nil.
-  private final class DecoderBox {
-    var decoder: CheckpointDecoder
-
-    init(_ layout: ChunkLayout) throws(CorpusError) { decoder = try CheckpointDecoder(layout) }
   }
 
   /// What it has done since this was asked last.
@@ -106,6 +100,8 @@ struct PairLoader: ~Copyable {
 
   /// An item that was drawn, and where its run lies.
   private struct LocatedItem {
+    /// The corpus's index among those that are mixed.
+    let source: Int
     let draw: PairDraw
     let shard: MappedShard
     let location: MappedShard.Place
@@ -122,14 +118,14 @@ struct PairLoader: ~Copyable {
     let finder = finders[turn.source]
     let draw = try epoch.draw(turn, item: item, attempt: attempt, finder: finder)
     let (shard, location) = try finder.find(draw.runIndex)
-    return LocatedItem(draw: draw, shard: shard, location: location)
+    return LocatedItem(source: turn.source, draw: draw, shard: shard, location: location)
   }
 
   /// Asks far memory for an item: it takes longer to answer than the processor takes over the item before.
   private func prefetchParameters(of item: LocatedItem) {
     for (step, row) in [(item.draw.start, item.rows.start), (item.draw.target, item.rows.target)] {
       var bytes = item.shard.beginning(ofRow: row)
-      if let cache = context.caches[item.draw.source], cache.holds(item.draw.runIndex) {
+      if let cache = context.caches[item.source], cache.holds(item.draw.runIndex) {
         bytes = cache.bytes(item.draw.runIndex, Int(step))
       }
       if let base = bytes.baseAddress { ck_fetch(base, min(bytes.count, Self.prefetchedBytes)) }
@@ -190,7 +186,7 @@ struct PairLoader: ~Copyable {
     batch.run[row] = located.location.run
     batch.startStep[row] = located.draw.start
     batch.targetStep[row] = located.draw.target
-    batch.source[row] = Int32(located.draw.source)
+    batch.source[row] = Int32(located.source)
     statistics.decoding += decoded - began
     statistics.permuting += now() - decoded
   }
@@ -206,7 +202,7 @@ struct PairLoader: ~Copyable {
     if let start = try shard.rawValues(row: rows.start), let target = try shard.rawValues(row: rows.target) {
       return (start, target, .shard)
     }
-    if let cache = context.caches[draw.source] {
+    if let cache = context.caches[item.source] {
       if !cache.holds(draw.runIndex) { try decodeRun(of: item, into: cache) }
       if let found = cache.find(draw.runIndex, (Int(draw.start), Int(draw.target))) {
         statistics.cached += 1
@@ -214,20 +210,21 @@ struct PairLoader: ~Copyable {
       }
     }
     let isPair = context.options.item == .pairs
-    let decoder = try decoder(for: shard)
+    try prepareDecoder(for: shard)
     let (first, second) = (scratch.base, scratch.base + stride)
     if isPair {
-      try decoder.decoder.decode(rows: rows, of: shard, into: (first, second))
+      try decoder?.decode(rows: rows, of: shard, into: (first, second))
     } else {
-      try decoder.decoder.decode(row: rows.start, of: shard, into: first)
+      try decoder?.decode(row: rows.start, of: shard, into: first)
     }
     return (UnsafePointer(first), UnsafePointer(isPair ? second : first), .memory)
   }
 
   private mutating func decodeRun(of item: LocatedItem, into cache: RunCache) throws(CorpusError) {
-    let (decoder, location) = (try decoder(for: item.shard), item.location)
+    try prepareDecoder(for: item.shard)
+    let location = item.location
     try cache.fill(item.draw.runIndex) { (values) throws(CorpusError) in
-      try decoder.decoder.decode(
+      try decoder?.decode(
         rows: location.firstRow..<(location.firstRow + location.count), of: item.shard, into: values)
     }
   }
@@ -243,7 +240,7 @@ struct PairLoader: ~Copyable {
     if origin != .memory, Self.endsInZero(start, count) || Self.endsInZero(target, count) {
       // So do all who lie behind a file's end in its last page.
       if origin == .shard { try located.shard.requireUnchanged() }
-      if origin == .cache, let cache = context.caches[draw.source],
+      if origin == .cache, let cache = context.caches[located.source],
         !cache.isIntact(draw.runIndex, (Int(draw.start), Int(draw.target)))
       {
         return false
@@ -252,7 +249,7 @@ struct PairLoader: ~Copyable {
     if FileMapping.isAnyTorn {
       // What was copied may have been zeros.
       try located.shard.requireWhole()
-      if let cache = context.caches[draw.source], cache.isTorn, cache.holds(draw.runIndex) {
+      if let cache = context.caches[located.source], cache.isTorn, cache.holds(draw.runIndex) {
         cache.abandon()
         return false
       }
@@ -265,11 +262,8 @@ struct PairLoader: ~Copyable {
     values[count - 1].bitPattern >> 24 == 0
   }
 
-  private mutating func decoder(for shard: MappedShard) throws(CorpusError) -> DecoderBox {
-    if let decoder, decoder.decoder.layout == shard.layout { return decoder }
-    let made = try DecoderBox(shard.layout)
-    decoder = made
-    return made
+  private mutating func prepareDecoder(for shard: MappedShard) throws(CorpusError) {
+    if decoder?.layout != shard.layout { decoder = try CheckpointDecoder(shard.layout) }
   }
 
   /// Nanoseconds, or 0 where nobody wants to know.

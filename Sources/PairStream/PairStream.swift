@@ -101,7 +101,7 @@ public final class PairStream: Sendable {
     let hidden = HiddenLayers(directory.manifest.architecture)
     let parameterCount = directory.manifest.architecture.parameterCount
     self.parameterCount = parameterCount
-    runCount = sources.reduce(0) { $0 + $1.runCount }
+    runCount = sampler.sources.reduce(0) { $0 + $1.runCount }
     leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)
