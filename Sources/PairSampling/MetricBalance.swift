@@ -59,7 +59,7 @@ final class MetricBalance: @unchecked Sendable {
     }
     let run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
     guard let checkpoint = try checkpoint(of: run, in: cell, &random, finder) else {
-      throw finder.directory.indexStale("the metrics of \(finder.name(run)) are others than the index says")
+      throw finder.metricsDiffer(run)
     }
     return (run, checkpoint)
   }

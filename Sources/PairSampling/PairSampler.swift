@@ -52,8 +52,9 @@ package struct PairSampler: Sendable {
   /// Indexes under the purpose `window` for the shuffle windows of a corpus.
   static let windowsPerSource = 1 << 24
 
-  static func stream(_ purpose: UInt64, epoch: Int, index: Int) -> UInt64 {
-    purpose << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(index)
+  /// - Parameter attempt: the number of a replacement, from 0 on.
+  static func stream(_ purpose: Purpose, attempt: Int = 0, epoch: Int, index: Int) -> UInt64 {
+    (purpose.rawValue + UInt64(attempt)) << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(index)
   }
 }
 

@@ -129,14 +129,13 @@ final class BatchProducer: @unchecked Sendable {
   private func work(isMeasuring: Bool) {
     var loader = PairLoader(context, isMeasuring: isMeasuring)
     while let slice = takeSlice() {
-      var replaced = 0
       var failure: CorpusError?
       do throws(CorpusError) {
-        replaced = try loader.load(slice.rows, of: slice.work.batch, in: slice.work.epoch)
+        try loader.load(slice.rows, of: slice.work.batch, in: slice.work.epoch)
       } catch {
         failure = error
       }
-      finish(slice, replaced: replaced, failure: failure, statistics: loader.takeStatistics())
+      finish(slice, failure, loader.takeStatistics())
     }
   }
 
@@ -172,14 +171,11 @@ final class BatchProducer: @unchecked Sendable {
     nextToBegin += 1
   }
 
-  private func finish(
-    _ slice: Slice, replaced: Int, failure: CorpusError?, statistics: PairStream.Statistics
-  ) {
+  private func finish(_ slice: Slice, _ failure: CorpusError?, _ statistics: PairStream.Statistics) {
     lock.lock()
     defer { lock.unlock() }
     total.add(statistics)
-    total.replaced += replaced
-    slice.work.batch.replacements += replaced
+    slice.work.batch.replacements += statistics.replaced
     slice.work.failure = slice.work.failure ?? failure
     slice.work.rowsLeft -= slice.rows.count
     if slice.work.rowsLeft == 0 || open == nil { lock.broadcast() }
@@ -190,6 +186,7 @@ extension PairStream.Statistics {
   fileprivate mutating func add(_ other: Self) {
     items += other.items
     cached += other.cached
+    replaced += other.replaced
     decoding += other.decoding
     permuting += other.permuting
   }

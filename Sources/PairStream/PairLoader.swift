@@ -19,21 +19,13 @@ struct StreamContext: Sendable {
   let permuter: UnitPermuter
   let kernels: Kernels
   let parameterCount: Int
-
-  /// Whether batches are written past the caches, as those that wait are more than they hold.
-  var isPastCaches: Bool {
-    let vectors = options.prefetch * options.batchSize * (options.item == .pairs ? 2 : 1)
-    return vectors * parameterCount * MemoryLayout<Float>.stride > Self.cachedBytes
-  }
-
-  /// About what a core has of the caches.
-  private static let cachedBytes = 16 << 20
 }
 
 /// Brings items into batches: finds, decodes, permutes and scales. Serves one thread.
 struct PairLoader: ~Copyable {
   private let context: StreamContext
   private let isMeasuring: Bool
+  /// Whether batches are written past the caches, as those that wait are more than they hold.
   private let isPastCaches: Bool
   /// What finds the runs of each corpus that is mixed.
   private let finders: [RunFinder]
@@ -49,12 +41,17 @@ struct PairLoader: ~Copyable {
   init(_ context: StreamContext, isMeasuring: Bool) {
     self.context = context
     self.isMeasuring = isMeasuring
-    isPastCaches = context.isPastCaches
+    let options = context.options
+    let vectors = options.prefetch * options.batchSize * (options.item == .pairs ? 2 : 1)
+    isPastCaches = vectors * context.parameterCount * MemoryLayout<Float>.stride > Self.cachedBytes
     finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.corpus.table, pool: $1) }
     order = UnitOrder(context.hidden, kernels: context.kernels)
     stride = (context.parameterCount + 15) / 16 * 16
     scratch = AlignedBuffer(count: 2 * stride)
   }
+
+  /// About what a core has of the caches.
+  private static let cachedBytes = 16 << 20
 
   /// What it has done since this was asked last.
   mutating func takeStatistics() -> PairStream.Statistics {
@@ -63,10 +60,7 @@ struct PairLoader: ~Copyable {
   }
 
   /// Loads items into rows of a batch.
-  ///
-  /// - Returns: how many damaged items were tried before those that are now there.
-  mutating func load(_ rows: Range<Int>, of batch: PairBatch, in epoch: Epoch) throws(CorpusError) -> Int {
-    var replaced = 0
+  mutating func load(_ rows: Range<Int>, of batch: PairBatch, in epoch: Epoch) throws(CorpusError) {
     var ahead: LocatedItem?
     // Whose turn it is after the next item: only asked for where draws depend on metrics, to have them come.
     var turn =
@@ -83,9 +77,8 @@ struct PairLoader: ~Copyable {
         ahead = try? locate(item + 1, next, of: epoch)
       }
       if let ahead { prefetchParameters(of: ahead) }
-      replaced += try writeOrReplace(item, here, of: epoch, to: row, in: batch.writable)
+      try writeOrReplace(item, here, of: epoch, to: row, in: batch.writable)
     }
-    return replaced
   }
 
   /// Asks far memory for the metrics of the run whose turn it is at an item.
@@ -136,11 +129,9 @@ struct PairLoader: ~Copyable {
   private static let prefetchedBytes = 32_768
 
   /// Writes an item, located or not, into a row of a batch; if it is damaged, and that is wanted, another one.
-  ///
-  /// - Returns: how many damaged items were tried before.
   private mutating func writeOrReplace(
     _ item: Int, _ located: LocatedItem?, of epoch: Epoch, to row: Int, in batch: BatchMemory
-  ) throws(CorpusError) -> Int {
+  ) throws(CorpusError) {
     var located = located
     var attempts = 0
     while true {
@@ -151,7 +142,8 @@ struct PairLoader: ~Copyable {
           }
         try write(found, item, of: epoch, to: row, in: batch)
         statistics.items += 1
-        return attempts
+        statistics.replaced += attempts
+        return
       } catch  where context.options.onDamage == .skip && error.code == .damagedShard {
         guard attempts < PairSampler.Purpose.replacements else { throw error }
         located = nil
