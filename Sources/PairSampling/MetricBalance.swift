@@ -1,7 +1,6 @@
 import ShardStore
 internal import CKernels
 import Corpus
-import MetricIndex
 import VectorKernels
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.

@@ -1,5 +1,3 @@
-import Corpus
-
 /// How the items of an epoch are distributed among several corpora.
 ///
 /// In every block of successive items each corpus has its part, in an order drawn for the block. So each goes through

@@ -1,5 +1,3 @@
-import Corpus
-
 /// How the visits of an epoch are distributed among the runs of a selection.
 struct RunVisits: Sendable {
   /// The visits that are distributed: at least as many as the epoch has.

@@ -2,7 +2,6 @@ import Platform
 import Corpus
 import PairSampling
 import Foundation
-import Synchronization
 
 /// Threads that fill batches ahead of whoever takes them, in order.
 ///

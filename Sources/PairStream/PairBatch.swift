@@ -1,4 +1,3 @@
-import Corpus
 import Synchronization
 
 /// A batch of pairs in memory that is used again once nobody holds the batch.

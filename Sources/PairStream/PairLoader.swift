@@ -4,7 +4,6 @@ internal import CKernels
 import Corpus
 import PairSampling
 import Glibc
-import MetricIndex
 import ShardStore
 import VectorKernels
 

@@ -1,8 +1,6 @@
 import NetworkSymmetry
 public import Corpus
 public import PairSampling
-import Foundation
-import MetricIndex
 import VectorKernels
 public import ShardStore
 

@@ -1,6 +1,5 @@
 import ShardStore
 import Platform
-import Corpus
 import PairSampling
 import Foundation
 import Glibc
