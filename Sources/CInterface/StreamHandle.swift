@@ -113,13 +113,9 @@ public func cc_stream_left_out(
   guarded { () throws(CorpusError) in
     let leftOut = try stream.opened(StreamHandle.self).stream.leftOut
     func runs(_ status: RunStatus) -> Int64 { Int64(leftOut.runs[status] ?? 0) }
-    var result = cc_stream_omissions()
-    result.nonfinite = runs(.nonfinite)
-    result.out_of_range = runs(.outOfRange)
-    result.ok = runs(.ok)
-    result.unmeasured = Int64(leftOut.unmeasured)
-    result.singles = Int64(leftOut.singles)
-    try present(omissions, "omissions").pointee = result
+    try present(omissions, "omissions").pointee = cc_stream_omissions(
+      nonfinite: runs(.nonfinite), out_of_range: runs(.outOfRange), ok: runs(.ok),
+      unmeasured: Int64(leftOut.unmeasured), singles: Int64(leftOut.singles), unused: (0, 0, 0))
   }
 }
 

@@ -11,7 +11,7 @@ extension HiddenLayers {
 
     struct Factor: Sendable {
       let count: Int
-      /// From one of its values to the next.
+      /// Elements from one of its values to the next.
       let stride: Int
       /// The hidden layer that moves it, if any.
       let layer: Int?

@@ -33,6 +33,7 @@ package struct HiddenLayers: Sendable {
     package var columnLayer: Int? { columnIndex?.layer }
   }
 
+  /// The tensors in the order of the parameter vector.
   package let tensors: [Tensor]
   /// What moves in each axis of each tensor; apart from these, which are copied for every item without counting references.
   let axes: [[Axis]]

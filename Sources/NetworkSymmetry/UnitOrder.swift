@@ -158,7 +158,7 @@ private struct Summand: Sendable {
   /// Whether more than these units is out of order by then.
   let isSorted: Bool
 
-  /// Those that lead to a layer, which moves their first axis; all that it moves if these are nothing but vectors.
+  /// The tensors that lead to a layer, which moves their first axis; all that it moves if these are nothing but vectors.
   static func all(of layer: Int, _ hidden: HiddenLayers) -> [Summand] {
     func moves(_ axis: HiddenLayers.Axis) -> Bool {
       axis.segments.contains { $0.factors.contains { $0.layer == layer } }

@@ -5,7 +5,7 @@ package struct Epoch: Sendable {
   package let sampler: PairSampler
   package let number: Int
   private let sources: [Source]
-  /// Of the blocks in which corpora are mixed.
+  /// The orders of the blocks in which corpora are mixed; none for a single corpus.
   private let mixing: [KeyedPermutation]
 
   /// What it draws of a corpus, and in which order.
@@ -14,7 +14,7 @@ package struct Epoch: Sendable {
     let order: VisitOrder
   }
 
-  /// Whose turn it is.
+  /// A corpus and the run of it whose turn it is.
   package struct Turn: Sendable {
     package let source: Int
     /// The run's position in the selection of the epoch's stage.
@@ -24,9 +24,7 @@ package struct Epoch: Sendable {
   package init(_ number: Int, of sampler: PairSampler) {
     self.sampler = sampler
     self.number = number
-    func stream(_ index: Int) -> UInt64 {
-      PairSampler.stream(PairSampler.Purpose.order.rawValue, epoch: number, index: index)
-    }
+    func stream(_ index: Int) -> UInt64 { PairSampler.stream(.order, epoch: number, index: index) }
     sources = sampler.sources.enumerated().map { index, source in
       let stage = source.stage(ofEpoch: number)
       var random = PhiloxGenerator(seed: sampler.seed, stream: stream(PairSampler.firstWeightsIndex + index))
@@ -54,10 +52,8 @@ package struct Epoch: Sendable {
   package func turn(ofItem item: Int) -> Turn {
     let (source, visit) = sampler.mixture?.find(item, orders: mixing) ?? (0, item)
     let position = sources[source].order.run(at: visit) { window in
-      let stream = PairSampler.stream(
-        PairSampler.Purpose.window.rawValue, epoch: number,
-        index: source * PairSampler.windowsPerSource + window)
-      return (sampler.seed, stream)
+      let index = source * PairSampler.windowsPerSource + window
+      return (sampler.seed, PairSampler.stream(.window, epoch: number, index: index))
     }
     return Turn(source: source, position: position)
   }
@@ -75,17 +71,15 @@ package struct Epoch: Sendable {
     -> PairDraw
   {
     let stage = sources[turn.source].stage
-    let purpose =
-      attempt == 0
-      ? PairSampler.Purpose.draw.rawValue : PairSampler.Purpose.replacement.rawValue + UInt64(attempt - 1)
-    var random = PhiloxGenerator(
-      seed: sampler.seed, stream: PairSampler.stream(purpose, epoch: number, index: item))
+    let stream = PairSampler.stream(
+      attempt == 0 ? .draw : .replacement, attempt: max(0, attempt - 1), epoch: number, index: item)
+    var random = PhiloxGenerator(seed: sampler.seed, stream: stream)
     let position = attempt == 0 ? turn.position : stage.selection.anyRun(&random)
-    return try stage.draw(position, &random, source: turn.source, finder: finder)
+    return try stage.draw(position, &random, finder: finder)
   }
 
   /// The stream of random numbers for the augmentation of an item.
   package func augmentation(ofItem item: Int) -> UInt64 {
-    PairSampler.stream(PairSampler.Purpose.augmentation.rawValue, epoch: number, index: item)
+    PairSampler.stream(.augmentation, epoch: number, index: item)
   }
 }

@@ -1,7 +1,6 @@
 import ShardStore
 internal import CKernels
 import Corpus
-import MetricIndex
 import VectorKernels
 
 /// Draws checkpoints so that their metrics are spread evenly over the cells of a range.
@@ -21,17 +20,24 @@ final class MetricBalance: @unchecked Sendable {
   let skipsDamage: Bool
   private let kernels: ck_kernels
 
+  /// - Parameters:
+  ///   - options: of the stage.
+  ///   - survey: of the stage's selection.
+  /// - Throws: `invalidArgument` for a range that the selection does not cover, a metric with fewer than two values, and
+  ///   logarithms of what is not positive.
   init(
-    _ cells: MetricCells, covered: [Int], witnesses: [[Int]], of selection: RunSelection, skipsDamage: Bool,
-    kernels: Kernels
-  ) {
-    self.cells = cells
-    self.covered = covered
-    self.witnesses = witnesses
-    self.selection = selection
-    self.skipsDamage = skipsDamage
-    self.kernels = kernels.functions
+    _ options: PairStreamOptions, _ survey: MetricSurvey, _ kernels: Kernels
+  ) throws(CorpusError) {
+    cells = survey.cells(options.balance, try survey.range(options))
+    witnesses = try survey.witnesses(cells)
+    covered = witnesses.indices.filter { [witnesses] in !witnesses[$0].isEmpty }
+    if options.balanceRange != nil, options.balance != .quantile {
+      try survey.requireNoGap(cells, covered: covered)
+    }
+    selection = survey.selection
     coverage = RunCoverage(runs: selection.runs.count, cells: MetricCells.count)
+    skipsDamage = options.onDamage == .skip
+    self.kernels = kernels.functions
   }
 
   /// How many groups of runs are asked for one with a checkpoint in a cell.
@@ -52,7 +58,7 @@ final class MetricBalance: @unchecked Sendable {
     }
     let run = Int(selection.runs[try neighbour(of: position, in: cell, &random, finder)])
     guard let checkpoint = try checkpoint(of: run, in: cell, &random, finder) else {
-      throw finder.directory.indexStale("the metrics of \(finder.name(run)) are others than the index says")
+      throw finder.metricsDiffer(run)
     }
     return (run, checkpoint)
   }

@@ -1,5 +1,3 @@
-import Corpus
-
 /// A range of a metric, cut into cells which are drawn from equally often.
 struct MetricCells: Sendable {
   static let count = 64

@@ -1,5 +1,3 @@
-import Corpus
-
 /// How the items of an epoch are distributed among several corpora.
 ///
 /// In every block of successive items each corpus has its part, in an order drawn for the block. So each goes through
@@ -37,8 +35,8 @@ struct Mixture: Sendable {
   /// The orders of an epoch's blocks.
   func orders(ofEpoch epoch: Int, items: Int) -> [KeyedPermutation] {
     (0..<(items + block - 1) / block).map { number in
-      let stream = PairSampler.stream(
-        PairSampler.Purpose.order.rawValue, epoch: epoch, index: PairSampler.firstMixtureIndex + number)
+      let index = PairSampler.firstMixtureIndex + number
+      let stream = PairSampler.stream(.order, epoch: epoch, index: index)
       return KeyedPermutation(count: block, seed: seed, stream: stream)
     }
   }

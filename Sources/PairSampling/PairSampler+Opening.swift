@@ -15,9 +15,9 @@ extension PairSampler {
     mixing corpora: [WeightedCorpus], _ options: PairStreamOptions, _ kernels: Kernels
   ) throws(CorpusError) {
     let opened = try Self.open(corpora, options)
-    let first = opened[0]
+    let first = opened[0].corpus
     let wanted = options.itemsPerEpoch ?? Self.defaultItems(first.directory.manifest.task)
-    let runs = first.runCount
+    let runs = opened[0].selection.runs.count
     let items = opened.count == 1 ? max(1, wanted / runs) * runs : wanted
     guard items < 1 << 32 else {
       throw CorpusError(.invalidArgument, "an epoch has more than 2^32 items", remedy: "ask for fewer")
@@ -25,7 +25,7 @@ extension PairSampler {
     let mixture =
       opened.count == 1 ? nil : Mixture(weights: corpora.map(\.weight), items: items, seed: options.seed)
     var sources: [Source] = []
-    for (number, corpus) in opened.enumerated() {
+    for (number, (corpus, selection)) in opened.enumerated() {
       let visits = mixture?.count(of: number, items: items) ?? items
       guard visits > 0 else {
         throw CorpusError(
@@ -33,7 +33,10 @@ extension PairSampler {
           "the share of \(corpus.directory.path) is too small for one item in \(mixture?.block ?? 0)",
           remedy: "make it larger, leave the corpus out, or ask for more items per epoch")
       }
-      sources.append(Source(corpus: corpus, stages: try corpus.stages(kernels), visits: visits))
+      sources.append(
+        Source(
+          corpus: corpus, runCount: selection.runs.count, stages: try corpus.stages(selection, kernels),
+          visits: visits))
     }
     self.sources = sources
     self.mixture = mixture
@@ -43,12 +46,12 @@ extension PairSampler {
     let metric = options.isBalanced ? ["metric \(first.metricName)"] : []
     let names = mixed + metric + options.drawingNames
     drawing = names.joined(separator: " ")
-    fingerprint = try Self.fingerprint(opened, options, drawing: names)
+    fingerprint = try Self.fingerprint(sources.map(\.corpus), options, drawing: names)
   }
 
   private static func open(
     _ corpora: [WeightedCorpus], _ options: PairStreamOptions
-  ) throws(CorpusError) -> [StreamSource] {
+  ) throws(CorpusError) -> [(corpus: StreamSource, selection: RunSelection)] {
     guard let first = corpora.first?.corpus, corpora.count <= 256 else {
       throw CorpusError(
         .invalidArgument, "a mixture has \(corpora.count) corpora", remedy: "mix from 1 to 256 of them")
@@ -58,9 +61,9 @@ extension PairSampler {
         .invalidArgument, "the share of \(corpus.path) is \(weight)",
         remedy: "make it a finite number above 0")
     }
-    var opened = [try StreamSource(first, options, metric: first.index(ofMetric: options.metric))]
-    let name = opened[0].metricName
-    for (corpus, _) in corpora.dropFirst() {
+    let name = first.manifest.metrics[try first.index(ofMetric: options.metric)].name
+    var opened: [(StreamSource, RunSelection)] = []
+    for (corpus, _) in corpora {
       guard corpus.manifest.architecture == first.manifest.architecture else {
         throw CorpusError(
           .invalidArgument,
@@ -73,7 +76,8 @@ extension PairSampler {
           .invalidArgument, "\(corpus.path) has no metric \(name), by which \(first.path) is drawn",
           remedy: "choose a metric that all corpora have")
       }
-      opened.append(try StreamSource(corpus, options, metric: corpus.index(ofMetric: name)))
+      let source = try StreamSource(corpus, options, metric: corpus.index(ofMetric: name))
+      opened.append((source, try source.select()))
     }
     return opened
   }
@@ -82,10 +86,10 @@ extension PairSampler {
   package static func defaultItems(_ task: String) -> Int { task == "cartpole" ? 806_400 : 100_800 }
 
   private static func fingerprint(
-    _ opened: [StreamSource], _ options: PairStreamOptions, drawing: [String]
+    _ corpora: [StreamSource], _ options: PairStreamOptions, drawing: [String]
   ) throws(CorpusError) -> String {
     var hash = try SHA256()
-    for corpus in opened {
+    for corpus in corpora {
       hash.update(Array(try corpus.identity().utf8))
       hash.update(corpus.table.steps ?? [])
     }

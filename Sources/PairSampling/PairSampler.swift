@@ -2,13 +2,11 @@ import Corpus
 
 /// Two checkpoints of a run; of a single checkpoint the start twice.
 package struct PairDraw: Hashable, Sendable {
-  /// The corpus's index among those that are mixed.
-  package var source: Int
   /// The run's index in the table.
-  package var runIndex: Int
+  package let runIndex: Int
   /// The step of the start, and that of the target.
-  package var start: Int32
-  package var target: Int32
+  package let start: Int32
+  package let target: Int32
 }
 
 /// What pairs are drawn from, and how: all that the sequence of pairs depends on, but for the epoch and the item's index
@@ -17,6 +15,8 @@ package struct PairSampler: Sendable {
   /// A corpus that is drawn from.
   package struct Source: Sendable {
     package let corpus: StreamSource
+    /// The runs that the stream's own options select.
+    package let runCount: Int
     /// The first one begins at epoch 0; an epoch obeys the last one that has begun.
     let stages: [DrawingStage]
     /// The visits to its runs that an epoch has.
@@ -52,8 +52,9 @@ package struct PairSampler: Sendable {
   /// Indexes under the purpose `window` for the shuffle windows of a corpus.
   static let windowsPerSource = 1 << 24
 
-  static func stream(_ purpose: UInt64, epoch: Int, index: Int) -> UInt64 {
-    purpose << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(index)
+  /// - Parameter attempt: the number of a replacement, from 0 on.
+  static func stream(_ purpose: Purpose, attempt: Int = 0, epoch: Int, index: Int) -> UInt64 {
+    (purpose.rawValue + UInt64(attempt)) << 60 | UInt64(epoch & (1 << 28 - 1)) << 32 | UInt64(index)
   }
 }
 
@@ -62,9 +63,8 @@ final class DrawingStage: Sendable {
   let firstEpoch: Int
   let selection: RunSelection
   let balance: MetricBalance?
-  private let item: PairStreamOptions.Item
+  private let options: PairStreamOptions
   private let isPublished: Bool
-  private let directions: PairStreamOptions.Directions
   private let initialStarts: Fraction
   private let unchanged: Fraction
 
@@ -78,15 +78,12 @@ final class DrawingStage: Sendable {
     func hits(_ random: inout PhiloxGenerator) -> Bool { words > 0 && UInt64(random.nextWord()) < words }
   }
 
-  init(
-    _ options: PairStreamOptions, firstEpoch: Int, selection: RunSelection, balance: MetricBalance?
-  ) {
+  init(_ options: PairStreamOptions, firstEpoch: Int, selection: RunSelection, balance: MetricBalance?) {
     self.firstEpoch = firstEpoch
     self.selection = selection
     self.balance = balance
-    item = options.item
+    self.options = options
     isPublished = options.isPublished
-    directions = options.directions
     initialStarts = Fraction(options.initialStarts ?? 0)
     unchanged = Fraction(options.unchanged)
   }
@@ -98,12 +95,12 @@ final class DrawingStage: Sendable {
   ///   - random: from its beginning.
   ///   - finder: finds the metrics that a balance asks for.
   func draw(
-    _ position: Int, _ random: inout PhiloxGenerator, source: Int, finder: RunFinder
+    _ position: Int, _ random: inout PhiloxGenerator, finder: RunFinder
   ) throws(CorpusError) -> PairDraw {
-    if isPublished { return publishedDraw(Int(selection.runs[position]), &random, source: source) }
-    if item == .checkpoints {
+    if isPublished { return publishedDraw(Int(selection.runs[position]), &random) }
+    if options.item == .checkpoints {
       let (run, checkpoint) = try target(position, &random, finder)
-      return draw(source, run, checkpoint, checkpoint)
+      return draw(run, checkpoint, checkpoint)
     }
     let isUnchanged = unchanged.hits(&random)
     let isInitial = initialStarts.hits(&random)
@@ -111,33 +108,33 @@ final class DrawingStage: Sendable {
       let (run, start) =
         isInitial ? (Int(selection.runs[position]), 0) : try target(position, &random, finder)
       let near = max(0, start - 1)...min(start + 1, selection.count(run) - 1)
-      return draw(source, run, start, near.lowerBound + Int(random.integer(below: UInt32(near.count))))
+      return draw(run, start, near.lowerBound + Int(random.integer(below: UInt32(near.count))))
     }
     if balance != nil {
       let (run, target) = try target(position, &random, finder)
       return draw(
-        source, run, isInitial ? 0 : start(of: target, count: selection.count(run), &random), target)
+        run, isInitial ? 0 : start(of: target, count: selection.count(run), &random), target)
     }
     let run = Int(selection.runs[position])
     if isInitial {
-      return draw(source, run, 0, 1 + Int(random.integer(below: UInt32(selection.count(run) - 1))))
+      return draw(run, 0, 1 + Int(random.integer(below: UInt32(selection.count(run) - 1))))
     }
-    let pair = publishedDraw(run, &random, source: source)
-    guard directions == .both, random.integer(below: 2) == 1 else { return pair }
-    return PairDraw(source: source, runIndex: run, start: pair.target, target: pair.start)
+    let pair = publishedDraw(run, &random)
+    guard options.directions == .both, random.integer(below: 2) == 1 else { return pair }
+    return PairDraw(runIndex: run, start: pair.target, target: pair.start)
   }
 
   /// Spacing s uniform in 1..<K, start uniform in 0..<K - s (Schemas/reference.md, section 5), K being the number of the
   /// run's checkpoints that may occur.
-  private func publishedDraw(_ run: Int, _ random: inout PhiloxGenerator, source: Int) -> PairDraw {
+  private func publishedDraw(_ run: Int, _ random: inout PhiloxGenerator) -> PairDraw {
     let count = UInt32(selection.count(run))
-    guard item == .pairs else {
+    guard options.item == .pairs else {
       let checkpoint = Int(random.integer(below: count))
-      return draw(source, run, checkpoint, checkpoint)
+      return draw(run, checkpoint, checkpoint)
     }
     let spacing = 1 + random.integer(below: count - 1)
     let start = random.integer(below: count - spacing)
-    return draw(source, run, Int(start), Int(start + spacing))
+    return draw(run, Int(start), Int(start + spacing))
   }
 
   /// A checkpoint of the run whose turn it is, or of a neighbour where a balance asks for that.
@@ -150,7 +147,7 @@ final class DrawingStage: Sendable {
   }
 
   private func start(of target: Int, count: Int, _ random: inout PhiloxGenerator) -> Int {
-    switch directions {
+    switch options.directions {
     case .forward: return target == 0 ? 0 : Int(random.integer(below: UInt32(target)))
     case .both:
       let other = Int(random.integer(below: UInt32(count - 1)))
@@ -159,9 +156,9 @@ final class DrawingStage: Sendable {
   }
 
   /// - Parameters:
-  ///   - start, target: among the run's checkpoints that may occur.
-  private func draw(_ source: Int, _ run: Int, _ start: Int, _ target: Int) -> PairDraw {
+  ///   - start, target: indexes among the run's checkpoints that may occur.
+  private func draw(_ run: Int, _ start: Int, _ target: Int) -> PairDraw {
     PairDraw(
-      source: source, runIndex: run, start: selection.step(run, start), target: selection.step(run, target))
+      runIndex: run, start: selection.step(run, start), target: selection.step(run, target))
   }
 }

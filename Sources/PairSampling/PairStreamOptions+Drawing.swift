@@ -23,7 +23,7 @@ extension PairStreamOptions {
 
   /// What is drawn otherwise from an epoch on. What is nil, is as the stream's own options say.
   public struct Stage: Sendable, Hashable {
-    /// From 0 on.
+    /// The epoch that it begins with, counted from 0.
     public var firstEpoch: Int
     /// A SQL condition besides the stream's own.
     public var condition: String?

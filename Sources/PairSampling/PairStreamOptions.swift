@@ -94,7 +94,8 @@ public struct PairStreamOptions: Sendable {
   public var onDamage = Damage.stop
   /// How the metrics of targets (of single checkpoints: theirs) are spread.
   public var balance = Balance.none
-  /// Of which part of the metric's range targets are drawn; nil for all that the selected runs have. Goes with a balance.
+  /// The part of the metric's range that targets are drawn from; nil for all that the selected runs have. It goes with
+  /// a balance.
   public var balanceRange: ClosedRange<Float>?
   /// The fraction of pairs that start at the run's first checkpoint that may occur; nil for no more than come by chance.
   public var initialStarts: Double?

@@ -1,5 +1,4 @@
 import ShardStore
-import Corpus
 import MetricIndex
 
 /// The runs cut into blocks that lie together in one shard and are read at once.

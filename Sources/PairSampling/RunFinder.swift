@@ -9,7 +9,7 @@ package final class RunFinder {
 
   private let table: RunTable
   private let pool: ShardPool
-  /// By their indexes in the table.
+  /// The shards that were met, by their indexes in the table.
   private var shards: [MappedShard?]
   private var scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 0)
   /// What was found last, by the low bits of the run's index: a draw asks for the same run several times.
@@ -37,7 +37,7 @@ package final class RunFinder {
     let row = table.rows[runIndex]
     let number = Int(row.shard)
     if number < shards.count, let shard = shards[number], !shard.isTorn,
-      let location = try shard.member(row, of: directory)
+      let location = try shard.member(row, of: pool.directory)
     {
       return (shard, location)
     }
@@ -46,10 +46,11 @@ package final class RunFinder {
     return found
   }
 
-  var directory: CorpusDirectory { pool.directory }
-
-  /// A run as an error calls it.
-  func name(_ runIndex: Int) -> String { "run \(table.rows[runIndex].run)" }
+  /// Why a run's metrics cannot be believed.
+  func metricsDiffer(_ runIndex: Int) -> CorpusError {
+    let run = table.rows[runIndex].run
+    return pool.directory.indexStale("the metrics of run \(run) are others than the index says")
+  }
 
   /// Some of a run's metrics, one after the other; until it is asked again.
   func gather(_ metrics: UnsafeBufferPointer<Float>, _ steps: ArraySlice<Int32>) -> UnsafeBufferPointer<Float>

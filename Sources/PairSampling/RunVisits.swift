@@ -1,5 +1,3 @@
-import Corpus
-
 /// How the visits of an epoch are distributed among the runs of a selection.
 struct RunVisits: Sendable {
   /// The visits that are distributed: at least as many as the epoch has.
@@ -7,9 +5,9 @@ struct RunVisits: Sendable {
   private let distribution: Distribution
 
   private enum Distribution: Sendable {
-    /// So many visits for each run.
+    /// The same number of visits for each run.
     case even(Int)
-    /// In proportion to the runs' weights, from the sums of weights before each run. A run gets its exact part of the
+    /// Visits in proportion to the runs' weights, from the sums of weights before each run. A run gets its exact part of the
     /// visits, rounded up or down: by the offset, in 0..<1, which differs from epoch to epoch.
     case weighted([Double], offset: Double)
   }
@@ -48,7 +46,7 @@ struct RunVisits: Sendable {
   ///
   /// - Parameters:
   ///   - visit: counted from the first one of these runs.
-  ///   - first: the number of that.
+  ///   - first: the number of that first visit in the epoch.
   ///   - weights: what the runs before them weigh, and what with them.
   func weight(of visit: Int, first: Int, weights: (before: Double, end: Double)) -> Double {
     switch distribution {

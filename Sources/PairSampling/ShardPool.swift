@@ -16,7 +16,7 @@ package final class ShardPool: Sendable {
   private let state: Mutex<State>
 
   private struct State {
-    /// By path.
+    /// The mapped shards, by path.
     var shards: [String: MappedShard] = [:]
     /// Where runs have moved to since the table was made.
     var moved: [Int64: String] = [:]

@@ -3,15 +3,13 @@ package import Corpus
 package import MetricIndex
 import VectorKernels
 
-/// A corpus as a stream opens it: its index, and the runs that are selected.
+/// A corpus as a stream opens it: its index, and what options select in it.
 package struct StreamSource: Sendable {
   package let directory: CorpusDirectory
   package let index: IndexReader
   package let table: RunTable
   /// The metric's index among those of the corpus.
   package let metric: Int
-  /// The runs and checkpoints that the stream's own options select.
-  let selection: RunSelection
   package let leftOut: LeftOut
   private let options: PairStreamOptions
 
@@ -20,37 +18,23 @@ package struct StreamSource: Sendable {
     self.options = options
     self.metric = metric
     index = try IndexReader(opening: directory)
-    let name = directory.manifest.metrics[metric].name
-    let filter = Self.filter(options, name, stage: nil)
+    let filter = options.filter(measured: directory.manifest.metrics[metric].name)
     table = try index.runTable(filter)
     leftOut = try LeftOut(index, filter, table, needed: options.checkpointsNeeded)
-    selection = try Self.select(directory, index, table, options, name, leftOut, condition: nil)
   }
 
   var metricName: String { directory.manifest.metrics[metric].name }
 
-  /// How many runs the stream's own options select.
-  package var runCount: Int { selection.runs.count }
+  /// The runs that pairs can be drawn from, by the stream's own options.
+  func select() throws(CorpusError) -> RunSelection { try select(options, condition: nil) }
 
-  private static func filter(
-    _ options: PairStreamOptions, _ metric: String, stage condition: String?
-  ) -> RunFilter {
-    RunFilter(
-      split: options.split == .all ? nil : options.split.rawValue, statuses: options.statuses,
-      conditions: [options.condition, condition].compactMap { $0 },
-      measured: options.includesUnmeasured ? nil : metric)
-  }
-
-  /// The runs that pairs can be drawn from.
-  ///
   /// - Parameters:
-  ///   - leftOut: for the error where nothing is left.
-  ///   - condition: a stage's.
-  private static func select(
-    _ directory: CorpusDirectory, _ index: IndexReader, _ table: RunTable, _ options: PairStreamOptions,
-    _ metric: String, _ leftOut: LeftOut, condition: String?
+  ///   - options: the stream's, or those of a stage.
+  ///   - condition: the stage's own.
+  private func select(
+    _ options: PairStreamOptions, condition: String?
   ) throws(CorpusError) -> RunSelection {
-    let filter = filter(options, metric, stage: condition)
+    let filter = options.filter(measured: metricName, stage: condition)
     let weights: [Double]? =
       if let expression = options.runWeights { try index.weights(expression, of: table, filter) } else { nil }
     let selected = condition == nil ? nil : try index.runTable(filter)
@@ -68,7 +52,7 @@ package struct StreamSource: Sendable {
       }
     }
     let conditions = filter.conditions.map { "\"\($0)\"" }.joined(separator: " and ")
-    let reasons = leftOut.reasons(metric).map(\.what).joined(separator: ", ")
+    let reasons = leftOut.reasons(metricName).map(\.what).joined(separator: ", ")
     throw CorpusError(
       .emptySelection,
       "\(directory.path) has no runs in split \(options.split.rawValue) with at least \(needed) "
@@ -78,24 +62,22 @@ package struct StreamSource: Sendable {
   }
 
   /// What is drawn in which epochs.
-  func stages(_ kernels: Kernels) throws(CorpusError) -> [DrawingStage] {
+  ///
+  /// - Parameter selection: by the stream's own options.
+  func stages(_ selection: RunSelection, _ kernels: Kernels) throws(CorpusError) -> [DrawingStage] {
     var balances: [BalanceKey: MetricBalance] = [:]
     var stages: [DrawingStage] = []
     let given = options.stages.first?.firstEpoch == 0 ? [] : [PairStreamOptions.Stage(firstEpoch: 0)]
     for stage in given + options.stages {
       let own = options.drawing(in: stage)
       let isSame = stage.condition == nil && own.runWeights == options.runWeights
-      let selection =
-        isSame
-        ? selection
-        : try Self.select(directory, index, table, own, metricName, leftOut, condition: stage.condition)
+      let selection = isSame ? selection : try select(own, condition: stage.condition)
       let key = BalanceKey(
         condition: stage.condition, weights: own.runWeights, balance: own.balance, range: own.balanceRange)
       if own.balance != .none, balances[key] == nil {
+        let filter = own.filter(measured: metricName, stage: stage.condition)
         balances[key] = try MetricBalance(
-          own, selection, table, metric: metricName,
-          filter: Self.filter(own, metricName, stage: stage.condition), index: index,
-          kernels: kernels)
+          own, MetricSurvey(own, selection, table, metricName, filter, index), kernels)
       }
       stages.append(
         DrawingStage(own, firstEpoch: stage.firstEpoch, selection: selection, balance: balances[key]))
@@ -119,6 +101,19 @@ package struct StreamSource: Sendable {
     hash.update(Array(try manifest.architecture.text().utf8))
     hash.update(table.digest)
     return ContentHash(bytes: hash.finish()).description
+  }
+}
+
+extension PairStreamOptions {
+  /// What the options let through.
+  ///
+  /// - Parameters:
+  ///   - metric: the one that checkpoints must have, if they must.
+  ///   - condition: a stage's own.
+  fileprivate func filter(measured metric: String, stage condition: String? = nil) -> RunFilter {
+    RunFilter(
+      split: split == .all ? nil : split.rawValue, statuses: statuses,
+      conditions: [self.condition, condition].compactMap { $0 }, measured: includesUnmeasured ? nil : metric)
   }
 }
 

@@ -1,5 +1,3 @@
-import Corpus
-
 /// Which run of a selection comes at which visit of an epoch.
 final class VisitOrder: Sendable {
   let visits: RunVisits

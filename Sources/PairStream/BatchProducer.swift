@@ -2,7 +2,6 @@ import Platform
 import Corpus
 import PairSampling
 import Foundation
-import Synchronization
 
 /// Threads that fill batches ahead of whoever takes them, in order.
 ///
@@ -17,48 +16,50 @@ final class BatchProducer: @unchecked Sendable {
   private let readAheads: [ReadAhead]
 
   private let lock = NSCondition()
-  /// The number of the next batch to be handed out.
-  private var nextOut = 0
+  /// Where the stream stands: the number of the next batch to be handed out.
+  private var nextToTake = 0
   /// The number of the next batch to be begun.
-  private var nextIn = 0
+  private var nextToBegin = 0
   /// Batches that are begun and not handed out, by number.
-  private var works: [Int: Work] = [:]
-  /// The work of which slices are left to take.
-  private var open: Work?
+  private var begun: [Int: BatchInWork] = [:]
+  /// The batch of which slices are left to take.
+  private var open: BatchInWork?
   private var isCancelled = false
   private var total = PairStream.Statistics()
   private var threads: WorkerThreads?
 
   /// A batch in the making.
-  private final class Work {
+  private final class BatchInWork {
     let batch: PairBatch
     let epoch: Epoch
-    var nextItem = 0
-    var itemsLeft: Int
+    var nextRow = 0
+    var rowsLeft: Int
     var failure: CorpusError?
 
     init(batch: PairBatch, epoch: Epoch) {
       self.batch = batch
       self.epoch = epoch
-      itemsLeft = batch.count
+      rowsLeft = batch.count
     }
   }
 
   /// Part of a batch, for one worker.
   private struct Slice {
-    let work: Work
-    let items: Range<Int>
+    let work: BatchInWork
+    let rows: Range<Int>
   }
 
-  /// Items that a worker takes at a time: few enough to share a batch evenly, enough to lock seldom.
-  private static let sliceItems = 64
+  /// Rows that a worker takes at a time: few enough to divide a batch evenly, enough to lock seldom.
+  private static let sliceRows = 64
 
   init(_ context: StreamContext, batchesPerEpoch: Int, isMeasuring: Bool) throws(CorpusError) {
     self.context = context
     self.batchesPerEpoch = batchesPerEpoch
-    pool = BatchPool(
-      count: context.options.batchSize, parameterCount: context.parameterCount,
-      hasTargets: context.options.item == .pairs)
+    pool = BatchPool {
+      BatchMemory(
+        count: context.options.batchSize, parameterCount: context.parameterCount,
+        hasTargets: context.options.item == .pairs)
+    }
     let sources = context.options.order == .sequential ? context.sampler.sources.indices : 0..<0
     readAheads = sources.map { ReadAhead(context, source: $0) }
     let workers = context.options.workers ?? Workers.available
@@ -82,26 +83,26 @@ final class BatchProducer: @unchecked Sendable {
   }
 
   func cancel() {
-    lock.lock()
-    isCancelled = true
-    lock.broadcast()
-    lock.unlock()
+    lock.withLock {
+      isCancelled = true
+      lock.broadcast()
+    }
     for reader in readAheads { reader.cancel() }
   }
 
-  var position: Int { lock.withLock { nextOut } }
+  var position: Int { lock.withLock { nextToTake } }
 
   var statistics: PairStream.Statistics { lock.withLock { total } }
 
   func seek(_ number: Int) {
     lock.lock()
     defer { lock.unlock() }
-    guard number != nextOut else { return }
+    guard number != nextToTake else { return }
     // Workers finish slices of batches that nobody will take; nobody minds.
-    works.removeAll()
+    begun.removeAll()
     open = nil
-    nextOut = number
-    nextIn = number
+    nextToTake = number
+    nextToBegin = number
     lock.broadcast()
   }
 
@@ -112,11 +113,11 @@ final class BatchProducer: @unchecked Sendable {
       if isCancelled {
         throw CorpusError(.interrupted, "the stream was cancelled", remedy: "open another one")
       }
-      let number = nextOut
-      if let work = works[number], work.itemsLeft == 0 {
+      let number = nextToTake
+      if let work = begun[number], work.rowsLeft == 0 {
         if let failure = work.failure { throw failure }
-        works[number] = nil
-        nextOut += 1
+        begun[number] = nil
+        nextToTake += 1
         lock.broadcast()
         return work.batch
       }
@@ -127,14 +128,13 @@ final class BatchProducer: @unchecked Sendable {
   private func work(isMeasuring: Bool) {
     var loader = PairLoader(context, isMeasuring: isMeasuring)
     while let slice = takeSlice() {
-      var replaced = 0
       var failure: CorpusError?
       do throws(CorpusError) {
-        replaced = try loader.load(slice.items, of: slice.work.batch, in: slice.work.epoch)
+        try loader.load(slice.rows, of: slice.work.batch, in: slice.work.epoch)
       } catch {
         failure = error
       }
-      finish(slice, replaced: replaced, failure: failure, statistics: loader.takeStatistics())
+      finish(slice, failure, loader.takeStatistics())
     }
   }
 
@@ -142,12 +142,12 @@ final class BatchProducer: @unchecked Sendable {
     lock.lock()
     defer { lock.unlock() }
     while !isCancelled {
-      if open == nil, nextIn < nextOut + context.options.prefetch { begin() }
+      if open == nil, nextToBegin < nextToTake + context.options.prefetch { begin() }
       if let work = open {
-        let first = work.nextItem
-        work.nextItem = min(first + Self.sliceItems, work.batch.count)
-        if work.nextItem == work.batch.count { open = nil }
-        return Slice(work: work, items: first..<work.nextItem)
+        let first = work.nextRow
+        work.nextRow = min(first + Self.sliceRows, work.batch.count)
+        if work.nextRow == work.batch.count { open = nil }
+        return Slice(work: work, rows: first..<work.nextRow)
       }
       lock.wait()
     }
@@ -155,32 +155,29 @@ final class BatchProducer: @unchecked Sendable {
   }
 
   private func begin() {
-    let (epoch, batch) = nextIn.quotientAndRemainder(dividingBy: batchesPerEpoch)
+    let (epoch, batch) = nextToBegin.quotientAndRemainder(dividingBy: batchesPerEpoch)
     let options = context.options
     let number = batch * options.workerCount + options.workerIndex
     let first = (number * options.worldSize + options.rank) * options.batchSize
-    let items = works.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
-    for reader in readAheads { reader.reach(first, of: items) }
-    let work = Work(
+    let drawn = begun.values.first { $0.epoch.number == epoch }?.epoch ?? Epoch(epoch, of: context.sampler)
+    for reader in readAheads { reader.reach(first, of: drawn) }
+    let work = BatchInWork(
       batch: PairBatch(
         count: options.batchSize, epoch: epoch, firstItem: first, memory: pool.take(), pool: pool),
-      epoch: items)
-    works[nextIn] = work
+      epoch: drawn)
+    begun[nextToBegin] = work
     open = work
-    nextIn += 1
+    nextToBegin += 1
   }
 
-  private func finish(
-    _ slice: Slice, replaced: Int, failure: CorpusError?, statistics: PairStream.Statistics
-  ) {
+  private func finish(_ slice: Slice, _ failure: CorpusError?, _ statistics: PairStream.Statistics) {
     lock.lock()
     defer { lock.unlock() }
     total.add(statistics)
-    total.replaced += replaced
-    slice.work.batch.replacements += replaced
+    slice.work.batch.replacements += statistics.replaced
     slice.work.failure = slice.work.failure ?? failure
-    slice.work.itemsLeft -= slice.items.count
-    if slice.work.itemsLeft == 0 || open == nil { lock.broadcast() }
+    slice.work.rowsLeft -= slice.rows.count
+    if slice.work.rowsLeft == 0 || open == nil { lock.broadcast() }
   }
 }
 
@@ -188,6 +185,7 @@ extension PairStream.Statistics {
   fileprivate mutating func add(_ other: Self) {
     items += other.items
     cached += other.cached
+    replaced += other.replaced
     decoding += other.decoding
     permuting += other.permuting
   }

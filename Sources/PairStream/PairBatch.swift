@@ -1,9 +1,8 @@
-import Corpus
 import Synchronization
 
 /// A batch of pairs in memory that is used again once nobody holds the batch.
 ///
-/// Of single checkpoints (``PairStreamOptions/Item/checkpoints``), only the starts are there.
+/// A batch of single checkpoints (`PairStreamOptions.Item.checkpoints`) has only the starts.
 public final class PairBatch: @unchecked Sendable {
   // Sendable because it is written before it is handed out, and only read then.
 
@@ -40,28 +39,24 @@ public final class PairBatch: @unchecked Sendable {
     UnsafeBufferPointer(start: memory.target, count: memory.target == nil ? 0 : count * parameterCount)
   }
   /// The metric of the starts, (B).
-  public var startMetric: UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(start: memory.startMetric, count: count)
-  }
+  public var startMetric: UnsafeBufferPointer<Float> { one(memory.startMetric) }
   /// The metric of the targets, (B).
-  public var targetMetric: UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(start: memory.targetMetric, count: count)
-  }
+  public var targetMetric: UnsafeBufferPointer<Float> { one(memory.targetMetric) }
   /// The runs' seeds, (B), by which a corpus knows them.
-  public var run: UnsafeBufferPointer<Int64> { UnsafeBufferPointer(start: memory.run, count: count) }
+  public var run: UnsafeBufferPointer<Int64> { one(memory.run) }
   /// The steps of the starts in their runs, (B).
-  public var startStep: UnsafeBufferPointer<Int32> {
-    UnsafeBufferPointer(start: memory.startStep, count: count)
-  }
+  public var startStep: UnsafeBufferPointer<Int32> { one(memory.startStep) }
   /// The steps of the targets in their runs, (B).
-  public var targetStep: UnsafeBufferPointer<Int32> {
-    UnsafeBufferPointer(start: memory.targetStep, count: count)
+  public var targetStep: UnsafeBufferPointer<Int32> { one(memory.targetStep) }
+  /// The index of each item's corpus among ``PairStream/directories``, (B).
+  public var source: UnsafeBufferPointer<Int32> { one(memory.source) }
+
+  /// One element an item.
+  private func one<Element>(_ start: UnsafeMutablePointer<Element>) -> UnsafeBufferPointer<Element> {
+    UnsafeBufferPointer(start: start, count: count)
   }
 
-  /// The index of each item's corpus among ``PairStream/directories``, (B).
-  public var source: UnsafeBufferPointer<Int32> { UnsafeBufferPointer(start: memory.source, count: count) }
-
-  /// For who fills it.
+  /// The memory, for whoever writes the batch.
   var writable: BatchMemory { memory }
 }
 
@@ -108,20 +103,11 @@ final class BatchMemory: @unchecked Sendable {
 /// Memory of batches that nobody holds any more.
 final class BatchPool: Sendable {
   private let free = Mutex<[BatchMemory]>([])
-  private let count: Int
-  private let parameterCount: Int
-  private let hasTargets: Bool
+  private let make: @Sendable () -> BatchMemory
 
-  init(count: Int, parameterCount: Int, hasTargets: Bool) {
-    self.count = count
-    self.parameterCount = parameterCount
-    self.hasTargets = hasTargets
-  }
+  init(make: @escaping @Sendable () -> BatchMemory) { self.make = make }
 
-  func take() -> BatchMemory {
-    free.withLock { $0.popLast() }
-      ?? BatchMemory(count: count, parameterCount: parameterCount, hasTargets: hasTargets)
-  }
+  func take() -> BatchMemory { free.withLock { $0.popLast() } ?? make() }
 
   func give(_ memory: BatchMemory) { free.withLock { $0.append(memory) } }
 }

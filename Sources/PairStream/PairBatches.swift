@@ -2,10 +2,7 @@ public import Corpus
 import Dispatch
 
 /// The batches of one epoch, for `for try await`.
-public struct PairBatches: AsyncSequence, Sendable {
-  public typealias Element = PairBatch
-  public typealias Failure = any Error
-
+public struct PairBatches: AsyncSequence, AsyncIteratorProtocol, Sendable {
   private let stream: PairStream
   private let epoch: Int
 
@@ -14,31 +11,20 @@ public struct PairBatches: AsyncSequence, Sendable {
     self.epoch = epoch
   }
 
-  public func makeAsyncIterator() -> Iterator { Iterator(stream: stream, epoch: epoch) }
+  public func makeAsyncIterator() -> Self { self }
 
-  public struct Iterator: AsyncIteratorProtocol {
-    private let stream: PairStream
-    private let epoch: Int
-
-    fileprivate init(stream: PairStream, epoch: Int) {
-      self.stream = stream
-      self.epoch = epoch
-    }
-
-    /// The next batch, or nil at the end of the epoch. Cancelling the task cancels the stream.
-    public mutating func next() async throws -> PairBatch? {
-      let (stream, epoch) = (stream, epoch)
-      guard stream.position.epoch == epoch else { return nil }
-      return try await withTaskCancellationHandler {
-        try await withCheckedThrowingContinuation { continuation in
-          // Waiting would take a thread from Swift's own pool.
-          DispatchQueue.global().async {
-            continuation.resume(with: Result { () throws(CorpusError) in try stream.next() })
-          }
+  /// The next batch, or nil at the end of the epoch. Cancelling the task cancels the stream.
+  public func next() async throws -> PairBatch? {
+    guard stream.position.epoch == epoch else { return nil }
+    return try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        // Waiting would take a thread from Swift's own pool.
+        DispatchQueue.global().async {
+          continuation.resume(with: Result { () throws(CorpusError) in try stream.next() })
         }
-      } onCancel: {
-        stream.cancel()
       }
+    } onCancel: {
+      stream.cancel()
     }
   }
 }

@@ -1,8 +1,6 @@
 import NetworkSymmetry
 public import Corpus
 public import PairSampling
-import Foundation
-import MetricIndex
 import VectorKernels
 public import ShardStore
 
@@ -24,7 +22,7 @@ public final class PairStream: Sendable {
     public var permuting: UInt64 = 0
   }
 
-  /// Where a stream stands: between two batches.
+  /// Where a stream stands between two batches.
   public struct Position: Hashable, Sendable {
     public var epoch: Int
     /// The number of this stream's batches before it in its epoch.
@@ -40,7 +38,7 @@ public final class PairStream: Sendable {
   public let directory: CorpusDirectory
   /// The corpora, one unless it is a mixture; ``PairBatch/source`` counts them.
   public let directories: [CorpusDirectory]
-  /// As given, but for an automatic augmentation: it is the one that was chosen.
+  /// The options as given, with the augmentation that was chosen in the place of an automatic one.
   public let options: PairStreamOptions
   /// The metric of starts and targets.
   public let metric: Metric
@@ -101,7 +99,7 @@ public final class PairStream: Sendable {
     let hidden = HiddenLayers(directory.manifest.architecture)
     let parameterCount = directory.manifest.architecture.parameterCount
     self.parameterCount = parameterCount
-    runCount = sources.reduce(0) { $0 + $1.runCount }
+    runCount = sampler.sources.reduce(0) { $0 + $1.runCount }
     leftOut = sources.reduce(LeftOut()) { $0 + $1.leftOut }
     itemsPerEpoch = sampler.itemsPerEpoch
     batchesPerEpoch = try Self.batches(itemsPerEpoch, options)

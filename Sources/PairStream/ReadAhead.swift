@@ -1,6 +1,5 @@
 import ShardStore
 import Platform
-import Corpus
 import PairSampling
 import Foundation
 import Glibc
@@ -29,10 +28,10 @@ final class ReadAhead: @unchecked Sendable {
   }
 
   func cancel() {
-    lock.lock()
-    isCancelled = true
-    lock.broadcast()
-    lock.unlock()
+    lock.withLock {
+      isCancelled = true
+      lock.broadcast()
+    }
   }
 
   /// Says that the item of this index in the epoch is about to be decoded.

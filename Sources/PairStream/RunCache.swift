@@ -18,7 +18,7 @@ final class RunCache: Sendable {
 
   private let storage: Storage
   private let parameterCount: Int
-  /// Where each run of the table begins, and one more entry at the end; in bytes.
+  /// The byte at which each run of the table begins, and one more entry at the end.
   private let starts: [Int]
   /// The number of checkpoints before each run of the table, and of all.
   private let rows: [Int]
@@ -27,7 +27,7 @@ final class RunCache: Sendable {
   private let state: Mutex<State>
 
   private struct State {
-    /// For each run of the table.
+    /// One state a run of the table.
     var runs: [RunState]
     var bytes = 0
   }
@@ -72,7 +72,7 @@ final class RunCache: Sendable {
   /// Whether a run of the table is here, proven or not.
   func holds(_ run: Int) -> Bool { state.withLock { $0.runs[run] == .present } }
 
-  /// Where a checkpoint of a run that is here lies: to be asked of far memory, not to be believed.
+  /// The bytes of a checkpoint of a run that is here: to be asked of far memory, not to be believed.
   func bytes(_ run: Int, _ step: Int) -> UnsafeRawBufferPointer {
     let size = 4 * parameterCount
     let start = starts[run] + step * size
@@ -165,10 +165,10 @@ final class RunCache: Sendable {
 private final class Storage: @unchecked Sendable {
   // Sendable because each range is written once, by one thread, before its flag is set under a lock.
   let bytes: UnsafeRawBufferPointer
-  /// Of a file.
+  /// The file and its mapping; nil for anonymous memory.
   private let mapping: FileMapping?
   private let file: Descriptor?
-  /// Of none.
+  /// The anonymous memory; nil for a file.
   private let memory: UnsafeMutableRawBufferPointer?
 
   init(bytes count: Int) throws(CorpusError) {

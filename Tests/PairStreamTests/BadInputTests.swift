@@ -152,7 +152,7 @@ import PairStream
     #expect(pairs.count == 400 && pairs.allSatisfy { $0.run != 3 } && stream.statistics.replaced > 5)
   }
 
-  @Test func `there is no place outside an epoch`() throws {
+  @Test func `there is no position outside an epoch`() throws {
     let fixture = try StreamFixture()
     let stream = try fixture.stream()
     for (epoch, batch) in [(0, 11), (-1, 0), (0, -1), (1 << 28, 0)] {
@@ -218,8 +218,8 @@ import PairStream
     try await Task.sleep(for: .milliseconds(200))
     // The one that was handed out, two ahead, and slices of one more that were on their way.
     #expect(stream.statistics.items <= 8 * 4)
-    var places: Set<UnsafePointer<Float>?> = []
-    for _ in 0..<50 { places.insert(try stream.next().start.baseAddress) }
-    #expect(places.count <= 5)
+    var addresses: Set<UnsafePointer<Float>?> = []
+    for _ in 0..<50 { addresses.insert(try stream.next().start.baseAddress) }
+    #expect(addresses.count <= 5)
   }
 }

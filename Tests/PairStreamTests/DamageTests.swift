@@ -94,7 +94,7 @@ import PairStream
     let (options, file) = try cached(fixture)
     var bytes = try Data(contentsOf: URL(filePath: file))
     // One bit of each 700 bytes: of flags, vectors and checksums.
-    for place in stride(from: 9, to: bytes.count, by: 700) { bytes[place] ^= 1 << UInt8(place % 8) }
+    for offset in stride(from: 9, to: bytes.count, by: 700) { bytes[offset] ^= 1 << UInt8(offset % 8) }
     try bytes.write(to: URL(filePath: file))
     let stream = try fixture.stream(options)
     #expect(try stream.restOfEpoch() == whole)

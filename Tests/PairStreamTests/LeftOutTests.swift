@@ -62,8 +62,8 @@ import Testing
     #expect(stream.leftOut.isEmpty && Set(pairs.map(\.run)).count == 10)
     // Which ones come has nothing to do with the metric.
     let other = try fixture.stream(items: 2_000) { ($0.metric, $0.includesUnmeasured) = ("test_loss", false) }
-    let places = try other.restOfEpoch().map { [Int64($0.start), Int64($0.target), $0.run] }
-    #expect(pairs.map { [Int64($0.start), Int64($0.target), $0.run] } == places)
+    let others = try other.restOfEpoch().map { [Int64($0.start), Int64($0.target), $0.run] }
+    #expect(pairs.map { [Int64($0.start), Int64($0.target), $0.run] } == others)
     #expect(stream.fingerprint == other.fingerprint)
     #expect(stream.fingerprint != (try fixture.stream(items: 2_000) { _ in }.fingerprint))
   }

@@ -99,9 +99,9 @@ import PairStream
     #expect(whole.position == PairStream.Position(epoch: 2, batch: 0))
     let cached = try stream { ($0.workers, $0.cache) = (3, .memory(bytes: 1 << 24)) }
     for batch in batches { #expect(try cached.next().pairs == batch) }
-    for place in [13, 4, 19, 0] {
-      try cached.seek(PairStream.Position(epoch: place / 10, batch: place % 10))
-      #expect(try cached.next().pairs == batches[place])
+    for number in [13, 4, 19, 0] {
+      try cached.seek(PairStream.Position(epoch: number / 10, batch: number % 10))
+      #expect(try cached.next().pairs == batches[number])
     }
     let ranks = try (0..<2).map { rank in
       try stream { ($0.rank, $0.worldSize, $0.batchSize) = (rank, 2, 12) }

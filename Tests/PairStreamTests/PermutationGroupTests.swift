@@ -28,9 +28,9 @@ import VectorKernels
 
   private static let architecture = Architecture(name: "all", tensors: tensors, permutations: groups)
 
-  /// The old place along an axis of what comes to each place.
-  private static func places(_ axis: PermutationGroups.Axis, _ orders: [String: [UInt32]]) -> [Int] {
-    var places: [Int] = []
+  /// The old index along an axis of what comes to each index.
+  private static func oldIndexes(_ axis: PermutationGroups.Axis, _ orders: [String: [UInt32]]) -> [Int] {
+    var indexes: [Int] = []
     var start = 0
     for segment in axis.segments {
       var index = [0]
@@ -42,20 +42,21 @@ import VectorKernels
           index = index.flatMap { i in order.map { i * order.count + Int($0) } }
         }
       }
-      places += index.map { start + $0 }
+      indexes += index.map { start + $0 }
       start += index.count
     }
-    return places
+    return indexes
   }
 
-  /// The slow twin: each element by its place along each axis.
+  /// The slow twin: each element by its index along each axis.
   private static func permuted(_ network: [Float], _ order: UnitOrder) -> [Float] {
     let orders = Dictionary(
       uniqueKeysWithValues: groups.groups.enumerated().map { ($1.name, order[$0]) })
     var result: [Float] = []
     var start = 0
     for tensor in tensors {
-      let axes = (groups.tensors[tensor.name] ?? tensor.shape.map { [.fixed($0)] }).map { places($0, orders) }
+      let declared = groups.tensors[tensor.name] ?? tensor.shape.map { [.fixed($0)] }
+      let axes = declared.map { oldIndexes($0, orders) }
       var index = [0]
       for axis in axes { index = index.flatMap { i in axis.map { i * axis.count + $0 } } }
       result += index.map { network[start + $0] }

@@ -43,9 +43,9 @@ import PairStream
     for spacing in 1..<6 {
       let ofSpacing = pairs.filter { $0.target - $0.start == spacing }
       expectNear(ofSpacing.count, 6000)
-      let places = 6 - spacing
-      for start in 0..<places {
-        expectNear(ofSpacing.count { $0.start == start }, 6000 / Double(places))
+      let starts = 6 - spacing
+      for start in 0..<starts {
+        expectNear(ofSpacing.count { $0.start == start }, 6000 / Double(starts))
       }
     }
   }
@@ -133,10 +133,10 @@ import PairStream
     }
     var random = PhiloxGenerator(seed: 3)
     for _ in 0..<20 {
-      let place = Int(random.integer(below: 38))
-      try stream.seek(PairStream.Position(epoch: place / 10, batch: place % 10))
-      #expect(try stream.next().pairs == batches[place])
-      #expect(try stream.next().pairs == batches[place + 1])
+      let number = Int(random.integer(below: 38))
+      try stream.seek(PairStream.Position(epoch: number / 10, batch: number % 10))
+      #expect(try stream.next().pairs == batches[number])
+      #expect(try stream.next().pairs == batches[number + 1])
     }
   }
 

@@ -127,11 +127,11 @@ struct Pair: Hashable {
 extension PairBatch {
   var pairs: [Pair] {
     (0..<count).map { i in
-      let place = (i * parameterCount)..<((i + 1) * parameterCount)
+      let range = (i * parameterCount)..<((i + 1) * parameterCount)
       return Pair(
         run: run[i], start: startStep[i], target: targetStep[i], startMetric: startMetric[i],
         targetMetric: targetMetric[i],
-        parameters: Array(start[place]) + (target.isEmpty ? [] : Array(target[place])))
+        parameters: Array(start[range]) + (target.isEmpty ? [] : Array(target[range])))
     }
   }
 }
