@@ -11,7 +11,7 @@ import threading
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any, Callable, Iterator, Optional
 
-from .errors import CorpusError
+from .errors import CorpusError, invalid_argument
 
 _NAME = "libcheckpoint_corpus.so"
 
@@ -49,7 +49,7 @@ class Value(ctypes.Structure):
     _fields_ = [("type", c_int32), ("unused", c_int32), ("length", c_int64), ("content", Content)]
 
 
-class RunFacts(ctypes.Structure):
+class RunInfo(ctypes.Structure):
     """cc_run."""
 
     _fields_ = [("run", c_int64), ("checkpoints", c_int64), ("status", c_int32), ("split", c_int32)]
@@ -70,7 +70,7 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "corpus_close": (None, [c_void_p]),
     "corpus_manifest": (c_char_p, [c_void_p]),
     "corpus_count": (c_int, [c_void_p, POINTER(c_int64), POINTER(c_int64)]),
-    "corpus_run": (c_int, [c_void_p, c_int64, POINTER(RunFacts)]),
+    "corpus_run": (c_int, [c_void_p, c_int64, POINTER(RunInfo)]),
     "corpus_read": (c_int, [c_void_p, c_int64, c_int64, c_int64, c_void_p]),
     "corpus_read_run": (c_int, [c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p]),
     "corpus_canonicalize": (c_int, [c_void_p, c_size_t, c_void_p]),
@@ -151,9 +151,7 @@ def _fitting(name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
         if end and hasattr(argument, "__index__"):
             argument = operator.index(argument)
             if not low <= argument < end:
-                raise CorpusError(
-                    "invalid_argument", f"the number {argument} is out of range", f"pass one from {low} to {end - 1}"
-                )
+                raise invalid_argument(f"the number {argument} is out of range", f"pass one from {low} to {end - 1}")
         yield argument
 
 
@@ -175,7 +173,7 @@ def _in_python(remedy: str) -> str:
 
 
 def call_interruptibly(interrupt: Callable[[], Any], name: str, *arguments: Any) -> None:
-    """As `call`, for what may take long: Ctrl-C calls `interrupt`, which has to end it, and raises KeyboardInterrupt.
+    """Calls a function that may take long: Ctrl-C calls `interrupt`, which has to end it, and raises KeyboardInterrupt.
 
     Python's signal handlers run between steps of the main thread only, so the call goes to a thread of its own.
     """
@@ -220,7 +218,7 @@ class Handle:
     @property
     def pointer(self) -> int:
         if self._pointer is None:
-            raise CorpusError("invalid_argument", "this is closed", "open it again")
+            raise invalid_argument("this is closed", "open it again")
         return self._pointer
 
     @property
@@ -241,5 +239,5 @@ def path_bytes(path: Any) -> bytes:
     """A path for C, which means the same after a change of the working directory."""
     text = os.fsencode(os.path.abspath(path))
     if b"\0" in text:
-        raise CorpusError("invalid_argument", f"{path!r} is no path", "leave out the zero character")
+        raise invalid_argument(f"{path!r} is no path", "leave out the zero character")
     return text

@@ -72,7 +72,7 @@ class Rows:
             raise CorpusError("invalid_sql", "the SQL has a zero character in it", "leave it out")
         values = (library.Value * len(parameters))()
         # Kept until the library has made its copies.
-        kept = [_set(values[place], parameter) for place, parameter in enumerate(parameters)]
+        kept = [_set(value, parameter) for value, parameter in zip(values, parameters)]
         self._handle = library.Handle(
             "rows_close", "query", corpus, query.encode(), values, ctypes.c_size_t(len(parameters))
         )
