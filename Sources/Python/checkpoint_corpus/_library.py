@@ -6,11 +6,11 @@ import ctypes
 import operator
 import os
 import pathlib
-import re
 import threading
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any, Callable, Iterator, Optional
 
+from ._remedies import in_python
 from .errors import CorpusError, invalid_argument
 
 _NAME = "libcheckpoint_corpus.so"
@@ -158,18 +158,7 @@ def _fitting(name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
 def _last_error(code: int) -> CorpusError:
     texts = (function(f"error_{part}")().decode("utf-8", "replace") for part in ("message", "remedy", "cause"))
     message, remedy, cause = texts
-    return CorpusError(function("error_name")(code).decode(), message, _in_python(remedy), cause)
-
-
-def _in_python(remedy: str) -> str:
-    """The advice to run a command, as advice for those who are in Python."""
-    remedy = re.sub(r"`corpus index --rebuild (.+?)`", r"`checkpoint_corpus.index('\1', rebuild=True)`", remedy)
-    remedy = re.sub(r"`corpus index --forget (.+?)`", r"`checkpoint_corpus.index('\1', forget=True)`", remedy)
-    remedy = re.sub(r"`corpus index (.+?)`", r"`checkpoint_corpus.index('\1')`", remedy)
-    flags = {"add --stale": "pass stale=True", "--datasets": "datasets=", "--out directory": "directory"}
-    for flag, said in flags.items():
-        remedy = remedy.replace(flag, said)
-    return remedy
+    return CorpusError(function("error_name")(code).decode(), message, in_python(remedy), cause)
 
 
 def call_interruptibly(interrupt: Callable[[], Any], name: str, *arguments: Any) -> None:
