@@ -8,7 +8,7 @@ import os
 import pathlib
 import threading
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, TypeVar
 
 from ._remedies import in_python
 from .errors import CorpusError, invalid_argument
@@ -222,6 +222,19 @@ class Handle:
     def __del__(self) -> None:
         if getattr(self, "_pointer", None) is not None:
             self.close()
+
+
+_Self = TypeVar("_Self")
+
+
+class Closing:
+    """What is closed at the end of a `with` statement."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()  # type: ignore[attr-defined]
 
 
 def path_bytes(path: Any) -> bytes:

@@ -51,7 +51,7 @@ class Run:
         return f"<run {self.run}: {len(self)} checkpoints, {self.split}, {self.status}>"
 
 
-class Corpus:
+class Corpus(library.Closing):
     """A corpus that is open for reading.
 
         >>> corpus = Corpus("corpora/cartpole")
@@ -106,12 +106,6 @@ class Corpus:
     def close(self) -> None:
         """Closes its files; it cannot be used any more."""
         self._handle.close()
-
-    def __enter__(self) -> Corpus:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
     def __reduce__(self) -> Any:
         return _reopen, (os.path.abspath(self.path), self._stale)

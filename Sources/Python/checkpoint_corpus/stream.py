@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _omissions
+from ._library import Closing
 from ._stream import torch_glue
 from ._stream.native import NativeStream, OpenStream
 from ._stream.options import AUGMENTATIONS, Corpora, mixture_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class PairStream:
+class PairStream(Closing):
     """Batches of prompt pairs: two checkpoints of a run, as a rule the start before the target, with their metrics.
 
         >>> stream = PairStream("corpora/mnist", "test_error", batch_size=256)
@@ -199,12 +200,6 @@ class PairStream:
     def close(self) -> None:
         """Ends its threads; it cannot be used any more. Batches that were taken stay valid."""
         self._native.close()
-
-    def __enter__(self) -> PairStream:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
     def __reduce__(self) -> Any:
         return _restored, (self.__dict__,)

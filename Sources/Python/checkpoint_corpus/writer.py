@@ -22,7 +22,7 @@ KNOWN_METRICS = {
 }
 
 
-class Writer:
+class Writer(library.Closing):
     """A corpus that is open for storing runs, made where nothing is yet.
 
         >>> with Writer("corpora/mine", task="mine", architecture=model, metrics=["train_loss", "test_loss"],
@@ -113,12 +113,6 @@ class Writer:
     def close(self) -> None:
         """Ends writing; runs that were begun and not stored are given up."""
         self._handle.close()
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Writer {self.path!r}{': closed' if self._handle.is_closed else ''}>"

@@ -11,7 +11,7 @@ import numpy as np
 from .. import _library as library
 from ..corpus import Corpus, Path
 from ..errors import invalid_argument
-from .structures import Options, Stage, defaults, stage_defaults
+from .structures import Options, Stage, with_defaults
 
 _SPLITS = ("train", "test", "all")
 _STATUSES = ("ok", "nonfinite", "out_of_range")
@@ -28,11 +28,7 @@ Corpora = Union[Corpus, Path, Sequence[tuple[Union[Corpus, Path], float]]]
 
 
 def mixture_of(corpus: Corpora) -> Mixture:
-    """One corpus, or several with their shares, as a mixture.
-
-    Raises:
-        CorpusError: "invalid_argument" for anything else.
-    """
+    """One corpus, or several with their shares, as a mixture; raises CorpusError for anything else."""
     if isinstance(corpus, (Corpus, str, os.PathLike)):
         return ((_path(corpus), 1.0),)
     try:
@@ -54,15 +50,11 @@ def options_of(
     cache_bytes: Optional[int], rank: int, world_size: int, items_per_epoch: Optional[int], on_damage: str, item: str,
     include_unmeasured: bool, stages: Sequence[tuple[int, Mapping[str, Any]]], **drawing: Any,
 ) -> Options:  # fmt: skip
-    """The options of a stream in C.
+    """The options of a stream in C; `drawing` is balance, balance_range, starts, directions, unchanged, run_weights.
 
-    Args:
-        drawing: balance, balance_range, starts, directions, unchanged and run_weights; None for those left alone.
-
-    Raises:
-        CorpusError: "invalid_argument", naming the argument that cannot be.
+    Raises CorpusError, naming the argument that cannot be.
     """
-    options = defaults()
+    options = with_defaults(Options(), "stream_defaults")
     options.metric, options.where = _text("metric", metric), _text("where", where)
     options.batch_size = _whole("batch_size", batch_size, -(2**63), 2**63)
     options.seed = _whole("seed", seed, 0, 2**64)
@@ -83,9 +75,8 @@ def options_of(
     for name, value, limit in (("workers", workers, 2**31), ("items_per_epoch", items_per_epoch, 2**63)):
         if value is not None:
             setattr(options, name, _whole(name, value, 1, limit))
-    options.prefetch = _whole("prefetch", prefetch, -(2**31), 2**31)
-    options.rank = _whole("rank", rank, -(2**31), 2**31)
-    options.world_size = _whole("world_size", world_size, -(2**31), 2**31)
+    for name, value in (("prefetch", prefetch), ("rank", rank), ("world_size", world_size)):
+        setattr(options, name, _whole(name, value, -(2**31), 2**31))
     if cache is not None or cache_bytes is not None:
         options.cache = 1 if cache is None or cache == "memory" else 2
         options.cache_path = library.path_bytes(cache) if options.cache == 2 else None
@@ -104,8 +95,10 @@ def _whole(name: str, value: Any, least: int, limit: int) -> int:
 
 
 def _stage(first_epoch: Any, changes: Mapping[str, Any]) -> Stage:
-    stage = stage_defaults()
-    stage.first_epoch = _whole("the first epoch of a stage", first_epoch, 0, 2**28)
+    stage = with_defaults(Stage(), "stream_stage_defaults")
+    if not isinstance(first_epoch, (int, np.integer)) or not 0 <= first_epoch < 2**28:
+        raise invalid_argument(f"a stage begins at epoch {first_epoch!r}", "make it a whole number, at least 0")
+    stage.first_epoch = int(first_epoch)
     changes = dict(changes)
     where = changes.pop("where", None)
     if where is not None:

@@ -9,11 +9,7 @@ from .torch_glue import loader_worker
 
 
 def part_of_pass(global_batch: int) -> dict[str, int]:
-    """Which part of a pass this process gives, where it is a worker of DataLoader.
-
-    Args:
-        global_batch: the items in a batch of all processes together.
-    """
+    """Which part of a pass, in batches of so many items, this process gives where it is a worker of DataLoader."""
     worker = loader_worker()
     return {} if worker is None else {"worker": worker.id, "workers": worker.num_workers, "size": global_batch}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class Batch(ctypes.Structure):
         return library.function("batch_sources")(ctypes.byref(self))
 
     def arrays(self, is_mixture: bool = False) -> dict[str, np.ndarray]:
-        """The batch's arrays by their names, as PairStream describes them; single checkpoints are starts without targets."""
+        """The arrays by their names, as PairStream describes them; single checkpoints are starts without targets."""
         names = ["start", "target", "start_metric", "target_metric", "run", "start_step", "target_step"]
         if not self.target:
             names = [name for name in names if not name.startswith("target")]
@@ -106,13 +107,7 @@ class _View:
         self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": data}
 
 
-def stage_defaults() -> Stage:
-    stage = Stage()
-    library.function("stream_stage_defaults")(ctypes.byref(stage))
-    return stage
-
-
-def defaults() -> Options:
-    options = Options()
-    library.function("stream_defaults")(ctypes.byref(options))
-    return options
+def with_defaults(structure: Any, setter: str) -> Any:
+    """A structure as a function of the library has set it."""
+    library.function(setter)(ctypes.byref(structure))
+    return structure

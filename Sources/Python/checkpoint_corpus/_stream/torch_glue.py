@@ -61,4 +61,5 @@ def dataset_class(stream: type) -> type:
     """A class of streams as one of torch's IterableDatasets, too, under the name that it has."""
     from torch.utils.data import IterableDataset
 
-    return type(stream.__name__, (stream, IterableDataset), {"__doc__": stream.__doc__, "__module__": stream.__module__})
+    names = {"__doc__": stream.__doc__, "__module__": stream.__module__}
+    return type(stream.__name__, (stream, IterableDataset), names)

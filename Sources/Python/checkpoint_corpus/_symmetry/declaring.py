@@ -15,14 +15,8 @@ def groups_of(
 ) -> Optional[Permutations]:
     """The permutation groups that a corpus declares; None to leave it with those that it has, or none.
 
-    Args:
-        path: the corpus's directory.
-        source: a module, or whatever else the architecture is told by.
-        architecture: the shape of each tensor by its name.
-        wanted, example: what Writer takes as permutations and example_input.
-
-    Raises:
-        CorpusError: as Writer does.
+    `source` is a module, or whatever else tells the architecture; `wanted` and `example` are Writer's permutations and
+    example_input. Raises CorpusError as Writer does.
     """
     is_chosen = isinstance(wanted, str)
     if is_chosen and wanted not in ("auto", "trace", "none"):

@@ -8,7 +8,7 @@ whose elements may be put into any order, wherever it occurs.
 from __future__ import annotations
 
 import math
-from typing import Iterable, List, Optional, Sequence, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
 #: The most parts that a fixed factor is written out to.
 _LIMIT = 1024
@@ -224,15 +224,20 @@ def unify(a: Dim, b: Dim) -> None:
             find(a).link = find(b)
 
 
-def _unify_products(a: Dim, b: Dim) -> bool:
-    queues = [factors(a), factors(b)]
+def _heads(queues: List[List[Dim]], kind: str, parts_of: Callable[[Dim], List[Dim]]) -> Iterator[List[Dim]]:
+    """The first axes of two queues while both have some; one of this kind makes way for its parts before."""
     while queues[0] and queues[1]:
         first = [find(queue[0]) for queue in queues]
         for queue, dim in zip(queues, first):
-            if dim.kind == "prod":
-                queue[:1] = factors(dim)
-        if any(dim.kind == "prod" for dim in first):
-            continue
+            if dim.kind == kind:
+                queue[:1] = parts_of(dim)
+        if all(dim.kind != kind for dim in first):
+            yield first
+
+
+def _unify_products(a: Dim, b: Dim) -> bool:
+    queues = [factors(a), factors(b)]
+    for first in _heads(queues, "prod", factors):
         sizes = [dim.size for dim in first]
         if sizes[0] == sizes[1]:
             unify(*first)
@@ -251,15 +256,7 @@ def _unify_products(a: Dim, b: Dim) -> bool:
 
 def _unify_chains(a: Dim, b: Dim) -> bool:
     queues = [[a], [b]]
-    while queues[0] and queues[1]:
-        first = [find(queue[0]) for queue in queues]
-        opened = False
-        for queue, dim in zip(queues, first):
-            if dim.kind == "cat":
-                queue[:1] = segments(dim)
-                opened = True
-        if opened:
-            continue
+    for first in _heads(queues, "cat", segments):
         sizes = [dim.size for dim in first]
         whole = first[0] is a or first[1] is b
         if sizes[0] == sizes[1] and not whole:

@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from . import layer_rules  # noqa: F401  (its rules go into RULES)
-from .dims import Dim, fix, unify, written
-from .rules import RULES, Axes, Operation, pointwise
+from .dims import Dim, written
+from .rules import RULES, Axes, Operation, fix_all, pointwise, unify_all
 
 
 #: Operations that have an in-place form by which a tensor gets other axes.
@@ -59,12 +59,10 @@ class Trace(TorchDispatchMode):
     def finish(self, outputs: Any) -> None:
         """Says that the elements of a module's outputs are not alike, nor those of tensors that it has not used."""
         for tensor in _tensors(outputs):
-            for axis in self._of(tensor):
-                fix(axis)
+            fix_all(self._of(tensor))
         for name, axes in self.axes.items():
             if name not in self.used:
-                for axis in axes:
-                    fix(axis)
+                fix_all(axes)
         # What cannot be written down as the format has it is fixed by the attempt.
         for axes in self.axes.values():
             for axis in axes:
@@ -88,8 +86,7 @@ class Trace(TorchDispatchMode):
         fits = axes is not None and [tuple(axis.size for axis in one) for one in axes] == op.shapes
         if not fits:
             for tensor in _tensors([args, kwargs]):
-                for axis in self._of(tensor):
-                    fix(axis)
+                fix_all(self._of(tensor))
             axes = [op.fresh(i) for i in range(len(results))]
         for tensor, one in zip(results, axes or []):
             if fits and name in _TURNING and id(tensor) in self._known:
@@ -103,9 +100,7 @@ class Trace(TorchDispatchMode):
         if known is None and _location(tensor) in self._locations:
             known = self._of(tensor)
         if known is not None:
-            for a, b in zip(known, axes):
-                unify(a, b)
-            return
+            return unify_all(known, axes)
         self._known[id(tensor)] = list(axes)
         self._kept.append(tensor)
         self._storages.setdefault(_location(tensor)[0], []).append(tensor)
@@ -125,8 +120,7 @@ class Trace(TorchDispatchMode):
                 if _location(other) == location and id(other) in self._known:
                     axes = self._known[id(other)]
                     break
-                for axis in self._known.get(id(other)) or self._of(other):
-                    fix(axis)
+                fix_all(self._known.get(id(other)) or self._of(other))
         self._known[id(tensor)] = axes
         self._kept.append(tensor)
         return axes
