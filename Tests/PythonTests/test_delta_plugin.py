@@ -123,9 +123,9 @@ def test_documented_reader_reads_the_plugins_chunks(h5py, reader, tmp_path, shap
 def test_documented_reader_reads_the_golden_chunk(reader):
     chunk = (GOLDEN / "delta-chunk-v2.bin").read_bytes()
     assert reader(chunk).tobytes() == (GOLDEN / "delta-chunk-v2.f32").read_bytes()
-    for place in (100, -2000, -100):  # the directory, a stream, a raw frame
+    for offset in (100, -2000, -100):  # the directory, a stream, a raw frame
         damaged = bytearray(chunk)
-        damaged[place] ^= 1
+        damaged[offset] ^= 1
         with pytest.raises(ValueError):
             reader(bytes(damaged))
 

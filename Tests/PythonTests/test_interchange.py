@@ -348,12 +348,12 @@ def test_a_truncated_file_is_an_error_and_no_crash(root):
 
 # Bytes of the metadata, and of the page that the search begins at: liblmdb ends the process that reads them by SIGSEGV,
 # SIGBUS or SIGABRT, or goes round for ever.
-@pytest.mark.parametrize("place, value", [(8204, 7), (4134, 32768), (4222, 0), (8200, 2**32 - 1)])
-def test_what_liblmdb_does_not_survive_is_an_error(root, place, value):
+@pytest.mark.parametrize("offset, value", [(8204, 7), (4134, 32768), (4222, 0), (8200, 2**32 - 1)])
+def test_what_liblmdb_does_not_survive_is_an_error(root, offset, value):
     folder = layout.write(root, layout.Run("cartpole", "000005"))
     data = bytearray((folder / "data.mdb").read_bytes())
-    data[place : place + 8] = value.to_bytes(8, "little")
-    if place < 8192:
+    data[offset : offset + 8] = value.to_bytes(8, "little")
+    if offset < 8192:
         data[:4096] = data[4096:8192]
     (folder / "data.mdb").write_bytes(data)
     imports(root, problem=["000005/data.mdb"])

@@ -32,9 +32,9 @@ def philox(counter, key):
 
 
 class Random:
-    def __init__(self, seed, purpose, epoch, place):
+    def __init__(self, seed, purpose, epoch, index):
         self.key, self.at = (seed & LOW, seed >> 32), 0
-        self.stream = purpose << 60 | epoch << 32 | place
+        self.stream = purpose << 60 | epoch << 32 | index
 
     def word(self):
         block, lane = divmod(self.at, 4)
@@ -53,15 +53,15 @@ def permutation(count, random):
     keys = [random.word() | random.word() << 32 for _ in range(8)]
     half = (max(2, (count - 1).bit_length()) + 1) // 2
 
-    def at(place):
+    def at(index):
         while True:
-            left, right = place >> half, place & (1 << half) - 1
+            left, right = index >> half, index & (1 << half) - 1
             for key in keys:
                 mixed = (right ^ key) * 0xD2511F539E3779B9 & 2**64 - 1
                 left, right = right, left ^ ((mixed ^ mixed >> 32) >> 7 & (1 << half) - 1)
-            place = left << half | right
-            if place < count:
-                return place
+            index = left << half | right
+            if index < count:
+                return index
 
     return at
 
@@ -75,8 +75,8 @@ def made(tmp_path_factory):
     return path
 
 
-def draw(run, seed, place):
-    random = Random(seed, 0, 0, place)
+def draw(run, seed, index):
+    random = Random(seed, 0, 0, index)
     spacing = 1 + random.integer(CHECKPOINTS - 1)
     start = random.integer(CHECKPOINTS - spacing)
     return [run, start, start + spacing]
@@ -88,7 +88,7 @@ def test_the_document_draws_the_same_pairs(made, seed, order):
     visits = 806_400 // RUNS
     # All runs lie in one stretch of one window here.
     window = permutation(visits * RUNS, Random(seed, 2 if order == "random" else 3, 0, 0))
-    expected = [draw(window(place) % RUNS, seed, place) for place in range(300)]
+    expected = [draw(window(index) % RUNS, seed, index) for index in range(300)]
     text = corpus("stream", made, "--count", 300, "--seed", seed, "--split", "all", "--order", order)
     rows = [line.split() for line in text.splitlines()[2:]]
     assert [[int(row[2]), int(row[3]), int(row[4])] for row in rows] == expected
@@ -201,25 +201,25 @@ def test_the_document_draws_by_other_rules(made, metrics, order, how, flags):
         flags += ["--balance-range", f"{how['low']}:{how['high']}"]
     visits, seed, draws = 806_400 // RUNS, 11, Draws(metrics, **how)
     window = permutation(visits * RUNS, Random(seed, 2 if order == "random" else 3, 0, 0))
-    expected = [draws.pair(window(place) % RUNS, Random(seed, 0, 0, place)) for place in range(300)]
+    expected = [draws.pair(window(index) % RUNS, Random(seed, 0, 0, index)) for index in range(300)]
     assert shown(made, 300, seed, order, *flags) == expected
 
 
 @pytest.mark.parametrize("order", ["random", "sequential"])
 def test_the_document_weighs_runs(made, order):
     seed, weights = 3, [0, 1, 2, 3, 4, 5, 6, 7, 8]
-    places = 806_400 // (RUNS - 1) * (RUNS - 1)
+    slots = 806_400 // (RUNS - 1) * (RUNS - 1)
     offset = Random(seed, 2, 0, 2**16).word() / 2**32
-    window = permutation(places, Random(seed, 2 if order == "random" else 3, 0, 0))
+    window = permutation(slots, Random(seed, 2 if order == "random" else 3, 0, 0))
 
     def run(slot):
-        at, so_far = (slot + offset) * sum(weights) / places, 0
+        at, so_far = (slot + offset) * sum(weights) / slots, 0
         for number, weight in enumerate(weights):
             so_far += weight
             if so_far > at:
                 return number
 
-    expected = [draw(run(window(place)), seed, place) for place in range(300)]
+    expected = [draw(run(window(index)), seed, index) for index in range(300)]
     assert shown(made, 300, seed, order, "--run-weights", "run") == expected
 
 
@@ -231,9 +231,9 @@ def test_the_document_changes_by_stages(made, metrics):
         first = next(iter(stream))
         stream.seek(1, 5)
         batch = next(iter(stream))
-    assert [draw(run, seed, place) for place, run in enumerate(first["run"].tolist())] == triples(first)
+    assert [draw(run, seed, index) for index, run in enumerate(first["run"].tolist())] == triples(first)
     order = permutation(-(-items // len(runs)) * len(runs), Random(seed, 2, 1, 0))
-    expected = [draws.pair(runs[order(place) % 3], Random(seed, 0, 1, place)) for place in range(500, 600)]
+    expected = [draws.pair(runs[order(index) % 3], Random(seed, 0, 1, index)) for index in range(500, 600)]
     assert triples(batch) == expected
 
 
@@ -249,16 +249,16 @@ def test_the_document_mixes(made):
     bounds = [0, *parts]
     orders = []
     for source in range(2):
-        places = -(-items // block) * (bounds[source + 1] - bounds[source])
-        orders.append(permutation(-(-places // RUNS) * RUNS, Random(seed, 2, 0, source)))
-    for place in list(range(0, 500, 7)) + list(range(9_500, 10_000, 7)):
-        number, at = divmod(place, block)
+        slots = -(-items // block) * (bounds[source + 1] - bounds[source])
+        orders.append(permutation(-(-slots // RUNS) * RUNS, Random(seed, 2, 0, source)))
+    for index in list(range(0, 500, 7)) + list(range(9_500, 10_000, 7)):
+        number, at = divmod(index, block)
         slot = permutation(block, Random(seed, 2, 0, 2**31 + number))(at)
         source = int(slot >= parts[0])
         own = number * (bounds[source + 1] - bounds[source]) + slot - bounds[source]
-        batch, i = batches[place // 500], place % 500
+        batch, i = batches[index // 500], index % 500
         assert batch["source"][i] == source
-        assert triples(batch)[i] == draw(orders[source](own) % RUNS, seed, place)
+        assert triples(batch)[i] == draw(orders[source](own) % RUNS, seed, index)
 
 
 def test_the_command_takes_stages_and_refuses_what_it_does_not_know(made):

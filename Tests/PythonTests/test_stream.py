@@ -116,9 +116,9 @@ def test_goes_epoch_by_epoch(cartpole, epochs):
         assert keys(stream) == epochs[3][9:] and stream.position == (4, 0)
         stream.seek(1, 11)
         assert keys(stream) == epochs[2]
-        for place in ((0, 12), (-1, 0), (0, -1), (2**28, 0)):
+        for position in ((0, 12), (-1, 0), (0, -1), (2**28, 0)):
             with pytest.raises(CorpusError, match="no batch"):
-                stream.seek(*place)
+                stream.seek(*position)
         assert stream.position == (3, 0) and stream.statistics["items"] >= 8 * 20
 
 
@@ -163,12 +163,12 @@ def test_ranks_are_those_of_torchrun(cartpole, monkeypatch):
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 def test_caches_give_the_same(cartpole, epochs, tmp_path, cache):
-    place = "memory" if cache == "memory" else tmp_path / "cache"
-    with stream_of(cartpole, cache=place) as stream:
+    where = "memory" if cache == "memory" else tmp_path / "cache"
+    with stream_of(cartpole, cache=where) as stream:
         assert [keys(stream) for _ in range(2)] == epochs[:2]
         assert stream.statistics["cached"] > 0
     if cache == "disk":
-        with stream_of(cartpole, cache=place, cache_bytes=10**9) as stream:
+        with stream_of(cartpole, cache=where, cache_bytes=10**9) as stream:
             assert keys(stream) == epochs[0] and stream.statistics["cached"] == stream.statistics["items"]
     with stream_of(cartpole, cache_bytes=0) as stream:
         assert keys(stream) == epochs[0] and stream.statistics["cached"] == 0
@@ -195,12 +195,12 @@ def test_arrays_stay_when_the_stream_goes_on(cartpole, epochs):
 
 def test_memory_is_used_again(cartpole):
     with stream_of(cartpole, prefetch=2) as stream:
-        places = {batch["start"].ctypes.data for _ in range(6) for batch in stream}
+        addresses = {batch["start"].ctypes.data for _ in range(6) for batch in stream}
         view = next(iter(stream))["target"][3:5, ::2]
         copy = view.copy()
         list(stream)
         assert (view == copy).all()
-    assert len(places) <= 6
+    assert len(addresses) <= 6
 
 
 # Going on
@@ -210,16 +210,16 @@ def test_resumes_exactly_anywhere(cartpole, epochs):
     everything = [batch for epoch in epochs for batch in epoch]
     chance = random.Random(5)
     for _ in range(10):
-        place = chance.randrange(33)
+        index = chance.randrange(33)
         with stream_of(cartpole) as stream:
             stream.seek(*divmod(chance.randrange(33), 11))
-            stream.load_state_dict(dict(epoch=place // 11, item=place % 11 * 8, seed=0, fingerprint=stream.fingerprint))
+            stream.load_state_dict(dict(epoch=index // 11, item=index % 11 * 8, seed=0, fingerprint=stream.fingerprint))
             found = [key(next(iter(stream))) for _ in range(4)]
             state = pickle.loads(pickle.dumps(stream.state_dict()))
         with stream_of(cartpole, workers=1, prefetch=7) as other:
             other.load_state_dict(state)
             found += [key(next(iter(other))) for _ in range(4)]
-        assert found == everything[place : place + 8]
+        assert found == everything[index : index + 8]
 
 
 def test_resumes_in_another_world(cartpole, epochs):
@@ -316,8 +316,8 @@ def damaged(cartpole, tmp_path):
         )[0]
     shard = copy / row["path"]
     data = bytearray(shard.read_bytes())
-    for place in range(len(data) // 3, len(data), 512):
-        data[place] ^= 0x55
+    for offset in range(len(data) // 3, len(data), 512):
+        data[offset] ^= 0x55
     shard.write_bytes(data)
     return copy, row["run"], row["path"]
 
@@ -426,9 +426,9 @@ print('ready', flush=True)
 try:
     for batch in stream: pass
 except KeyboardInterrupt:
-    place = stream.position
+    position = stream.position
     batch = next(iter(stream))
-    print('interrupted', stream.position == (0, place[1] + 1))
+    print('interrupted', stream.position == (0, position[1] + 1))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT / "Sources" / "Python")}
     process = subprocess.Popen(

@@ -45,19 +45,20 @@ def test_the_wheel_runs_without_swift(tmp_path, cartpole):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "checkpoint_corpus/libcheckpoint_corpus.so" in names and "checkpoint_corpus/py.typed" in names
+    assert {"checkpoint_corpus/_stream/native.py", "checkpoint_corpus/_symmetry/probe.py"} <= set(names)
     assert "checkpoint_corpus/hdf5-plugins/libH5ZCheckpointDelta.so" in names
 
     # numpy and h5py come from the Python that runs the tests; they are no part of what is tried.
-    place = tmp_path / "venv"
-    venv.create(place, with_pip=False)
-    site = next(place.glob("lib/python*/site-packages"))
+    target = tmp_path / "venv"
+    venv.create(target, with_pip=False)
+    site = next(target.glob("lib/python*/site-packages"))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     (site / "numpy.pth").write_text(os.path.dirname(os.path.dirname(np.__file__)))
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     assert shutil.which("swift", path=environment["PATH"]) is None
     result = subprocess.run(
-        [place / "bin" / "python", "-c", PROGRAM, cartpole, tmp_path / "copy"], env=environment, cwd=tmp_path,
+        [target / "bin" / "python", "-c", PROGRAM, cartpole, tmp_path / "copy"], env=environment, cwd=tmp_path,
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

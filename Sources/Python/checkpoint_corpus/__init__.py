@@ -27,7 +27,7 @@ Store the checkpoints of any PyTorch training in one of your own:
     ...                 ...
     ...                 run.log(iteration, model, test_loss=loss)
 
-Judge networks, many at once and on all cores, by the tasks that are built in:
+Measure networks, many at once and on all cores, by the tasks that are built in:
 
     >>> from checkpoint_corpus import evaluate
     >>> evaluate(corpus, corpus.parameters(7, slice(0, 100)))["test_error"]

@@ -6,12 +6,12 @@ import ctypes
 import operator
 import os
 import pathlib
-import re
 import threading
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, TypeVar
 
-from .errors import CorpusError
+from ._remedies import in_python
+from .errors import CorpusError, invalid_argument
 
 _NAME = "libcheckpoint_corpus.so"
 
@@ -49,7 +49,7 @@ class Value(ctypes.Structure):
     _fields_ = [("type", c_int32), ("unused", c_int32), ("length", c_int64), ("content", Content)]
 
 
-class RunFacts(ctypes.Structure):
+class RunInfo(ctypes.Structure):
     """cc_run."""
 
     _fields_ = [("run", c_int64), ("checkpoints", c_int64), ("status", c_int32), ("split", c_int32)]
@@ -70,7 +70,7 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "corpus_close": (None, [c_void_p]),
     "corpus_manifest": (c_char_p, [c_void_p]),
     "corpus_count": (c_int, [c_void_p, POINTER(c_int64), POINTER(c_int64)]),
-    "corpus_run": (c_int, [c_void_p, c_int64, POINTER(RunFacts)]),
+    "corpus_run": (c_int, [c_void_p, c_int64, POINTER(RunInfo)]),
     "corpus_read": (c_int, [c_void_p, c_int64, c_int64, c_int64, c_void_p]),
     "corpus_read_run": (c_int, [c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p]),
     "corpus_canonicalize": (c_int, [c_void_p, c_size_t, c_void_p]),
@@ -151,31 +151,18 @@ def _fitting(name: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
         if end and hasattr(argument, "__index__"):
             argument = operator.index(argument)
             if not low <= argument < end:
-                raise CorpusError(
-                    "invalid_argument", f"the number {argument} is out of range", f"pass one from {low} to {end - 1}"
-                )
+                raise invalid_argument(f"the number {argument} is out of range", f"pass one from {low} to {end - 1}")
         yield argument
 
 
 def _last_error(code: int) -> CorpusError:
     texts = (function(f"error_{part}")().decode("utf-8", "replace") for part in ("message", "remedy", "cause"))
     message, remedy, cause = texts
-    return CorpusError(function("error_name")(code).decode(), message, _in_python(remedy), cause)
-
-
-def _in_python(remedy: str) -> str:
-    """The advice to run a command, as advice for those who are in Python."""
-    remedy = re.sub(r"`corpus index --rebuild (.+?)`", r"`checkpoint_corpus.index('\1', rebuild=True)`", remedy)
-    remedy = re.sub(r"`corpus index --forget (.+?)`", r"`checkpoint_corpus.index('\1', forget=True)`", remedy)
-    remedy = re.sub(r"`corpus index (.+?)`", r"`checkpoint_corpus.index('\1')`", remedy)
-    flags = {"add --stale": "pass stale=True", "--datasets": "datasets=", "--out directory": "directory"}
-    for flag, said in flags.items():
-        remedy = remedy.replace(flag, said)
-    return remedy
+    return CorpusError(function("error_name")(code).decode(), message, in_python(remedy), cause)
 
 
 def call_interruptibly(interrupt: Callable[[], Any], name: str, *arguments: Any) -> None:
-    """As `call`, for what may take long: Ctrl-C calls `interrupt`, which has to end it, and raises KeyboardInterrupt.
+    """Calls a function that may take long: Ctrl-C calls `interrupt`, which has to end it, and raises KeyboardInterrupt.
 
     Python's signal handlers run between steps of the main thread only, so the call goes to a thread of its own.
     """
@@ -220,7 +207,7 @@ class Handle:
     @property
     def pointer(self) -> int:
         if self._pointer is None:
-            raise CorpusError("invalid_argument", "this is closed", "open it again")
+            raise invalid_argument("this is closed", "open it again")
         return self._pointer
 
     @property
@@ -237,9 +224,22 @@ class Handle:
             self.close()
 
 
+_Self = TypeVar("_Self")
+
+
+class Closing:
+    """What is closed at the end of a `with` statement."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()  # type: ignore[attr-defined]
+
+
 def path_bytes(path: Any) -> bytes:
     """A path for C, which means the same after a change of the working directory."""
     text = os.fsencode(os.path.abspath(path))
     if b"\0" in text:
-        raise CorpusError("invalid_argument", f"{path!r} is no path", "leave out the zero character")
+        raise invalid_argument(f"{path!r} is no path", "leave out the zero character")
     return text

@@ -34,7 +34,7 @@ def _remove_leftover(path: pathlib.Path, writer: str) -> None:
     if match is None:
         return
     try:
-        if match[1] != _host() or _lives(int(match[2])):
+        if match[1] != _host() or lives(int(match[2])):
             if time.time() - path.lstat().st_mtime < _PATIENCE:
                 return
         path.unlink()
@@ -43,7 +43,8 @@ def _remove_leftover(path: pathlib.Path, writer: str) -> None:
         pass
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

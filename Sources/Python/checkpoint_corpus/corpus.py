@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Union
 import numpy as np
 
 from . import _library as library
-from .errors import CorpusError
+from .errors import invalid_argument
 from .rows import fetch
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Run:
         return f"<run {self.run}: {len(self)} checkpoints, {self.split}, {self.status}>"
 
 
-class Corpus:
+class Corpus(library.Closing):
     """A corpus that is open for reading.
 
         >>> corpus = Corpus("corpora/cartpole")
@@ -107,12 +107,6 @@ class Corpus:
         """Closes its files; it cannot be used any more."""
         self._handle.close()
 
-    def __enter__(self) -> Corpus:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
     def __reduce__(self) -> Any:
         return _reopen, (os.path.abspath(self.path), self._stale)
 
@@ -147,19 +141,19 @@ class Corpus:
         return bool(self.sql("SELECT 1 FROM runs WHERE run = ?", int(run), frame=False))
 
     def __getitem__(self, run: int) -> Run:
-        """As `run`."""
+        """Reads a whole run, as `run` does."""
         return self.run(run)
 
-    def _facts(self, run: int) -> library.RunFacts:
-        facts = library.RunFacts()
-        library.call("corpus_run", self._pointer, run, ctypes.byref(facts))
-        return facts
+    def _info(self, run: int) -> library.RunInfo:
+        info = library.RunInfo()
+        library.call("corpus_run", self._pointer, run, ctypes.byref(info))
+        return info
 
-    def _proven_facts(self, run: int) -> library.RunFacts:
-        """The same, compared with the shard: memory is taken by it, and an index may be damaged."""
-        facts = self._facts(run)
+    def _proven_info(self, run: int) -> library.RunInfo:
+        """What the index says of a run, compared with the shard: memory is taken by it, and an index may be damaged."""
+        info = self._info(run)
         self._read(run, 0, 0)
-        return facts
+        return info
 
     def run(self, run: int) -> Run:
         """Reads a whole run, proving it against its content hash.
@@ -167,8 +161,8 @@ class Corpus:
         Raises:
             CorpusError: "unknown_run", "damaged_shard".
         """
-        facts = self._proven_facts(run)
-        count = facts.checkpoints
+        info = self._proven_info(run)
+        count = info.checkpoints
         iterations = np.empty(count, np.int32)
         metrics = np.empty((len(self.metrics), count), np.float32)
         parameters = np.empty((count, self.parameter_count), np.float32)
@@ -177,7 +171,7 @@ class Corpus:
             parameters.ctypes.data,
         )  # fmt: skip
         return Run(
-            run=int(run), status=_STATUSES[facts.status], split=_SPLITS[facts.split], iterations=iterations,
+            run=int(run), status=_STATUSES[info.status], split=_SPLITS[info.split], iterations=iterations,
             metrics=dict(zip(self.metrics, metrics)), parameters=parameters,
         )  # fmt: skip
 
@@ -202,7 +196,7 @@ class Corpus:
             CorpusError: "unknown_run", "invalid_argument" for a step that the run has not, "damaged_shard".
         """
         if step is None or isinstance(step, slice):
-            count = self._proven_facts(run).checkpoints
+            count = self._proven_info(run).checkpoints
             steps = range(count)[step or slice(None)]
             first, end = (min(steps[0], steps[-1]), max(steps[0], steps[-1]) + 1) if steps else (0, 0)
             vectors = self._read(run, first, end)
@@ -210,12 +204,12 @@ class Corpus:
                 return vectors
             return vectors[[number - first for number in steps]]
         number = int(step)
-        count = self._facts(run).checkpoints
+        count = self._info(run).checkpoints
         if not -count <= number < count:
-            raise CorpusError(
-                "invalid_argument", f"run {run} of {self.path} has no step {number}: it has {count} checkpoints",
+            raise invalid_argument(
+                f"run {run} of {self.path} has no step {number}: it has {count} checkpoints",
                 f"ask for a step from 0 to {count - 1}, or from {-count} to -1",
-            )  # fmt: skip
+            )
         number %= count
         return self._read(run, number, number + 1)[0]
 
@@ -235,10 +229,10 @@ class Corpus:
         """
         ordered = np.array(vectors, np.float32, order="C")
         if ordered.ndim not in (1, 2) or ordered.shape[-1] != self.parameter_count:
-            raise CorpusError(
-                "invalid_argument", f"an array of shape {ordered.shape} holds no parameter vectors of {self.path}",
+            raise invalid_argument(
+                f"an array of shape {ordered.shape} holds no parameter vectors of {self.path}",
                 f"pass one of shape (N, {self.parameter_count})",
-            )  # fmt: skip
+            )
         count = ordered.size // self.parameter_count
         library.call("corpus_canonicalize", self._pointer, count, ordered.ctypes.data)
         return ordered
@@ -247,10 +241,10 @@ class Corpus:
         """The tensors of a parameter vector (P,) by their names, or of several (…, P); views, not copies."""
         vector = np.asarray(vector)
         if vector.shape[-1:] != (self.parameter_count,):
-            raise CorpusError(
-                "invalid_argument", f"an array of shape {vector.shape} is no parameter vector of {self.path}",
+            raise invalid_argument(
+                f"an array of shape {vector.shape} is no parameter vector of {self.path}",
                 f"pass one whose last dimension is {self.parameter_count}",
-            )  # fmt: skip
+            )
         tensors, start = {}, 0
         for name, shape in self.architecture.items():
             size = int(np.prod(shape))
@@ -259,7 +253,8 @@ class Corpus:
         return tensors
 
     def state_dict(self, vector: np.ndarray) -> dict[str, torch.Tensor]:
-        """The same as PyTorch's tensors, for `module.load_state_dict`; they share the vector's memory."""
+        """The tensors of a parameter vector (P,) by their names, as PyTorch's, for `module.load_state_dict`; they share
+        its memory."""
         import torch
 
         return {name: torch.from_numpy(tensor) for name, tensor in self.tensors(vector).items()}

@@ -25,5 +25,10 @@ class CorpusError(Exception):
         return f"{self.message}{detail}: {self.remedy}"
 
 
+def invalid_argument(message: str, remedy: str, cause: str = "") -> CorpusError:
+    """What to raise for an argument that cannot be."""
+    return CorpusError("invalid_argument", message, remedy, cause)
+
+
 class LeftOutWarning(UserWarning):
     """Something is left out, or will be: how much and why, and what takes it all the same."""

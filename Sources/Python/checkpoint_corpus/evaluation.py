@@ -1,4 +1,4 @@
-"""Judging networks."""
+"""Networks measured by the tasks that are built in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _library as library
 from .corpus import Corpus, Path
-from .errors import CorpusError
+from .errors import invalid_argument
 
 
 def evaluate(
@@ -23,7 +23,7 @@ def evaluate(
     seed: int = 0,
     workers: int = 0,
 ) -> dict[str, Any]:
-    """Judges networks by a task that is built in, many at once.
+    """Measures networks by a task that is built in, many at once.
 
         >>> evaluate("cartpole", vectors)["train_return"]
         array([ 21.3, 487.9], dtype=float32)
@@ -93,20 +93,18 @@ class _Evaluator:
         networks = np.empty((len(seeds), self.parameter_count), np.float32)
         for network, seed in zip(networks, seeds):
             if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-                raise CorpusError("invalid_argument", f"{seed!r} is no seed", "pass whole numbers from 0 to 2^64 - 1")
+                raise invalid_argument(f"{seed!r} is no seed", "pass whole numbers from 0 to 2^64 - 1")
             library.call("evaluator_initial_network", self._handle.pointer, int(seed), network.ctypes.data)
         return networks
 
     def run(self, parameters: np.ndarray, seed: int, workers: int) -> dict[str, Any]:
         if parameters.ndim not in (1, 2) or parameters.shape[-1] != self.parameter_count:
-            raise CorpusError(
-                "invalid_argument", f"an array of shape {parameters.shape} holds no networks of the task {self.task}",
+            raise invalid_argument(
+                f"an array of shape {parameters.shape} holds no networks of the task {self.task}",
                 f"pass one of shape (N, {self.parameter_count})",
-            )  # fmt: skip
-        if workers < 0 or not 0 <= seed < 2**64:
-            raise CorpusError(
-                "invalid_argument", "the seed or the number of workers is out of range", "let it be 0 or more"
             )
+        if workers < 0 or not 0 <= seed < 2**64:
+            raise invalid_argument("the seed or the number of workers is out of range", "let it be 0 or more")
         networks = np.ascontiguousarray(np.atleast_2d(parameters), np.float32)
         results = np.empty((len(networks), len(self.metrics)), np.float32)
         pointer = self._handle.pointer
@@ -127,8 +125,8 @@ def _opened(
         recipe = task.recipe if recipe is None else recipe
         task = task.task
     recipe_text = None if recipe is None else json.dumps(recipe, sort_keys=True)
-    place = os.path.abspath(datasets) if datasets is not None else os.environ.get("CORPUS_DATASETS")
-    return _evaluator(task, recipe_text, place, os.getcwd(), os.getpid())
+    found = os.path.abspath(datasets) if datasets is not None else os.environ.get("CORPUS_DATASETS")
+    return _evaluator(task, recipe_text, found, os.getcwd(), os.getpid())
 
 
 @functools.lru_cache(maxsize=4)

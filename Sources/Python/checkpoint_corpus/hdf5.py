@@ -22,7 +22,7 @@ def plugin_path() -> str:
 
 
 def register() -> None:
-    """Called when the package is imported."""
+    """Adds the folder of the plugin to those that HDF5 searches; done when the package is imported."""
     folder = plugin_path()
     # HDF5 reads the variable when it starts, which is when h5py is imported; from then on it has to be told.
     paths = os.environ.get(_VARIABLE, _STANDARD).split(os.pathsep)

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Union
 
 import numpy as np
 
-from .errors import CorpusError
+from .errors import CorpusError, invalid_argument
 
 #: Part of the length of an axis: a number, or the name of the group that moves it.
 Factor = Union[int, str]
@@ -36,12 +36,12 @@ class Permutations:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Permutations:
-        """Those of the member `permutations` of an architecture."""
+        """The groups that the member `permutations` of an architecture in corpus.json declares."""
         groups = {group["name"]: int(group["units"]) for group in value["groups"]}
         return cls(groups, {name: [_axis(axis, name) for axis in axes] for name, axes in value["tensors"].items()})
 
     def json(self) -> Dict[str, Any]:
-        """The member `permutations` of an architecture."""
+        """The member `permutations` of an architecture in corpus.json that declares these groups."""
         return {
             "groups": [{"name": name, "units": units} for name, units in self.groups.items()],
             "tensors": {
@@ -88,7 +88,7 @@ class Permutations:
         return cls({name: known[name] for name in names}, tensors)
 
     def without(self, dropped: Sequence[str]) -> Permutations:
-        """The same with some groups fixed."""
+        """These groups but for the dropped ones, whose units stay where they are."""
         gone = set(dropped)
         groups = {name: units for name, units in self.groups.items() if name not in gone}
         tensors = {
@@ -105,7 +105,7 @@ class Permutations:
         return Permutations(groups, moved)
 
     def moves(self, name: str) -> List[str]:
-        """The tensors that a group moves."""
+        """The names of the tensors that a group moves."""
         return [
             tensor for tensor, axes in self.tensors.items()
             if any(name in segment for axis in axes for segment in axis)
@@ -115,12 +115,12 @@ class Permutations:
         """A tensor, numpy's or torch's, with unit i of each group being the old unit order[i].
 
         Args:
-            name: the tensor's.
-            orders: of some groups; the others stay.
+            name: the tensor's name.
+            orders: for some groups an order of their units, integers (units,); the others stay.
         """
-        for place, axis in enumerate(self.tensors.get(name, [])):
+        for dim, axis in enumerate(self.tensors.get(name, [])):
             if any(factor in orders for segment in axis for factor in segment):
-                tensor = tensor[(slice(None),) * place + (self._index(axis, orders),)]
+                tensor = tensor[(slice(None),) * dim + (self._index(axis, orders),)]
         return tensor
 
     def _index(self, axis: Axis, orders: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -178,8 +178,8 @@ def _solve(axis: Axis, length: int, known: Dict[str, int]) -> None:
 
 
 def _refusal(message: str) -> CorpusError:
-    return CorpusError(
-        "invalid_argument", message,
+    return invalid_argument(
+        message,
         'pass what moves in each axis, such as permutations={"fc1.weight": ["hidden", None], "fc1.bias": ["hidden"], '
         '"fc2.weight": [None, "hidden"]}',
-    )  # fmt: skip
+    )

@@ -21,11 +21,8 @@ def fetch(corpus: int, query: str, parameters: Sequence[Any]) -> tuple[list[str]
     A column of whole numbers is int64, one of numbers or NULL float64 with NaN for NULL; anything else is a column of
     Python's objects.
     """
-    batches: list[list[np.ndarray]] = []
     with Rows(corpus, query, parameters) as rows:
-        for batch in rows.batches():
-            batches.append(batch)
-        names = rows.names
+        batches, names = list(rows.batches()), rows.names
     if not batches:
         return names, [np.empty(0, object) for _ in names]
     return names, [_joined([batch[column] for batch in batches]) for column in range(len(names))]
@@ -64,7 +61,7 @@ def expression(corpus: int, condition: str) -> str:
     return in_parentheses
 
 
-class Rows:
+class Rows(library.Closing):
     """The rows of a statement, in batches."""
 
     def __init__(self, corpus: int, query: str, parameters: Sequence[Any]) -> None:
@@ -72,7 +69,7 @@ class Rows:
             raise CorpusError("invalid_sql", "the SQL has a zero character in it", "leave it out")
         values = (library.Value * len(parameters))()
         # Kept until the library has made its copies.
-        kept = [_set(values[place], parameter) for place, parameter in enumerate(parameters)]
+        kept = [_set(value, parameter) for value, parameter in zip(values, parameters)]
         self._handle = library.Handle(
             "rows_close", "query", corpus, query.encode(), values, ctypes.c_size_t(len(parameters))
         )
@@ -81,10 +78,7 @@ class Rows:
         count = library.function("rows_column_count")(pointer)
         self.names = [library.function("rows_column")(pointer, column).decode() for column in range(count)]
 
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
+    def close(self) -> None:
         self._handle.close()
 
     def batches(self) -> Iterator[list[np.ndarray]]:

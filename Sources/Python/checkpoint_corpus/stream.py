@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import os
 import sys
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
 
-import numpy as np
-
-from . import _arguments as arguments
 from . import _omissions
-from . import _surroundings as surroundings
-from ._batches import Batch, Source
-from ._place import Place, SharedPlace
-from .corpus import Corpus, Path
-from .errors import CorpusError, LeftOutWarning
+from ._library import Closing
+from ._stream import torch_glue
+from ._stream.native import NativeStream, OpenStream
+from ._stream.options import AUGMENTATIONS, Corpora, mixture_of
+from ._stream.position import Position, StreamPosition
+from ._stream.state import batch_of, part_of_pass
+from ._stream.structures import Batch
+from .corpus import Path
+from .errors import CorpusError, LeftOutWarning, invalid_argument
 
 if TYPE_CHECKING:
     import torch
 
-class PairStream:
+
+class PairStream(Closing):
     """Batches of prompt pairs: two checkpoints of a run, as a rule the start before the target, with their metrics.
 
         >>> stream = PairStream("corpora/mnist", "test_error", batch_size=256)
@@ -70,7 +71,7 @@ class PairStream:
         statuses: which runs, by their fitness for training: "ok", "nonfinite", "out_of_range".
         include_unmeasured: whether checkpoints without a finite value of the metric may occur; it then comes as it is,
             NaN or infinite. Otherwise pairs are drawn among the checkpoints that have one.
-        order: "random"; or "sequential", which reads whole stretches of files, for disks that hate seeks.
+        order: "random"; or "sequential", which reads whole blocks of files, for disks that hate seeks.
         augment: what is done to the hidden units, the same to both members: "permute" puts those of each permutation
             group that the corpus declares in a random order, which leaves the function unchanged; "canonical" in the
             one order that follows from the start parameters; "none"; "automatic" is "permute" where groups are
@@ -83,7 +84,8 @@ class PairStream:
         cache_bytes: the most that the cache may take: 4,096,000,000 if there is one; given alone, one in memory.
         rank: which part of each global batch, of world_size x B items, this process gets; None for torch.distributed's
             rank where that is initialised, else the variable RANK, else 0.
-        world_size: likewise, of torch.distributed, WORLD_SIZE, or 1.
+        world_size: how many processes share each global batch; None for what torch.distributed says where it is
+            initialised, else the variable WORLD_SIZE, else 1.
         items_per_epoch: about how many items an epoch has, as each run is visited equally often; None for the
             published number, 100,800, or 806,400 for Cartpole.
         on_damage: what happens when a checkpoint cannot be decoded: "stop" raises the error, which names the file;
@@ -115,13 +117,11 @@ class PairStream:
     """
 
     def __new__(cls, *_: Any, **__: Any) -> PairStream:
-        if cls is PairStream and "torch" in sys.modules:
-            return object.__new__(_torch_class())
-        return object.__new__(cls)
+        return object.__new__(torch_glue.dataset_class(cls) if cls is PairStream and "torch" in sys.modules else cls)
 
     def __init__(
         self,
-        corpus: Union[Corpus, Path, Sequence[tuple[Union[Corpus, Path], float]]],
+        corpus: Corpora,
         metric: Optional[str] = None,
         batch_size: int = 1024,
         *,
@@ -152,50 +152,42 @@ class PairStream:
         as_torch: Optional[bool] = None,
     ) -> None:
         #: The directories of the corpora, and their shares.
-        self.shares = arguments.shares_of(corpus)
+        self.shares = mixture_of(corpus)
         self.batch_size = batch_size
         self.seed = seed
-        #: This process's place among those that share each global batch.
-        self.rank, self.world_size = surroundings.world(rank, world_size)
+        #: This process's index among those that share each global batch, and how many they are.
+        self.rank, self.world_size = torch_glue.world(rank, world_size)
         self._as_torch = "torch" in sys.modules if as_torch is None else as_torch
-        # All that makes the same stream elsewhere.
-        self._arguments = dict(
+        self._position = StreamPosition()
+        self._native = NativeStream(self.shares, dict(
             metric=metric, batch_size=batch_size, seed=seed, split=split, where=where, statuses=tuple(statuses),
             include_unmeasured=include_unmeasured, order=order, augment=augment, scale=scale, workers=workers,
             prefetch=prefetch, cache=cache if cache is None or cache == "memory" else os.path.abspath(cache),
-            cache_bytes=cache_bytes,
-            rank=self.rank, world_size=self.world_size, items_per_epoch=items_per_epoch, on_damage=on_damage,
-            item=item, balance=balance, balance_range=balance_range, starts=starts, directions=directions,
-            unchanged=unchanged, run_weights=run_weights, stages=tuple(stages), as_torch=self._as_torch,
-        )  # fmt: skip
-        self._shared = SharedPlace()
-        self._place: Place = (0, 0)
-        #: In a worker of DataLoader: how many batches it has given of this pass, or will not give, as a state says.
-        self._taken = 0
-        self._is_loaded = False
-        self._lock = threading.RLock()
-        self._is_closed = False
-        options = arguments.options_of(**self._arguments)
-        self._source: Optional[Source] = Source(arguments.shares_in_c(self.shares), options)
+            cache_bytes=cache_bytes, rank=self.rank, world_size=self.world_size, items_per_epoch=items_per_epoch,
+            on_damage=on_damage, item=item, balance=balance, balance_range=balance_range, starts=starts,
+            directions=directions, unchanged=unchanged, run_weights=run_weights, stages=tuple(stages),
+        ))  # fmt: skip
+        opened = self._native.opened()
+        info = opened.info()
         #: The name of the metric of starts and targets.
-        self.metric: str = self._source.metric
+        self.metric: str = info.metric.decode()
         #: P, the length of a parameter vector.
-        self.parameter_count: int = self._source.parameter_count
+        self.parameter_count: int = info.parameter_count
         #: What parameters are multiplied by: divide by it before you use them as a network's.
-        self.scale: float = self._source.scale
+        self.scale: float = info.scale
         #: What is done to hidden units: "none", "permute" or "canonical".
-        self.augment: str = arguments.AUGMENTATIONS[self._source.augmentation]
+        self.augment: str = AUGMENTATIONS[info.augmentation]
         #: The number of runs that it draws from.
-        self.runs: int = self._source.runs
+        self.runs: int = info.runs
         #: The items of an epoch, of all processes together, with those that do not fill a last batch.
-        self.items_per_epoch: int = self._source.items_per_epoch
+        self.items_per_epoch: int = info.items_per_epoch
         #: Names the sequence of items: of streams with the same one, each can go on where another has stopped.
-        self.fingerprint: str = self._source.fingerprint
-        self._batches: int = self._source.batches_per_epoch
+        self.fingerprint: str = info.fingerprint.decode()
+        self._batches: int = info.batches_per_epoch
         #: How much split and condition select and is not drawn from: runs by their status ("nonfinite",
         #: "out_of_range", "ok"), "unmeasured" checkpoints, which have no finite value of the metric, and "singles", runs
         #: of which one checkpoint is left where two make a pair. What is not there is none.
-        self.left_out: dict[str, int] = self._source.left_out()
+        self.left_out: dict[str, int] = opened.left_out()
         if self.left_out and self.rank == 0:
             text = _omissions.text(self.left_out, self.metric, _omissions.WAYS)
             warnings.warn(f"{self.path}: left out are {text}", LeftOutWarning, stacklevel=2)
@@ -207,32 +199,13 @@ class PairStream:
 
     def close(self) -> None:
         """Ends its threads; it cannot be used any more. Batches that were taken stay valid."""
-        with self._own():
-            self._is_closed = True
-            source, self._source = self._source, None
-            if source is not None:
-                source.close()
-
-    def __enter__(self) -> PairStream:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
+        self._native.close()
 
     def __reduce__(self) -> Any:
-        # The workers of DataLoader tell this one where they are.
-        shared = self._shared.path if surroundings.is_spawning() else None
-        return _copied, (self._state(), shared)
-
-    def _state(self) -> dict[str, Any]:
-        """All that it is but for what is open."""
-        self._require_open()
-        opened = ("_source", "_lock", "_shared")
-        state = {name: value for name, value in self.__dict__.items() if name not in opened}
-        return state | {"_place": self.position}
+        return _restored, (self.__dict__,)
 
     def __repr__(self) -> str:
-        if self._is_closed:
+        if self._native.is_closed:
             return f"<PairStream {self.path!r}: closed>"
         return (
             f"<PairStream {self.path!r}: {self.runs} runs, {self._batches} batches of {self.batch_size} an epoch, "
@@ -243,11 +216,13 @@ class PairStream:
         """The batches of an epoch that this process gets."""
         return self._batches
 
+    # Batches
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches of one epoch from where the stream stands; after its end, the next call begins the next one."""
-        self._require_open()
-        worker = surroundings.loader_worker()
-        return self._rest_of_epoch() if worker is None else self._share_of_epoch(worker)
+        self._native.require_open()
+        worker = torch_glue.loader_worker()
+        return self._rest_of_epoch() if worker is None else self._epoch_of_worker(worker)
 
     def _rest_of_epoch(self) -> Iterator[dict[str, Any]]:
         epoch = self.position[0]
@@ -255,67 +230,83 @@ class PairStream:
             yield self._next()
 
     def _next(self) -> dict[str, Any]:
-        with self._own():
-            source = self._opened(self.position)
+        with self._native.locked():
+            opened = self._native.opened(self.position)
             try:
-                batch = source.next()
+                batch = opened.next()
             except BaseException as error:
                 if not isinstance(error, CorpusError) or error.code == "interrupted":
-                    # Cancelled for good: the next call opens it again.
-                    self._source = None
-                    source.close()
+                    # It is cancelled for good.
+                    self._native.drop()
                 raise
-            self._stand(self._after(batch.epoch, batch.first_item))
-        return self._converted(self._arrays(batch))
+            self._stand(batch.epoch, batch.first_item // (self.batch_size * self.world_size) + 1)
+        return self._converted(batch)
 
-    def _arrays(self, batch: Batch) -> dict[str, np.ndarray]:
-        return batch.arrays(is_mixture=len(self.shares) > 1)
+    def _converted(self, batch: Batch) -> dict[str, Any]:
+        arrays = batch.arrays(is_mixture=len(self.shares) > 1)
+        return torch_glue.tensors_of(arrays) if self._as_torch else arrays
 
-    def _after(self, epoch: int, first_item: int) -> Place:
-        number = first_item // (self.batch_size * self.world_size) + 1
-        return (epoch, number) if number < self._batches else (epoch + 1, 0)
+    def _epoch_of_worker(self, worker: Any) -> Iterator[dict[str, Any]]:
+        """The batches of an epoch that a worker of DataLoader loads: as many of them as there are take turns.
 
-    def _converted(self, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-        if not self._as_torch:
-            return arrays
-        import torch
+        All but the batches comes at once, not with the first of them: loaders ask for the state before.
+        """
+        epoch, first = self._position.begin_pass(worker)
+        indices = range(first + worker.id, self._batches, worker.num_workers)[self._position.taken :]
+        if indices:
+            turn, worker_index = divmod(indices[0], worker.num_workers)
+            with self._native.locked():
+                opened = self._native.opened((epoch, turn), (worker_index, worker.num_workers))
+            return self._load(opened, len(indices), worker)
+        self._position.end_pass(worker)
+        return iter(())
 
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        # A worker of DataLoader has no CUDA; pin_memory=True pins what it sends.
-        if surroundings.loader_worker() is None and surroundings.has_cuda():
-            return {name: torch.empty_like(tensor, pin_memory=True).copy_(tensor) for name, tensor in tensors.items()}
-        return tensors
+    def _load(self, opened: OpenStream, count: int, worker: Any) -> Iterator[dict[str, Any]]:
+        for _ in range(count):
+            batch = self._converted(opened.next())
+            self._position.taken += 1
+            yield batch
+        self._position.end_pass(worker)
+
+    def dataset(self) -> torch.utils.data.IterableDataset:
+        """A torch IterableDataset of the same batches, which begins where this stream stands; for a stream that was
+        made before torch was imported, as any other is one itself."""
+        import torch  # noqa: F401
+
+        stream = copy.deepcopy(self)
+        stream._as_torch = True
+        return stream
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """What this process's part of it has done since it was opened: items made, those of them that were cached, and
+        damaged ones that were replaced."""
+        with self._native.locked():
+            return self._native.opened(self.position).statistics()
 
     # Where it stands
 
     @property
-    def position(self) -> Place:
+    def position(self) -> Position:
         """Where the next batch is taken: its epoch, and its number in that."""
-        if surroundings.loader_worker() is None:
-            place = self._shared.read()
-            if place is not None:
-                self._place = place
-        return self._place
+        return self._position.get()
 
-    def _stand(self, place: Place) -> None:
-        self._place = place
-        if surroundings.loader_worker() is None:
-            self._shared.move(place)
+    def _stand(self, epoch: int, batch: int) -> None:
+        self._position.set((epoch, batch) if batch < self._batches else (epoch + 1, 0))
 
     def seek(self, epoch: int, batch: int = 0) -> None:
         """Goes on from a batch of an epoch, both counted from 0.
 
         Raises:
-            CorpusError: "invalid_argument" for a place that no epoch has.
+            CorpusError: "invalid_argument" for a batch or an epoch that there is not.
         """
-        self._require_open()
+        self._native.require_open()
         if not (0 <= epoch < 2**28 and 0 <= batch <= self._batches):
-            raise CorpusError(
-                "invalid_argument", f"there is no batch {batch} of epoch {epoch}",
-                f"an epoch has {self._batches} batches",
-            )  # fmt: skip
-        with self._own():
-            self._stand((epoch, batch) if batch < self._batches else (epoch + 1, 0))
+            raise invalid_argument(
+                f"there is no batch {batch} of epoch {epoch}", f"an epoch has {self._batches} batches"
+            )
+        with self._native.locked():
+            self._stand(epoch, batch)
 
     def state_dict(self, taken: int = 0) -> dict[str, Any]:
         """Where it stands, for `load_state_dict`: made of numbers and texts alone.
@@ -330,12 +321,8 @@ class PairStream:
         state = {
             "epoch": epoch, "batch": batch, "item": batch * size, "seed": self.seed, "fingerprint": self.fingerprint
         }  # fmt: skip
-        worker = surroundings.loader_worker()
-        return state if worker is None else state | self._part(worker) | {"taken": self._taken}
-
-    def _part(self, worker: Any) -> dict[str, int]:
-        """Which part of a pass a worker of DataLoader gives."""
-        return {"worker": worker.id, "workers": worker.num_workers, "size": self.batch_size * self.world_size}
+        part = part_of_pass(size)
+        return state | part | {"taken": self._position.taken} if part else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where the stream stood that gave the state, with the same items in the same order.
@@ -346,129 +333,16 @@ class PairStream:
             CorpusError: "different_corpus" for the state of another seed, corpus or selection; "invalid_argument" for
                 one within a global batch.
         """
-        try:
-            epoch, item, seed, fingerprint = (state[name] for name in ("epoch", "item", "seed", "fingerprint"))
-        except (KeyError, TypeError, IndexError):
-            raise CorpusError(
-                "invalid_argument", "this is no state of a PairStream", "pass what state_dict() has returned"
-            ) from None
-        if seed != self.seed:
-            raise CorpusError(
-                "different_corpus", f"the state is that of a stream with the seed {seed}, and this one has {self.seed}",
-                f"open the stream with seed={seed}",
-            )  # fmt: skip
-        if fingerprint != self.fingerprint:
-            raise CorpusError(
-                "different_corpus", f"the state is that of another stream than this one of {self.path}",
-                "open it with the corpus, split, where, statuses, order, augment, item, items_per_epoch of then, and "
-                "all that says how pairs are drawn",
-            )  # fmt: skip
-        size = self.batch_size * self.world_size
-        if item % size:
-            raise CorpusError(
-                "invalid_argument", f"the state stands at item {item}, where no global batch of {size} begins",
-                f"choose batch_size x world_size so that it divides {item}",
-            )  # fmt: skip
-        worker = surroundings.loader_worker()
-        part = {} if worker is None else self._part(worker)
-        # Of a worker, StatefulDataLoader keeps where the pass began and how much of it the worker has given.
-        if {name: state[name] for name in ("worker", "workers", "size") if name in state} != part:
-            raise CorpusError(
-                "invalid_argument", "the state is that of another part of a pass than this process gives",
-                "load it by the same kind of loader, with num_workers and batch_size of then",
-            )  # fmt: skip
-        self.seek(epoch, item // size)
-        if worker is not None:
-            self._taken, self._is_loaded = state["taken"], True
-
-    @property
-    def statistics(self) -> dict[str, int]:
-        """What this process's part of it has done since it was opened: items made, those of them that were cached, and
-        damaged ones that were replaced."""
-        with self._own():
-            return self._opened(self.position).statistics()
-
-    # DataLoader
-
-    def dataset(self) -> torch.utils.data.IterableDataset:
-        """A torch IterableDataset of the same batches, which begins where this stream stands; for a stream that was
-        made before torch was imported, as any other is one itself."""
-        _torch_class()
-        return _copied(self._state() | {"_as_torch": True}, None)
-
-    def _share_of_epoch(self, worker: Any) -> Iterator[dict[str, Any]]:
-        """The batches of an epoch that a worker of DataLoader loads: as many of them as there are take turns.
-
-        All but the batches comes at once, not with the first of them: loaders ask for the state before.
-        """
-        iteration = worker.seed - worker.id
-        if not self._is_loaded:
-            self._taken = 0
-        self._place = self._shared.begin(iteration, worker.id, self._place, is_certain=self._is_loaded)
-        self._is_loaded = False
-        left = range(self._place[1] + worker.id, self._batches, worker.num_workers)[self._taken :]
-        if left:
-            return self._load(left, worker, iteration)
-        self._shared.finish(iteration, worker.id, worker.num_workers)
-        return iter(())
-
-    def _load(self, numbers: range, worker: Any, iteration: int) -> Iterator[dict[str, Any]]:
-        share = numbers[0] % worker.num_workers, worker.num_workers
-        with self._own():
-            source = self._opened((self._place[0], numbers[0] // worker.num_workers), share)
-        for _ in numbers:
-            batch = self._converted(self._arrays(source.next()))
-            self._taken += 1
-            yield batch
-        self._shared.finish(iteration, worker.id, worker.num_workers)
-
-    # The library's stream
-
-    def _opened(self, place: Place, share: tuple[int, int] = (0, 1)) -> Source:
-        """The library's stream of a share of the batches, standing at this place among them."""
-        self._require_open()
-        source = self._source
-        if source is not None and (source.process != os.getpid() or source.share != share):
-            self._source = None
-            source.close()
-        if self._source is None:
-            options = arguments.options_of(**self._arguments)
-            options.share, options.shares = share
-            if options.workers == 0:
-                options.workers = max(1, len(os.sched_getaffinity(0)) // share[1])
-            self._source = Source(arguments.shares_in_c(self.shares), options)
-        self._source.seek(*place)
-        return self._source
-
-    @contextlib.contextmanager
-    def _own(self) -> Iterator[None]:
-        """Keeps other threads out; those of the process that this one was forked from don't count: they are not here,
-        and one of them may have had the lock."""
-        if self._source is not None and self._source.process != os.getpid():
-            self._lock = threading.RLock()
-        with self._lock:
-            yield
-
-    def _require_open(self) -> None:
-        if self._is_closed:
-            raise CorpusError("invalid_argument", f"the stream of {self.path} is closed", "open it again")
+        self.seek(*batch_of(
+            state, seed=self.seed, fingerprint=self.fingerprint, path=self.path,
+            global_batch=self.batch_size * self.world_size,
+        ))  # fmt: skip
+        if torch_glue.loader_worker() is not None:
+            # StatefulDataLoader keeps where the pass began and how much of it the worker has given.
+            self._position.resume(state["taken"])
 
 
-def _copied(state: dict[str, Any], shared: Optional[str]) -> PairStream:
+def _restored(attributes: dict[str, Any]) -> PairStream:
     stream = PairStream.__new__(PairStream)
-    stream.__dict__.update(state)
-    stream._source, stream._lock, stream._shared = None, threading.RLock(), SharedPlace(shared)
+    stream.__dict__.update(attributes)
     return stream
-
-
-_made: dict[str, type] = {}
-
-
-def _torch_class() -> type:
-    """PairStream as a class of torch's, made once torch is there."""
-    if not _made:
-        from torch.utils.data import IterableDataset
-
-        names = {"__doc__": PairStream.__doc__, "__module__": __name__}
-        _made["class"] = type("PairStream", (PairStream, IterableDataset), names)
-    return _made["class"]

@@ -6,7 +6,7 @@ from typing import Any, Iterable, Mapping
 
 import numpy as np
 
-from .errors import CorpusError
+from .errors import invalid_argument
 
 
 def unwrapped(source: Any) -> Any:
@@ -49,10 +49,10 @@ def architecture_of(source: Any) -> dict[str, tuple[int, ...]]:
     is_module = hasattr(source, "state_dict")
     source = state_of(source)
     if not isinstance(source, Mapping):
-        raise CorpusError(
-            "invalid_argument", f"a {type(source).__name__} is no architecture",
+        raise invalid_argument(
+            f"a {type(source).__name__} is no architecture",
             "pass a dict from names to shapes, a state_dict or a module",
-        )  # fmt: skip
+        )
     for name, value in source.items():
         if not hasattr(value, "shape"):
             shapes[name] = tuple(int(length) for length in value)
@@ -72,29 +72,29 @@ def vector_of(source: Any, architecture: Mapping[str, tuple[int, ...]]) -> np.nd
     if not isinstance(source, Mapping):
         vector = _array(source, "the parameters")
         if vector.shape != (size,):
-            raise CorpusError(
-                "invalid_argument", f"an array of shape {vector.shape} is no parameter vector of this corpus",
+            raise invalid_argument(
+                f"an array of shape {vector.shape} is no parameter vector of this corpus",
                 f"pass one of shape ({size},), or a state_dict",
-            )  # fmt: skip
+            )
         return np.array(vector, np.float32)
     source = _named_as(architecture, source)
     parts = []
     for name, shape in architecture.items():
         if name not in source:
-            raise CorpusError("invalid_argument", f"the tensor {name} is missing", "pass all of the architecture")
+            raise invalid_argument(f"the tensor {name} is missing", "pass all of the architecture")
         part = _array(source[name], name)
         if part.shape != tuple(shape):
-            raise CorpusError(
-                "invalid_argument", f"the tensor {name} has the shape {part.shape}, and the architecture says {shape}",
+            raise invalid_argument(
+                f"the tensor {name} has the shape {part.shape}, and the architecture says {shape}",
                 "log networks of the corpus's architecture",
-            )  # fmt: skip
+            )
         parts.append(np.ravel(part))
     for name, value in source.items():
         if name not in architecture and _is_floating(value):
-            raise CorpusError(
-                "invalid_argument", f"the tensor {name} is none of the architecture",
+            raise invalid_argument(
+                f"the tensor {name} is none of the architecture",
                 "leave it out, or begin a corpus of another architecture",
-            )  # fmt: skip
+            )
     return np.concatenate(parts, dtype=np.float32)
 
 
@@ -120,8 +120,8 @@ def _array(value: Any, name: str) -> np.ndarray:
         value = (value.float() if value.element_size() < 4 else value).numpy()
     array = np.asarray(value)
     if array.dtype.kind != "f" or array.dtype.itemsize > 4:
-        raise CorpusError(
-            "invalid_argument", f"{name} is of type {array.dtype}, and a corpus holds float32",
+        raise invalid_argument(
+            f"{name} is of type {array.dtype}, and a corpus holds float32",
             "convert it first, as by `.float()`, if you can do without the rest",
-        )  # fmt: skip
+        )
     return array

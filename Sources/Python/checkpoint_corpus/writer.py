@@ -11,22 +11,18 @@ from typing import Any, Iterable, Iterator, Mapping, Optional, Union
 import numpy as np
 
 from . import _library as library
-from .errors import CorpusError, LeftOutWarning
-from .permutations import Permutations, PermutationWarning
+from ._symmetry.declaring import groups_of
+from .errors import CorpusError, LeftOutWarning, invalid_argument
 from .vectors import architecture_of, bare_names, unwrapped, vector_of
 
 #: Metrics whose direction goes without saying.
 KNOWN_METRICS = {
-    "train_loss": "minimize",
-    "train_error": "minimize",
-    "test_loss": "minimize",
-    "test_error": "minimize",
-    "train_return": "maximize",
-    "eval_return": "maximize",
+    **dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), "minimize"),
+    **dict.fromkeys(("train_return", "eval_return"), "maximize"),
 }
 
 
-class Writer:
+class Writer(library.Closing):
     """A corpus that is open for storing runs, made where nothing is yet.
 
         >>> with Writer("corpora/mine", task="mine", architecture=model, metrics=["train_loss", "test_loss"],
@@ -56,7 +52,7 @@ class Writer:
         test_limit: the most runs that are held out.
         permutations: which axes of which tensors may be permuted together without changing what networks compute, so
             that `PairStream` can do it. "auto": those of a module that a pass through it suggests and that hold on
-            random numbers, none for anything else, and a warning where nothing can be told; "trace": likewise, but it
+            random numbers, none for anything else, and a warning where nothing can be told; "trace": as "auto", but it
             raises instead of warning; "none"; or a dict, for each tensor in which something moves, of what moves in
             each axis, such as {"fc1.weight": ["hidden", None], "fc1.bias": ["hidden"], "fc2.weight": [None, "hidden"]}
             (`Permutations.declared` says more), which is checked where there is a module. A corpus that is there
@@ -91,7 +87,7 @@ class Writer:
         architecture = unwrapped(architecture)
         self.architecture = _as_stored(self.path, architecture_of(architecture))
         self.metrics = _goals(metrics)
-        groups = _permutations(self.path, architecture, self.architecture, permutations, example_input)
+        groups = groups_of(self.path, architecture, self.architecture, permutations, example_input)
         manifest = {
             "task": task,
             "architecture": {
@@ -117,12 +113,6 @@ class Writer:
     def close(self) -> None:
         """Ends writing; runs that were begun and not stored are given up."""
         self._handle.close()
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Writer {self.path!r}{': closed' if self._handle.is_closed else ''}>"
@@ -196,20 +186,17 @@ class RunWriter:
         """
         unknown = [name for name in metrics if name not in self.writer.metrics]
         if unknown:
-            raise CorpusError(
-                "invalid_argument", f"the corpus has no metric {unknown[0]}",
+            raise invalid_argument(
+                f"the corpus has no metric {unknown[0]}",
                 f"log {', '.join(self.writer.metrics)}, or begin a corpus with other metrics",
-            )  # fmt: skip
+            )
         iteration = int(iteration)
         if iteration < 0 or (self._iterations and iteration <= self._iterations[-1]):
-            raise CorpusError(
-                "invalid_argument", f"iteration {iteration} of run {self.seed} comes too late",
-                "log checkpoints in their order, each once",
-            )  # fmt: skip
-        if iteration >= 2**31:
-            raise CorpusError(
-                "invalid_argument", f"iteration {iteration} has more than 31 bits", "count in larger steps"
+            raise invalid_argument(
+                f"iteration {iteration} of run {self.seed} comes too late", "log checkpoints in their order, each once"
             )
+        if iteration >= 2**31:
+            raise invalid_argument(f"iteration {iteration} has more than 31 bits", "count in larger steps")
         vector = vector_of(parameters, self.writer.architecture)
         # A loss that PyTorch still could differentiate is worth no warning.
         values = [metrics.get(name, np.nan) for name in self.writer.metrics]
@@ -235,7 +222,7 @@ class RunWriter:
 
     def _store(self) -> None:
         if not self._iterations:
-            raise CorpusError("invalid_argument", f"run {self.seed} has no checkpoints", "log at least one")
+            raise invalid_argument(f"run {self.seed} has no checkpoints", "log at least one")
         iterations = np.array(self._iterations, np.int32)
         metrics = np.ascontiguousarray(np.array(self._metrics, np.float32).T)
         parameters = np.stack(self._vectors)
@@ -270,75 +257,6 @@ def _as_stored(path: str, architecture: dict[str, tuple[int, ...]]) -> dict[str,
     return stored if same == [(known[name], shape) for name, shape in stored.items()] else architecture
 
 
-def _permutations(
-    path: str, source: Any, architecture: Mapping[str, Any], wanted: Any, example: Any
-) -> Optional[Permutations]:
-    """What a corpus declares; None for nothing, or what it has."""
-    is_chosen = isinstance(wanted, str)
-    if is_chosen and wanted not in ("auto", "trace", "none"):
-        raise CorpusError(
-            "invalid_argument", f"permutations is {wanted!r}", 'make it "auto", "trace", "none" or a dict'
-        )
-    declared = None if is_chosen or wanted is None else Permutations.declared(wanted, architecture)
-    is_module = hasattr(source, "state_dict") and hasattr(source, "forward") and hasattr(source, "modules")
-    if declared is not None:
-        if is_module and declared:
-            _check(source, declared, example)
-        return declared
-    if wanted == "none" or wanted is None:
-        return Permutations()
-    if wanted == "trace" and not is_module:
-        raise CorpusError(
-            "invalid_argument", f"there is no module to trace, but a {type(source).__name__}",
-            "pass the module as architecture, or what moves in each axis as permutations",
-        )  # fmt: skip
-    if not is_module or (wanted == "auto" and os.path.exists(os.path.join(path, "corpus.json"))):
-        return None
-    from ._probe import NotTraceable, derive
-
-    try:
-        return derive(source, example)
-    except NotTraceable as error:
-        remedy = (
-            "pass example_input=, what the module is called with, or what moves in each axis, such as "
-            'permutations={"fc1.weight": ["hidden", None], "fc1.bias": ["hidden"], "fc2.weight": [None, "hidden"]}, '
-            'or permutations="none"'
-        )
-        message = f"nothing can be told of the symmetries of {type(source).__name__}"
-        if wanted == "trace" or example is not None:
-            raise CorpusError("invalid_argument", message, remedy, str(error)) from None
-        warnings.warn(
-            f"{message} ({error}), so its hidden units will not be permuted: {remedy}", PermutationWarning, stacklevel=3
-        )
-        return Permutations()
-
-
-def _check(module: Any, declared: Permutations, example: Any) -> None:
-    """Refuses groups that change what a module computes; those of one that cannot be run are somebody's word."""
-    from ._probe import NotTraceable, Probe
-
-    try:
-        probe = Probe(module, example)
-    except NotTraceable as error:
-        if example is None:
-            return
-        raise CorpusError(
-            "invalid_argument", f"the permutations of {type(module).__name__} cannot be checked",
-            "pass what the module is called with as example_input, or leave it out", str(error),
-        ) from None  # fmt: skip
-    try:
-        failing = probe.failing(declared)
-    except (IndexError, KeyError, ValueError):
-        # Shapes that do not fit are refused with their sizes when the corpus is opened.
-        return
-    if failing:
-        raise CorpusError(
-            "invalid_argument",
-            f"permuting {', '.join(failing)} changes what {type(module).__name__} computes, or nothing in it",
-            "name all axes that move with these units, or leave the groups out",
-        )  # fmt: skip
-
-
 def _goals(metrics: Union[Mapping[str, str], Iterable[str]]) -> dict[str, str]:
     if isinstance(metrics, str):
         metrics = [metrics]
@@ -348,10 +266,10 @@ def _goals(metrics: Union[Mapping[str, str], Iterable[str]]) -> dict[str, str]:
         goals = {name: KNOWN_METRICS.get(name, "") for name in metrics}
     for name, goal in goals.items():
         if goal not in ("minimize", "maximize"):
-            raise CorpusError(
-                "invalid_argument", f"it is not said what is better for the metric {name}",
+            raise invalid_argument(
+                f"it is not said what is better for the metric {name}",
                 f'pass metrics={{"{name}": "minimize"}}, or "maximize"',
-            )  # fmt: skip
+            )
     return goals
 
 
@@ -361,8 +279,8 @@ def _require_exact(value: Any, name: str) -> None:
         for key, member in value.items():
             _require_exact(member, f"{name}.{key}")
     elif isinstance(value, (list, tuple)):
-        for place, member in enumerate(value):
-            _require_exact(member, f"{name}[{place}]")
+        for index, member in enumerate(value):
+            _require_exact(member, f"{name}[{index}]")
     elif isinstance(value, int) and abs(value) > 2**53:
         raise CorpusError(
             "invalid_recipe", f"{name} is {value}, which has more than 53 bits and would be rounded",

@@ -16,10 +16,8 @@ _LIMIT = 400
 #: Layers that are asked, and elements of inputs that are tried.
 _LAYERS = 40
 _ELEMENTS = 1 << 21
-#: Lengths of signals, and of the sides of pictures and of volumes.
-_SIGNALS = (32, 64, 28, 16, 100, 128, 8)
-_PICTURES = (32, 28, 64, 16, 8, 96, 224)
-_VOLUMES = (8, 16, 32, 4)
+#: By the number of their axes, lengths of signals and of the sides of pictures and of volumes.
+_SIDES = {1: (32, 64, 28, 16, 100, 128, 8), 2: (32, 28, 64, 16, 8, 96, 224), 3: (8, 16, 32, 4)}
 
 
 def inputs_of(module: torch.nn.Module, random: torch.Generator) -> Iterator[Tuple[Any, ...]]:
@@ -104,15 +102,10 @@ def _of_layer(layer: torch.nn.Module) -> Iterator[_Shape]:
         yield from vectors(layer.in1_features)
         if layer.in2_features != layer.in1_features:
             yield from vectors(layer.in2_features)
-    elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-        for length in _SIGNALS:
-            yield real(2, layer.in_channels, length)
-    elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-        for side in _PICTURES:
-            yield real(2, layer.in_channels, side, side)
-    elif isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
-        for side in _VOLUMES:
-            yield real(2, layer.in_channels, side, side, side)
+    elif isinstance(layer, nn.modules.conv._ConvNd):
+        axes = len(layer.kernel_size)
+        for side in _SIDES[axes]:
+            yield real(2, layer.in_channels, *[side] * axes)
     elif isinstance(layer, (nn.Embedding, nn.EmbeddingBag)):
         for shape in ((2, 7), (2, 5), (2, 16), (2, 8), (2, 10), (2, 32), (2,)):
             yield whole(layer.num_embeddings, *shape)

@@ -1,7 +1,7 @@
 """Which axes of a module's tensors may move together: a proposal, from one pass through it.
 
-Every operation that a forward pass comes to is watched, and tells which axes are the same (`_rules`). What is left are
-axes whose elements nothing tells apart. The proposal is no proof; `_probe` is.
+Every operation that a forward pass comes to is watched, and tells which axes are the same (`rules`). What is left are
+axes whose elements nothing tells apart. The proposal is no proof; `probe` is.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from . import _layer_rules  # noqa: F401  (its rules go into RULES)
-from ._dims import Dim, fix, unify, written
-from ._rules import RULES, Axes, Operation, pointwise
+from . import layer_rules  # noqa: F401  (its rules go into RULES)
+from .dims import Dim, written
+from .rules import RULES, Axes, Operation, fix_all, pointwise, unify_all
 
 
-#: Operations that have a form in place by which a tensor gets other axes.
+#: Operations that have an in-place form by which a tensor gets other axes.
 _TURNING = {"transpose", "t", "squeeze", "unsqueeze"}
 
 
@@ -36,17 +36,17 @@ class Trace(TorchDispatchMode):
         self._kept: List[torch.Tensor] = []
         self._storages: Dict[int, List[torch.Tensor]] = {}
         self.axes: Dict[str, Axes] = {}
-        self._places: Dict[Tuple[Any, ...], Axes] = {}
+        self._locations: Dict[Tuple[Any, ...], Axes] = {}
         self._names: Dict[int, List[str]] = {}
         #: The tensors that the pass came to, in the order of their first use.
         self.used: Dict[str, None] = {}
         for name, tensor in state.items():
             # Tensors that are shared are one.
-            place = _place(tensor)
-            axes = self._places.setdefault(place, [Dim(size) for size in tensor.shape])
+            location = _location(tensor)
+            axes = self._locations.setdefault(location, [Dim(size) for size in tensor.shape])
             self.axes[name] = axes
             self._names.setdefault(id(axes), []).append(name)
-            self._storages.setdefault(place[0], []).append(tensor)
+            self._storages.setdefault(location[0], []).append(tensor)
         for tensor in _tensors(inputs):
             self._set(tensor, [Dim(size, True) for size in tensor.shape])
 
@@ -59,12 +59,10 @@ class Trace(TorchDispatchMode):
     def finish(self, outputs: Any) -> None:
         """Says that the elements of a module's outputs are not alike, nor those of tensors that it has not used."""
         for tensor in _tensors(outputs):
-            for axis in self._of(tensor):
-                fix(axis)
+            fix_all(self._of(tensor))
         for name, axes in self.axes.items():
             if name not in self.used:
-                for axis in axes:
-                    fix(axis)
+                fix_all(axes)
         # What cannot be written down as the format has it is fixed by the attempt.
         for axes in self.axes.values():
             for axis in axes:
@@ -88,8 +86,7 @@ class Trace(TorchDispatchMode):
         fits = axes is not None and [tuple(axis.size for axis in one) for one in axes] == op.shapes
         if not fits:
             for tensor in _tensors([args, kwargs]):
-                for axis in self._of(tensor):
-                    fix(axis)
+                fix_all(self._of(tensor))
             axes = [op.fresh(i) for i in range(len(results))]
         for tensor, one in zip(results, axes or []):
             if fits and name in _TURNING and id(tensor) in self._known:
@@ -100,40 +97,37 @@ class Trace(TorchDispatchMode):
 
     def _set(self, tensor: torch.Tensor, axes: Axes) -> None:
         known = self._known.get(id(tensor))
-        if known is None and _place(tensor) in self._places:
+        if known is None and _location(tensor) in self._locations:
             known = self._of(tensor)
         if known is not None:
-            for a, b in zip(known, axes):
-                unify(a, b)
-            return
+            return unify_all(known, axes)
         self._known[id(tensor)] = list(axes)
         self._kept.append(tensor)
-        self._storages.setdefault(_place(tensor)[0], []).append(tensor)
+        self._storages.setdefault(_location(tensor)[0], []).append(tensor)
 
     def _of(self, tensor: torch.Tensor) -> Axes:
         if id(tensor) in self._known:
             return self._known[id(tensor)]
-        place = _place(tensor)
-        axes = self._places.get(place)
+        location = _location(tensor)
+        axes = self._locations.get(location)
         if axes is not None:
             for name in self._names[id(axes)]:
                 self.used[name] = None
         else:
             axes = [Dim(size, not _is_uniform(tensor, axis)) for axis, size in enumerate(tensor.shape)]
-            for other in self._storages.get(place[0], []) if tensor.numel() else []:
+            for other in self._storages.get(location[0], []) if tensor.numel() else []:
                 # Memory of a known tensor by a way that nobody has watched.
-                if _place(other) == place and id(other) in self._known:
+                if _location(other) == location and id(other) in self._known:
                     axes = self._known[id(other)]
                     break
-                for axis in self._known.get(id(other)) or self._of(other):
-                    fix(axis)
+                fix_all(self._known.get(id(other)) or self._of(other))
         self._known[id(tensor)] = axes
         self._kept.append(tensor)
         return axes
 
 
-def _place(tensor: torch.Tensor) -> Tuple[Any, ...]:
-    """Where a tensor lies, and how; tensors of one place are one."""
+def _location(tensor: torch.Tensor) -> Tuple[Any, ...]:
+    """The storage of a tensor, its offset, shape and strides: tensors that agree in all of them are one."""
     storage = tensor.untyped_storage().data_ptr()
     if storage == 0:
         return (-id(tensor),)

@@ -1,11 +1,11 @@
-"""What products, normalisations, attention and pooling do to the axes of their tensors; see `_rules`."""
+"""What products, normalisations, attention and pooling do to the axes of their tensors; see `rules`."""
 
 from __future__ import annotations
 
 from typing import Callable, Optional
 
-from ._dims import Dim, product, regroup, unify
-from ._rules import RULES, Operation, Results, broadcast, fix_all, pointwise, rule, tensors_of, unify_all
+from .dims import Dim, product, regroup, unify
+from .rules import RULES, Operation, Results, broadcast, fix_all, pointwise, rule, tensors_of, unify_all
 
 # Products
 
@@ -45,13 +45,13 @@ def _linear(op: Operation) -> Results:
 @rule("_trilinear")
 def _trilinear(op: Operation) -> Results:
     tensors = []
-    for name, places in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
+    for name, dims in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
         axes = list(op.axes(name))
-        for place in sorted(op[places]):
-            axes.insert(place, Dim(1))
+        for dim in sorted(op[dims]):
+            axes.insert(dim, Dim(1))
         tensors.append(axes)
     whole = broadcast(tensors, [max(axis.size for axis in met) for met in zip(*tensors)])
-    return [[axis for place, axis in enumerate(whole) if place not in op["sumdim"]]]
+    return [[axis for dim, axis in enumerate(whole) if dim not in op["sumdim"]]]
 
 
 @rule("convolution", "_convolution", "conv1d", "conv2d", "conv3d")
@@ -151,7 +151,7 @@ def _weight_norm(op: Operation) -> Results:
     return [result, *([g] if len(op.shapes) > 1 else [])]
 
 
-# Of pictures: the last axes are fixed, those before stay
+# Operations on pictures, whose last axes are fixed while those before stay
 
 
 def _spatial(count: int) -> Callable[[Operation], Results]:

@@ -1,14 +1,14 @@
-"""The pair stream of the C interface: its options, and batches as views into the library's memory."""
+"""The structures of pair streams in checkpoint_corpus.h, and batches as views into the library's memory."""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
-from typing import Sequence
+from typing import Any
 
 import numpy as np
 
-from . import _library as library
+from .. import _library as library
 
 
 class Stage(ctypes.Structure):
@@ -36,13 +36,13 @@ class Options(ctypes.Structure):
     ]  # fmt: skip
 
 
-class Share(ctypes.Structure):
+class Component(ctypes.Structure):
     """cc_stream_share."""
 
     _fields_ = [("path", c_char_p), ("share", c_double)]
 
 
-class Facts(ctypes.Structure):
+class StreamInfo(ctypes.Structure):
     """cc_stream_facts."""
 
     _fields_ = [
@@ -86,7 +86,7 @@ class Batch(ctypes.Structure):
         return library.function("batch_sources")(ctypes.byref(self))
 
     def arrays(self, is_mixture: bool = False) -> dict[str, np.ndarray]:
-        """Its arrays by their names; of single checkpoints, only the starts are there."""
+        """The arrays by their names, as PairStream describes them; single checkpoints are starts without targets."""
         names = ["start", "target", "start_metric", "target_metric", "run", "start_step", "target_step"]
         if not self.target:
             names = [name for name in names if not name.startswith("target")]
@@ -103,65 +103,11 @@ class _View:
         wide = name in ("start", "target")
         shape = (batch.count, batch.parameter_count) if wide else (batch.count,)
         kind = "<i8" if name == "run" else "<i4" if name.endswith("step") or name == "source" else "<f4"
-        place = (getattr(batch, name), False)
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": place}
+        data = (getattr(batch, name), False)
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind, "data": data}
 
 
-class Source:
-    """An open stream of the library."""
-
-    def __init__(self, shares: Sequence[tuple[bytes, float]], options: Options) -> None:
-        mixed = (Share * len(shares))(*shares)
-        self._handle = library.Handle(
-            "stream_close", "stream_open_mixture", ctypes.byref(mixed), len(shares), ctypes.byref(options)
-        )
-        facts = Facts()
-        library.call("stream_describe", self._handle.pointer, ctypes.byref(facts))
-        self.process = self._handle.process
-        #: Which of the batches of this rank, and of how many shares.
-        self.share = (options.share, options.shares)
-        self.parameter_count: int = facts.parameter_count
-        self.runs: int = facts.runs
-        self.items_per_epoch: int = facts.items_per_epoch
-        self.batches_per_epoch: int = facts.batches_per_epoch
-        self.scale: float = facts.scale
-        self.augmentation: int = facts.augmentation
-        self.metric: str = facts.metric.decode()
-        self.fingerprint: str = facts.fingerprint.decode()
-
-    def close(self) -> None:
-        self._handle.close()
-
-    def seek(self, epoch: int, batch: int) -> None:
-        library.call("stream_seek", self._handle.pointer, epoch, batch)
-
-    def next(self) -> Batch:
-        """The next batch. Ctrl-C cancels the stream, which then has to be opened again."""
-        batch, pointer = Batch(), self._handle.pointer
-        library.call_interruptibly(
-            lambda: library.function("stream_cancel")(pointer), "stream_next", pointer, ctypes.byref(batch)
-        )
-        return batch
-
-    def left_out(self) -> dict[str, int]:
-        omissions = Omissions()
-        library.call("stream_left_out", self._handle.pointer, ctypes.byref(omissions))
-        counts = {name: getattr(omissions, name) for name, _ in Omissions._fields_ if name != "unused"}
-        return {name: count for name, count in counts.items() if count}
-
-    def statistics(self) -> dict[str, int]:
-        counts = Counts()
-        library.call("stream_statistics", self._handle.pointer, ctypes.byref(counts))
-        return {"items": counts.items, "cached": counts.cached, "replaced": counts.replaced}
-
-
-def stage_defaults() -> Stage:
-    stage = Stage()
-    library.function("stream_stage_defaults")(ctypes.byref(stage))
-    return stage
-
-
-def defaults() -> Options:
-    options = Options()
-    library.function("stream_defaults")(ctypes.byref(options))
-    return options
+def with_defaults(structure: Any, setter: str) -> Any:
+    """A structure as a function of the library has set it."""
+    library.function(setter)(ctypes.byref(structure))
+    return structure

@@ -1,4 +1,4 @@
-"""What operations of PyTorch do to the axes of their tensors, for `_trace`.
+"""What operations of PyTorch do to the axes of their tensors, for `trace`.
 
 A rule gets the operation's arguments by their names and gives the axes of its results. What has no rule fixes all that
 it touches: a symmetry may be missed that way, never made up.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ._dims import Dim, chain, cut, fix, product, regroup, reshape, unify
+from .dims import Dim, chain, cut, fix, product, regroup, reshape, unify
 
 Axes = List[Dim]
 #: Axes of each result.
@@ -25,19 +25,19 @@ class Operation:
         return self.arguments.get(name)
 
     def axes(self, *names: str) -> Any:
-        """The axes of tensors, None for those that are not there."""
+        """The axes of the tensors in these arguments, None for arguments that are not given."""
         found = [None if self[name] is None else self._axes(self[name]) for name in names]
         return found[0] if len(found) == 1 else found
 
     def of(self, tensor: Any) -> Axes:
         return self._axes(tensor)
 
-    def place(self, name: str, axes: Sequence[Any]) -> int:
-        """An axis that an argument names, counted from the front."""
+    def dim(self, name: str, axes: Sequence[Any]) -> int:
+        """The dimension that an argument names, counted from the front."""
         return self[name] % max(1, len(axes))
 
     def fresh(self, result: int = 0) -> Axes:
-        """Axes of a result of which nothing is known."""
+        """Fixed axes for a result of which nothing else is known."""
         return [Dim(size, True) for size in self.shapes[result]]
 
 
@@ -54,10 +54,10 @@ def rule(*names: str) -> Callable[[Callable[[Operation], Any]], Callable[[Operat
 
 
 def broadcast(tensors: Sequence[Axes], shape: Sequence[int]) -> Axes:
-    """Axes that meet element by element."""
+    """The axes of a result of this shape, in which tensors meet element by element."""
     result = []
-    for place, size in enumerate(shape):
-        met = [axes[place - len(shape)] for axes in tensors if len(axes) >= len(shape) - place]
+    for dim, size in enumerate(shape):
+        met = [axes[dim - len(shape)] for axes in tensors if len(axes) >= len(shape) - dim]
         met = [axis for axis in met if axis.size == size] if size != 1 else []
         for other in met[1:]:
             unify(met[0], other)
@@ -90,7 +90,7 @@ def unify_all(a: Sequence[Dim], b: Sequence[Dim]) -> None:
         unify(one, other)
 
 
-# As they are
+# Operations that leave axes as they are
 
 
 @rule("clone", "detach", "alias", "_to_copy", "lift_fresh", "lift_fresh_copy", "positive", "contiguous", "zero",
@@ -123,13 +123,13 @@ def _view(op: Operation) -> Results:
 @rule("permute")
 def _permute(op: Operation) -> Results:
     axes = op.axes("self")
-    return [[axes[place] for place in op["dims"]]]
+    return [[axes[dim] for dim in op["dims"]]]
 
 
 @rule("transpose", "t")
 def _transpose(op: Operation) -> Results:
     axes = list(op.axes("self"))
-    a, b = (op.place("dim0", axes), op.place("dim1", axes)) if op["dim0"] is not None else (0, 1)
+    a, b = (op.dim("dim0", axes), op.dim("dim1", axes)) if op["dim0"] is not None else (0, 1)
     if len(axes) > 1:
         axes[a], axes[b] = axes[b], axes[a]
     return [axes]
@@ -152,58 +152,58 @@ def _repeat(op: Operation) -> Results:
 @rule("cat")
 def _cat(op: Operation) -> Results:
     parts = [axes for axes in map(op.of, op["tensors"]) if len(axes) == len(op.shapes[0])]
-    place = (op["dim"] or 0) % len(op.shapes[0])
+    dim = (op["dim"] or 0) % len(op.shapes[0])
     for other in parts[1:]:
-        unify_all(parts[0][:place], other[:place])
-        unify_all(parts[0][place + 1 :], other[place + 1 :])
-    return [[*parts[0][:place], chain(axes[place] for axes in parts), *parts[0][place + 1 :]]]
+        unify_all(parts[0][:dim], other[:dim])
+        unify_all(parts[0][dim + 1 :], other[dim + 1 :])
+    return [[*parts[0][:dim], chain(axes[dim] for axes in parts), *parts[0][dim + 1 :]]]
 
 
 @rule("stack")
 def _stack(op: Operation) -> Results:
     parts = list(map(op.of, op["tensors"]))
-    place = (op["dim"] or 0) % len(op.shapes[0])
+    dim = (op["dim"] or 0) % len(op.shapes[0])
     for other in parts[1:]:
         unify_all(parts[0], other)
-    return [[*parts[0][:place], Dim(len(parts), True), *parts[0][place:]]]
+    return [[*parts[0][:dim], Dim(len(parts), True), *parts[0][dim:]]]
 
 
 @rule("slice")
 def _slice(op: Operation) -> Results:
     axes = list(op.axes("self"))
-    place = (op["dim"] or 0) % len(axes)
-    size = axes[place].size
+    dim = (op["dim"] or 0) % len(axes)
+    size = axes[dim].size
     if (op["step"] or 1) != 1:
-        fix(axes[place])
-        return [op.fresh()[place : place + 1] if len(axes) == 1 else [*axes[:place], op.fresh()[place], *axes[place + 1 :]]]
+        fix(axes[dim])
+        return [op.fresh()[dim : dim + 1] if len(axes) == 1 else [*axes[:dim], op.fresh()[dim], *axes[dim + 1 :]]]
     start = min(max(0, (op["start"] or 0) + (size if (op["start"] or 0) < 0 else 0)), size)
-    length = op.shapes[0][place]
-    axes[place] = cut(axes[place], [start, length, size - start - length])[1]
+    length = op.shapes[0][dim]
+    axes[dim] = cut(axes[dim], [start, length, size - start - length])[1]
     return [axes]
 
 
 @rule("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk", "unsafe_chunk")
 def _split(op: Operation) -> Results:
     axes = op.axes("self")
-    place = (op["dim"] or 0) % len(axes)
-    parts = cut(axes[place], [shape[place] for shape in op.shapes])
-    return [[*axes[:place], part, *axes[place + 1 :]] for part in parts]
+    dim = (op["dim"] or 0) % len(axes)
+    parts = cut(axes[dim], [shape[dim] for shape in op.shapes])
+    return [[*axes[:dim], part, *axes[dim + 1 :]] for part in parts]
 
 
 @rule("select", "unbind", "index_select")
 def _select(op: Operation) -> Results:
     axes = list(op.axes("self"))
-    place = (op["dim"] or 0) % len(axes)
-    fix(axes[place])
-    kept = [Dim(op.shapes[0][place], True)] if op.name == "index_select" else []
-    return [axes[:place] + kept + axes[place + 1 :] for _ in op.shapes]
+    dim = (op["dim"] or 0) % len(axes)
+    fix(axes[dim])
+    kept = [Dim(op.shapes[0][dim], True)] if op.name == "index_select" else []
+    return [axes[:dim] + kept + axes[dim + 1 :] for _ in op.shapes]
 
 
 @rule("roll", "flip")
 def _roll(op: Operation) -> Results:
     axes = op.axes("self")
-    for place in op["dims"] or range(len(axes)):
-        fix(axes[place])
+    for dim in op["dims"] or range(len(axes)):
+        fix(axes[dim])
     return [axes]
 
 
@@ -212,27 +212,27 @@ def _pad(op: Operation) -> Results:
     axes, pad = list(op.axes("self")), op["pad"]
     for i in range(len(pad) // 2):
         before, after = pad[2 * i : 2 * i + 2]
-        place = len(axes) - 1 - i
+        dim = len(axes) - 1 - i
         if before < 0 or after < 0:
-            fix(axes[place])
-            axes[place] = op.fresh()[place]
+            fix(axes[dim])
+            axes[dim] = op.fresh()[dim]
         elif before or after:
-            axes[place] = chain([Dim(before, True), axes[place], Dim(after, True)])
+            axes[dim] = chain([Dim(before, True), axes[dim], Dim(after, True)])
     return [axes]
 
 
 @rule("index")
 def _index(op: Operation) -> Results:
     axes = op.axes("self")
-    places = [place for place, index in enumerate(op["indices"]) if index is not None]
-    if len(places) != 1:
+    dims = [dim for dim, index in enumerate(op["indices"]) if index is not None]
+    if len(dims) != 1:
         return None
-    index = op["indices"][places[0]]
-    fix(axes[places[0]])
+    index = op["indices"][dims[0]]
+    fix(axes[dims[0]])
     fix_all(op.of(index))
     count = len(op.shapes[0]) - len(axes) + 1
-    shape = op.shapes[0][places[0] : places[0] + count]
-    return [[*axes[: places[0]], *(Dim(size, True) for size in shape), *axes[places[0] + 1 :]]]
+    shape = op.shapes[0][dims[0] : dims[0] + count]
+    return [[*axes[: dims[0]], *(Dim(size, True) for size in shape), *axes[dims[0] + 1 :]]]
 
 
 @rule("embedding")
@@ -274,11 +274,11 @@ def _channel_shuffle(op: Operation) -> Results:
 @rule("glu")
 def _glu(op: Operation) -> Results:
     axes = list(op.axes("self"))
-    place = op.place("dim", axes)
-    half = axes[place].size // 2
-    first, second = cut(axes[place], [half, half])
+    dim = op.dim("dim", axes)
+    half = axes[dim].size // 2
+    first, second = cut(axes[dim], [half, half])
     unify(first, second)
-    axes[place] = first
+    axes[dim] = first
     return [axes]
 
 
@@ -294,14 +294,14 @@ def _reduce(op: Operation) -> Optional[Results]:
         if op["other"] is not None:
             return pointwise(op)
         if dims is not None:
-            # It also tells where.
+            # The second result says at which index, so the elements are told apart.
             fix(axes[dims])
     if dims is None or dims == []:
         dims = range(len(axes))
     dims = {dim % max(1, len(axes)) for dim in ([dims] if isinstance(dims, int) else dims)}
-    rest = [Dim(1) if place in dims else axis for place, axis in enumerate(axes)]
+    rest = [Dim(1) if dim in dims else axis for dim, axis in enumerate(axes)]
     if len(op.shapes[0]) != len(axes):
-        rest = [axis for place, axis in enumerate(rest) if place not in dims]
+        rest = [axis for dim, axis in enumerate(rest) if dim not in dims]
     return [rest for _ in op.shapes]
 
 
@@ -313,6 +313,6 @@ def _softmax(op: Operation) -> Results:
 @rule("cumsum", "cumprod", "logcumsumexp", "sort", "topk", "argsort", "cummax", "cummin")
 def _cumulative(op: Operation) -> Results:
     axes = op.axes("self")
-    place = (op["dim"] if op["dim"] is not None else -1) % max(1, len(axes))
-    fix(axes[place])
-    return [[Dim(shape[i], True) if i == place else axis for i, axis in enumerate(axes)] for shape in op.shapes]
+    dim = (op["dim"] if op["dim"] is not None else -1) % max(1, len(axes))
+    fix(axes[dim])
+    return [[Dim(shape[i], True) if i == dim else axis for i, axis in enumerate(axes)] for shape in op.shapes]

@@ -7,7 +7,8 @@ whose elements may be put into any order, wherever it occurs.
 
 from __future__ import annotations
 
-from typing import Iterable, List, Optional, Sequence, Union
+import math
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
 #: The most parts that a fixed factor is written out to.
 _LIMIT = 1024
@@ -38,7 +39,7 @@ def find(dim: Dim) -> Dim:
 
 
 def fix(dim: Dim) -> None:
-    """Says that its elements are not alike."""
+    """Says that the elements of an axis are not alike."""
     dim = find(dim)
     if dim.kind is None:
         dim.fixed = True
@@ -67,10 +68,7 @@ def segments(dim: Dim) -> List[Dim]:
 def _made(kind: str, parts: Sequence[Dim]) -> Dim:
     if len(parts) == 1:
         return find(parts[0])
-    size = 1 if kind == "prod" else 0
-    for part in parts:
-        size = size * part.size if kind == "prod" else size + part.size
-    dim = Dim(size)
+    dim = Dim((math.prod if kind == "prod" else sum)(part.size for part in parts))
     dim.become(kind, parts)
     dim.fixed = False
     return dim
@@ -100,7 +98,7 @@ def _split_product(dim: Dim, size: int) -> Optional[List[Dim]]:
 
 
 def regroup(axes: Iterable[Dim], sizes: Sequence[int]) -> Optional[List[Dim]]:
-    """The same elements as axes of other sizes; None where the parts don't lie so."""
+    """Axes of other sizes for the elements of these axes; None where the parts don't lie so."""
     queue = [factor for axis in axes for factor in factors(axis)]
     result = []
     for size in sizes:
@@ -172,7 +170,7 @@ def _to_chain(dim: Dim) -> bool:
 
 
 def cut(dim: Dim, sizes: Sequence[int]) -> List[Dim]:
-    """An axis as stretches of these sizes, one behind the other."""
+    """An axis as segments of these sizes, one behind the other."""
     dim = find(dim)
     sizes = [int(size) for size in sizes]
     if sizes == [dim.size]:
@@ -226,15 +224,20 @@ def unify(a: Dim, b: Dim) -> None:
             find(a).link = find(b)
 
 
-def _unify_products(a: Dim, b: Dim) -> bool:
-    queues = [factors(a), factors(b)]
+def _heads(queues: List[List[Dim]], kind: str, parts_of: Callable[[Dim], List[Dim]]) -> Iterator[List[Dim]]:
+    """The first axes of two queues while both have some; one of this kind makes way for its parts before."""
     while queues[0] and queues[1]:
         first = [find(queue[0]) for queue in queues]
         for queue, dim in zip(queues, first):
-            if dim.kind == "prod":
-                queue[:1] = factors(dim)
-        if any(dim.kind == "prod" for dim in first):
-            continue
+            if dim.kind == kind:
+                queue[:1] = parts_of(dim)
+        if all(dim.kind != kind for dim in first):
+            yield first
+
+
+def _unify_products(a: Dim, b: Dim) -> bool:
+    queues = [factors(a), factors(b)]
+    for first in _heads(queues, "prod", factors):
         sizes = [dim.size for dim in first]
         if sizes[0] == sizes[1]:
             unify(*first)
@@ -253,15 +256,7 @@ def _unify_products(a: Dim, b: Dim) -> bool:
 
 def _unify_chains(a: Dim, b: Dim) -> bool:
     queues = [[a], [b]]
-    while queues[0] and queues[1]:
-        first = [find(queue[0]) for queue in queues]
-        opened = False
-        for queue, dim in zip(queues, first):
-            if dim.kind == "cat":
-                queue[:1] = segments(dim)
-                opened = True
-        if opened:
-            continue
+    for first in _heads(queues, "cat", segments):
         sizes = [dim.size for dim in first]
         whole = first[0] is a or first[1] is b
         if sizes[0] == sizes[1] and not whole:
@@ -320,15 +315,8 @@ def _expanded(dim: Dim) -> List[List[Dim]]:
             if factor.size * len(result) > _LIMIT:
                 for leaf in (leaf for segment in result for leaf in segment):
                     fix(leaf)
-                size = sum(_length(segment) for segment in result)
+                size = sum(math.prod(leaf.size for leaf in segment) for segment in result)
                 result = [[Dim(factor.size * size, True)]]
             else:
                 result = result * factor.size
     return result
-
-
-def _length(segment: Sequence[Dim]) -> int:
-    size = 1
-    for leaf in segment:
-        size *= leaf.size
-    return size

@@ -11,11 +11,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 import numpy as np
 import torch
 
-from ._dims import Dim, written
-from ._guess import inputs_of
-from ._trace import Trace
-from .permutations import Axis, Permutations, PermutationWarning
-from .vectors import unwrapped
+from .dims import Dim, written
+from .inputs import inputs_of
+from .trace import Trace
+from ..permutations import Axis, Permutations, PermutationWarning
+from ..vectors import unwrapped
 
 #: Two outputs are the same within this part of their scale; the check computes in float64.
 _TOLERANCE = 1e-9
@@ -87,7 +87,7 @@ class Probe:
             finally:
                 self._restore()
         proposed = _named(trace)
-        # Of what a forward pass does not use, nobody knows with what it moves.
+        # With what a tensor moves that the forward pass does not use, nobody knows.
         unused = {name: max(t.shape, default=0) for name, t in self.state.items() if name not in trace.used}
         doubtful = [name for name, units in proposed.groups.items() if units <= max(unused.values(), default=0)]
         if doubtful:

@@ -1,0 +1,1 @@
+"""What PairStream is made of: options, the stream of the library, its position and state, and what touches torch."""
