@@ -19,12 +19,10 @@ package final class ArrayOutput {
   }
 
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CorpusError) {
-    var done = 0
-    while done < bytes.count {
-      let count = pwrite(
-        file.fd, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
-      guard count >= 0 || errno == EINTR else { throw Files.error("write", destination.path) }
-      done += max(count, 0)
+    do {
+      try file.write(bytes, at: Int64(offset))
+    } catch {
+      throw error.naming(destination.path, insteadOf: destination.temporary)
     }
   }
 

@@ -5,56 +5,26 @@ package import Corpus
 /// Source: the format's description in the README of huggingface/safetensors.
 package final class SafetensorsWriter: ArrayWriter {
   private let output: ArrayOutput
-  private let layout: ArrayLayout
   /// Where the next row of each column goes.
   private var offsets: [Int]
   private let ends: [Int]
 
-  private struct Tensor: Encodable {
-    let dtype: String
-    let shape: [Int]
-    let data_offsets: [Int]
-  }
-
-  /// What the header's members are: all tensors but one, which are texts.
-  private enum Member: Encodable {
-    case tensor(Tensor)
-    case metadata([String: String])
-
-    func encode(to encoder: any Encoder) throws {
-      switch self {
-      case .tensor(let tensor): try tensor.encode(to: encoder)
-      case .metadata(let texts): try texts.encode(to: encoder)
-      }
-    }
-  }
-
-  /// The data begins at a multiple of this, for those who map the file into memory.
-  private static let alignment = 64
-
   package init(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError) {
-    self.layout = layout
-    var members: [String: Member] = ["__metadata__": .metadata(layout.metadata)]
-    var offsets: [Int] = []
+    var tensors: [SafetensorsHeader.Tensor] = []
     var end = 0
     for column in layout.columns {
-      offsets.append(end)
-      end += column.rowBytes * layout.rows
-      members[column.name] = .tensor(
-        Tensor(
-          dtype: column.element == .float32 ? "F32" : "I64", shape: [layout.rows] + column.rowShape,
-          data_offsets: [offsets[offsets.count - 1], end]))
+      let bytes = end..<(end + column.rowBytes * layout.rows)
+      tensors.append(
+        .init(column.name, column.element == .float32 ? "F32" : "I64", [layout.rows] + column.rowShape, bytes)
+      )
+      end = bytes.upperBound
     }
-    var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
-    let excess = (8 + header.count) % Self.alignment
-    if excess > 0 { header.append(contentsOf: repeatElement(0x20, count: Self.alignment - excess)) }
-    let start = 8 + header.count
-    self.offsets = offsets.map { start + $0 }
-    ends = self.offsets.dropFirst() + [start + end]
+    let header = try SafetensorsHeader.bytes(tensors, metadata: layout.metadata)
+    let start = header.count
+    offsets = tensors.map { start + $0.bytes.lowerBound }
+    ends = tensors.map { start + $0.bytes.upperBound }
     output = try ArrayOutput(destination, bytes: start + end)
-    var prefix: [UInt8] = []
-    prefix.append(littleEndian: UInt64(header.count))
-    try output.write(prefix + header, at: 0)
+    try output.write(header, at: 0)
   }
 
   package func append(_ bytes: UnsafeRawBufferPointer, to column: Int) throws(CorpusError) {
@@ -66,5 +36,40 @@ package final class SafetensorsWriter: ArrayWriter {
   package func finish() throws(CorpusError) {
     precondition(offsets == ends)
     try output.publish()
+  }
+}
+
+/// The beginning of a safetensors file: the length of its JSON header, and that.
+enum SafetensorsHeader {
+  struct Tensor {
+    let name: String
+    let type: String
+    let shape: [Int]
+    /// Where it lies in the data.
+    let bytes: Range<Int>
+
+    init(_ name: String, _ type: String, _ shape: [Int], _ bytes: Range<Int>) {
+      (self.name, self.type, self.shape, self.bytes) = (name, type, shape, bytes)
+    }
+  }
+
+  /// The data begins at a multiple of this, for those who map the file into memory.
+  private static let alignment = 64
+
+  static func bytes(_ tensors: [Tensor], metadata: [String: String]) throws(CorpusError) -> [UInt8] {
+    var members: [String: JSONValue] = ["__metadata__": .object(metadata.mapValues { .string($0) })]
+    func numbers(_ values: [Int]) -> JSONValue { .array(values.map { .number(Double($0)) }) }
+    for tensor in tensors {
+      members[tensor.name] = .object([
+        "dtype": .string(tensor.type), "shape": numbers(tensor.shape),
+        "data_offsets": numbers([tensor.bytes.lowerBound, tensor.bytes.upperBound]),
+      ])
+    }
+    var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
+    let excess = (8 + header.count) % alignment
+    if excess > 0 { header.append(contentsOf: repeatElement(0x20, count: alignment - excess)) }
+    var bytes: [UInt8] = []
+    bytes.append(littleEndian: UInt64(header.count))
+    return bytes + header
   }
 }

@@ -150,25 +150,20 @@ package final class TensorFile {
     _ tensors: [Contents], metadata: [String: String], to path: String
   ) throws(CorpusError) {
     let texts = metadata.merging([Self.hash: EmbeddedHash.placeholder]) { $1 }
-    var members: [String: JSONValue] = ["__metadata__": .object(texts.mapValues { .string($0) })]
+    var described: [SafetensorsHeader.Tensor] = []
     var end = 0
     for tensor in tensors {
-      let bytes = 4 * tensor.shape.reduce(1, *)
-      members[tensor.name] = .object([
-        "dtype": .string("F32"), "shape": .array(tensor.shape.map { .number(Double($0)) }),
-        "data_offsets": .array([.number(Double(end)), .number(Double(end + bytes))]),
-      ])
-      end += bytes
+      let bytes = end..<(end + 4 * tensor.shape.reduce(1, *))
+      described.append(.init(tensor.name, "F32", tensor.shape, bytes))
+      end = bytes.upperBound
     }
-    var header = [UInt8](try CanonicalJSON.data(members, pretty: false))
-    header.append(contentsOf: repeatElement(0x20, count: (64 - (8 + header.count) % 64) % 64))
+    let header = Data(try SafetensorsHeader.bytes(described, metadata: texts))
     try TemporaryFile.removeLeftovers(of: path)
     let temporary = TemporaryFile.path(for: path)
     do throws(CorpusError) {
       let file = try Descriptor(opening: temporary, O_RDWR | O_CREAT | O_EXCL)
-      let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) }
       let beginning = [UInt8](
-        try EmbeddedHash.seal(length + header) { (hash) throws(CorpusError) in
+        try EmbeddedHash.seal(header) { (hash) throws(CorpusError) in
           try tensors.forEachPart(from: 0) { bytes, _ in hash.update(bytes: bytes) }
         })
       try file.reserve(bytes: Int64(beginning.count + end))
@@ -187,9 +182,7 @@ package final class TensorFile {
       guard isWhole else { throw Files.readBackFailure(path) }
     } catch {
       unlink(temporary)
-      var error = error
-      error.message = error.message.replacing(temporary, with: path)
-      throw error
+      throw error.naming(path, insteadOf: temporary)
     }
     try Files.publish(temporary, as: path)
   }

@@ -88,7 +88,7 @@ public final class CorpusReader: Sendable {
   }
 
   /// A run's shard, and its position among the shard's runs.
-  private func find(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
+  func find(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
     let entry = try index.entry(of: run)
     let (shard, position) = try index.locate(run, in: entry.file) { (file) throws(CorpusError) in
       let shard = try open(file)

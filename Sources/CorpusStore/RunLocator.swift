@@ -30,13 +30,13 @@ extension IndexReader {
   ///   - open: looks for it in a shard, whose path is relative to the corpus; nil where it is not there.
   /// - Throws: `unknownRun`; `damagedShard` for a shard that is gone, which the index names all the same; `indexStale` for
   ///   one without the run; what `open` throws of a shard that is there.
-  package func locate<Place>(
-    _ run: Int64, in file: String? = nil, open: (String) throws(CorpusError) -> Place?
-  ) throws(CorpusError) -> Place {
+  package func locate<Found>(
+    _ run: Int64, in file: String? = nil, open: (String) throws(CorpusError) -> Found?
+  ) throws(CorpusError) -> Found {
     var file = if let file { file } else { try shard(of: run) }
     while true {
       do throws(CorpusError) {
-        if let place = try open(file) { return place }
+        if let found = try open(file) { return found }
       } catch {
         guard !Files.exists(directory.absolute(file)) else { throw error }
       }

@@ -34,7 +34,7 @@ public struct CheckpointExport: Sendable {
       ] + manifest.metrics.map { ArrayColumn($0.name, .float32) }, rows: selection.count,
       metadata: manifest.exportMetadata(kind: "checkpoints"))
     let table = try ArrayTable(format, layout, to: destination)
-    var reader = CheckpointReader(index)
+    let reader = CorpusReader(index)
     var written = 0
     try selection.forEachRun { (run, steps) throws(CorpusError) in
       try reader.read(steps, of: run) { (rows) throws(CorpusError) in

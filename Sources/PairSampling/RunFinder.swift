@@ -5,7 +5,7 @@ package import ShardStore
 /// Where the runs of a corpus lie, for one thread: it remembers the shards that it has met.
 package final class RunFinder {
   /// A run's shard, and where it lies there.
-  package typealias Found = (shard: MappedShard, location: MappedShard.Place)
+  package typealias Found = (shard: MappedShard, location: MappedShard.Location)
 
   private let table: RunTable
   private let pool: ShardPool

@@ -68,8 +68,8 @@ extension MappedShard {
   /// Where a run of the table lies, or nil if it is not here.
   ///
   /// - Throws: `indexStale` where the index says something else of the run than the shard.
-  func member(_ row: RunTable.Row, of directory: CorpusDirectory) throws(CorpusError) -> Place? {
-    guard let location = place(of: row.run) else { return nil }
+  func member(_ row: RunTable.Row, of directory: CorpusDirectory) throws(CorpusError) -> Location? {
+    guard let location = location(of: row.run) else { return nil }
     guard location.count == row.checkpoints else {
       throw directory.indexStale(row.run, in: path, checkpoints: location.count, row.checkpoints)
     }

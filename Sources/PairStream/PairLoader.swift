@@ -96,7 +96,7 @@ struct PairLoader: ~Copyable {
     let source: Int
     let draw: PairDraw
     let shard: MappedShard
-    let location: MappedShard.Place
+    let location: MappedShard.Location
 
     var rows: (start: Int, target: Int) {
       (location.firstRow + Int(draw.start), location.firstRow + Int(draw.target))

@@ -48,7 +48,7 @@ public struct LMDBExport: Sendable {
     try Files.createDirectory(path)
     let names = Set(runs.map(Self.name))
     try TemporaryFile.removeLeftovers(in: path) { names.contains($0) }
-    var reader = CheckpointReader(index)
+    let reader = CorpusReader(index)
     for (done, run) in runs.enumerated() {
       if cancellation.isCancelled {
         throw CorpusError(

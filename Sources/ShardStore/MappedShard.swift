@@ -6,8 +6,8 @@ public import Corpus
 ///
 /// Of the metrics it keeps one, so that thousands of shards may be open at once; it holds no file open.
 public final class MappedShard: Sendable {
-  /// A run's place in the shard.
-  public struct Place: Hashable, Sendable {
+  /// Where a run lies in the shard.
+  public struct Location: Hashable, Sendable {
     public let run: Int64
     /// The row of its first checkpoint.
     public let firstRow: Int
@@ -22,7 +22,7 @@ public final class MappedShard: Sendable {
   /// The header's; it is asked for with every checkpoint.
   public let layout: ChunkLayout
   private let mapping: FileMapping
-  private let places: [Int64: Place]
+  private let locations: [Int64: Location]
   private let proven: ProvenParts
   // Of its own rather than in arrays, as it is asked for with every checkpoint; nobody writes to it.
   nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
@@ -31,7 +31,7 @@ public final class MappedShard: Sendable {
 
   /// Opens a shard and checks that its parts fit together.
   ///
-  /// - Parameter metric: the place of the metric that ``metric(row:)`` tells, among those of the corpus.
+  /// - Parameter metric: the index of the metric that ``metric(row:)`` tells, among those of the corpus.
   public init(opening path: String, metric: Int) throws(CorpusError) {
     let reader = try ShardReader(opening: path)
     self.path = path
@@ -39,10 +39,10 @@ public final class MappedShard: Sendable {
     layout = header.chunkLayout
     mapping = try FileMapping(opening: path)
     bytes = mapping.bytes
-    places = Dictionary(
+    locations = Dictionary(
       reader.runs.map { run in
         let sums = ParameterSums(sum: run.sum, sumOfSquares: run.sumOfSquares)
-        return (run.seed, Place(run: run.seed, firstRow: run.firstRow, count: run.count, sums: sums.tag))
+        return (run.seed, Location(run: run.seed, firstRow: run.firstRow, count: run.count, sums: sums.tag))
       }, uniquingKeysWith: { $1 })
     chunks = Self.copy(reader.runs.flatMap(\.chunks))
     proven = ProvenParts(count: chunks.count)
@@ -64,14 +64,14 @@ public final class MappedShard: Sendable {
   }
 
   /// Where a run lies, or nil if it is not in this shard.
-  public func place(of run: Int64) -> Place? { places[run] }
+  public func location(of run: Int64) -> Location? { locations[run] }
 
   /// The metric of the checkpoint in a row.
   public func metric(row: Int) -> Float { metric[row] }
 
   /// The metrics of a run's checkpoints, in order; there as long as the shard is.
-  public func metrics(of place: Place) -> UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(rebasing: metric[place.firstRow..<(place.firstRow + place.count)])
+  public func metrics(of location: Location) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(rebasing: metric[location.firstRow..<(location.firstRow + location.count)])
   }
 
   /// Whether the file has been shortened, or cannot be read, since it was opened: what it gave may be zeros.
@@ -107,9 +107,9 @@ public final class MappedShard: Sendable {
   }
 
   /// The bytes of the file from the first to the last chunk of a run.
-  public func extent(of place: Place) -> Range<Int> {
-    let first = chunks[place.firstRow / layout.rows]
-    let last = chunks[(place.firstRow + place.count - 1) / layout.rows]
+  public func extent(of location: Location) -> Range<Int> {
+    let first = chunks[location.firstRow / layout.rows]
+    let last = chunks[(location.firstRow + location.count - 1) / layout.rows]
     return Int(first.offset)..<max(Int(last.offset) + last.bytes, Int(first.offset) + 1)
   }
 

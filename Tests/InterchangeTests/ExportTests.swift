@@ -95,7 +95,7 @@ private struct Safetensors {
     // All subsets of five neighbours, across the end of a chunk of 23 and 25 rows alike.
     for subset in 1..<32 {
       let steps = (0..<5).filter { subset >> $0 & 1 == 1 }.map { $0 * $0 }
-      var reader = CheckpointReader(index)
+      let reader = CorpusReader(index)
       var found: [Float] = []
       var order: [Int] = []
       try reader.read(steps, of: 4) { rows in

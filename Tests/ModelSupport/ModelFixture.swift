@@ -4,7 +4,7 @@ package import Foundation
 package import GenerativeModel
 import MetricIndex
 package import ModelTraining
-import ShardStore
+package import ShardStore
 package import TestSupport
 
 /// A corpus of small made-up runs, and configurations for it.

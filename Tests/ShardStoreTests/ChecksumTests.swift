@@ -15,9 +15,9 @@ import Testing
     var decoder = try RunDecoder(header: shard.header)
     let mapped = try MappedShard(opening: path, metric: 1)
     return try shard.runs.map { run in
-      let place = try #require(mapped.place(of: run.seed))
+      let location = try #require(mapped.location(of: run.seed))
       let values =
-        try shard.metrics(of: run).joined().map(\.bitPattern) + mapped.metrics(of: place).map(\.bitPattern)
+        try shard.metrics(of: run).joined().map(\.bitPattern) + mapped.metrics(of: location).map(\.bitPattern)
         + decoder.parameters(of: run, steps: 0..<run.count, in: shard).map(\.bitPattern)
       return [UInt32(run.seed)] + shard.iterations(of: run).map { UInt32(bitPattern: $0) } + values
     }

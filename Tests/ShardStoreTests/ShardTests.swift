@@ -112,9 +112,9 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
     try fixture.store(runs, as: file, codec: .raw, checkpoints: checkpoints)
     let shard = try MappedShard(opening: fixture.corpus.absolute(file), metric: 0)
     for run in runs {
-      let place = try #require(shard.place(of: run.seed))
+      let location = try #require(shard.location(of: run.seed))
       for step in 0..<run.count {
-        let row = place.firstRow + step
+        let row = location.firstRow + step
         #expect(try UInt(bitPattern: shard.chunk(ofRow: row).baseAddress) % 64 == 0)
         let values = UnsafeBufferPointer(
           start: try #require(try shard.rawValues(row: row)), count: run.parameterCount)
