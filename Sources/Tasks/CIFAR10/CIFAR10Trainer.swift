@@ -18,7 +18,7 @@ package struct CIFAR10Images: Sendable {
 package struct CIFAR10Trainer: ~Copyable {
   private static let parameterCount = Int(CK_CNN_PARAMETERS)
   /// Padded with zeros to whole vectors.
-  private static let paddedCount = (parameterCount + 15) / 16 * 16
+  private static let paddedCount = paddedToVectors(parameterCount)
 
   private let recipe: CIFAR10Recipe
   private let kernels: Kernels
