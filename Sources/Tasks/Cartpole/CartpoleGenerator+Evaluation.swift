@@ -22,13 +22,12 @@ extension CartpoleGenerator: Evaluator {
     precondition(network.count == architecture.parameterCount)
     var recipe = settings
     recipe.environments = settings.evaluationEpisodes ?? max(256, settings.environments)
-    var networks = CartpoleNetworks(recipe: recipe, kernels: kernels, policy: network)
-    let returns = CartpoleTrainer.firstEpisodes(&networks, recipe: recipe, kernels: kernels, seed: seed)
-    return EpisodeWindow.mean(returns)
+    var agent = ActorCritic(recipe: recipe, kernels: kernels, policy: network)
+    return EpisodeWindow.mean(PPO.firstEpisodes(&agent, recipe: recipe, kernels: kernels, seed: seed))
   }
 
   public func initialNetwork(seed: UInt64) -> [Float] {
-    let networks = CartpoleNetworks(recipe: settings, kernels: kernels, seed: seed)
-    return withExtendedLifetime(networks) { Array($0.policyParameters) }
+    let agent = ActorCritic(recipe: settings, kernels: kernels, seed: seed)
+    return withExtendedLifetime(agent) { Array($0.policyParameters) }
   }
 }

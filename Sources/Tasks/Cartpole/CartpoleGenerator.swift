@@ -57,17 +57,17 @@ public struct CartpoleGenerator: Generator {
     var random = PhiloxGenerator(seed: key, stream: CartpoleStream.schedule.rawValue)
     let schedule = settings.candidates(random: &random)
 
-    var trainer = CartpoleTrainer(recipe: settings, kernels: kernels, seed: key)
+    var ppo = PPO(recipe: settings, kernels: kernels, seed: key)
     var parameters: [Float] = []
     parameters.reserveCapacity(schedule.count * architecture.parameterCount)
     var returns: [Float] = []
     for iteration in schedule {
-      while trainer.iteration < iteration {
+      while ppo.iteration < iteration {
         if isCancelled() { return nil }
-        trainer.iterate()
+        ppo.iterate()
       }
-      parameters.append(contentsOf: trainer.parameters)
-      returns.append(trainer.trainReturn)
+      parameters.append(contentsOf: ppo.parameters)
+      returns.append(ppo.trainReturn)
     }
     let run = Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
     guard settings.evaluationEpisodes != nil else { return settings.keep(run, metrics: metrics) }

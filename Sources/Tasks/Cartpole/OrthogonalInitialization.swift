@@ -83,9 +83,3 @@ package struct OrthogonalInitialization {
     return sum
   }
 }
-
-/// A run's streams of random numbers, one a purpose. Biases have their own, so that the weights of a seed are those
-/// that it had when all biases were 0.
-enum CartpoleStream: UInt64 {
-  case initialization, schedule, resets, actions, evaluationResets, evaluationActions, biases
-}
