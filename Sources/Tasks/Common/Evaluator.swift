@@ -30,7 +30,7 @@ extension Evaluator {
   ///
   /// - Parameters:
   ///   - count: The number of networks.
-  ///   - network: Called from the workers with a network's number; gives its (P) parameters.
+  ///   - network: called from the workers with a network's index; gives its (P) parameters.
   /// - Returns: For each network a value for each of ``evaluatedMetrics``.
   /// - Throws: `interrupted` on cancellation.
   public func evaluate(
@@ -38,16 +38,11 @@ extension Evaluator {
     network: @escaping @Sendable (Int) -> [Float]
   ) throws(CorpusError) -> [[Float]] {
     let results = Mutex([[Float]](repeating: [], count: count))
-    let next = Atomic(0)
-    try Workers.run(max(1, min(workers, count))) { _ throws(CorpusError) in
-      while true {
-        try cancellation.check()
-        let number = next.add(1, ordering: .relaxed).oldValue
-        guard number < count else { return }
-        // One kind of NaN, as runs are stored with.
-        let values = evaluate(network: network(number), seed: seed).map { $0.isNaN ? Float.nan : $0 }
-        results.withLock { $0[number] = values }
-      }
+    try parallelForEach(Array(0..<count), workers: workers) { (index) throws(CorpusError) in
+      try cancellation.check()
+      // One kind of NaN, as runs are stored with.
+      let values = evaluate(network: network(index), seed: seed).map { $0.isNaN ? Float.nan : $0 }
+      results.withLock { $0[index] = values }
     }
     return results.withLock { $0 }
   }
@@ -65,8 +60,8 @@ extension Evaluator {
         .invalidArgument, "\(parameters.count) numbers are no networks of \(length) parameters",
         remedy: "pass whole networks of the architecture \(architecture.name)")
     }
-    return try evaluate(count: parameters.count / length, seed: seed, workers: workers) { number in
-      Array(parameters[(number * length)..<((number + 1) * length)])
+    return try evaluate(count: parameters.count / length, seed: seed, workers: workers) { index in
+      Array(parameters[(index * length)..<((index + 1) * length)])
     }
   }
 }
