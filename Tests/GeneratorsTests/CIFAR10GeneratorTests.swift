@@ -122,7 +122,7 @@ import VectorKernels
       var seen: [[UInt32]] = []
       for _ in 0..<recipe.stepsPerEpoch {
         trainer.step()
-        let batch = trainer.batch
+        let batch = trainer.network.views
         seen += stride(from: 0, to: batch.count, by: 4).map { Array(batch[$0..<($0 + 4)]) }
       }
       #expect(seen.count == 960)

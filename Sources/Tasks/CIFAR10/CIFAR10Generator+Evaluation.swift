@@ -1,7 +1,5 @@
-internal import CKernels
 public import Corpus
 public import Datasets
-import VectorKernels
 
 extension CIFAR10Generator: Evaluator {
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
@@ -13,20 +11,12 @@ extension CIFAR10Generator: Evaluator {
   public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
 
   public func evaluate(network: [Float], seed: UInt64) -> [Float] {
-    precondition(network.count == architecture.parameterCount)
-    let packed = AlignedBuffer<UInt8>(count: Int(CK_CNN_BYTES))
-    let scratch = AlignedBuffer<UInt8>(count: Int(CK_CNN_SCRATCH_BYTES))
-    kernels.functions.cnn_pack(network, OpaquePointer(packed.base))
-    var view = images.test.view(means: settings.pixelMeans, deviations: settings.pixelDeviations)
-    let outcome = kernels.functions.cnn_evaluate(
-      OpaquePointer(packed.base), &view, images.test.count, scratch.base)
+    var network = CIFAR10Network(recipe: settings, images: images, kernels: kernels, parameters: network)
+    let outcome = network.test()
     return [outcome.loss, outcome.error]
   }
 
   public func initialNetwork(seed: UInt64) -> [Float] {
-    let parameters = CIFAR10Trainer.initialParameters(kernels: kernels, seed: seed)
-    return withExtendedLifetime(parameters) {
-      Array(UnsafeBufferPointer(start: $0.base, count: architecture.parameterCount))
-    }
+    initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
 }

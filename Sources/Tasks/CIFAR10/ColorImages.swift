@@ -1,5 +1,5 @@
 internal import CKernels
-internal import Datasets
+package import Datasets
 import VectorKernels
 
 /// Images in three colours as the kernels read them; see `ck_pictures`.
@@ -27,5 +27,16 @@ final class ColorImages: @unchecked Sendable {
     let (m, d) = (means.map(Float.init), deviations.map(Float.init))
     return ck_pictures(
       pixels: pixels.base, labels: labels.base, mean: (m[0], m[1], m[2]), deviation: (d[0], d[1], d[2]))
+  }
+}
+
+/// The images of the CIFAR-10 task in the form in which the kernels read them, shared by all runs.
+package struct CIFAR10Images: Sendable {
+  let train: ColorImages
+  let test: ColorImages
+
+  package init(_ dataset: ImageDataset) {
+    train = ColorImages(dataset.train)
+    test = ColorImages(dataset.test)
   }
 }

@@ -1,6 +1,8 @@
 /// Everything that determines a Cartpole run but its seed; the defaults are the published numbers
 /// (Schemas/reference.md, section 3). In JSON the names are in snake case.
 public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
+  package static let displayName = "Cartpole"
+
   /// Environments that run side by side, a multiple of 16.
   public var environments = 512
   /// Rounds of a rollout and an update.

@@ -15,6 +15,8 @@ public enum CheckpointRule: String, Codable, Sendable, CaseIterable {
 
 /// The part of a task's recipe that says which checkpoints a run keeps.
 package protocol ScheduledRecipe {
+  /// The task's name in messages, such as `CIFAR-10`.
+  static var displayName: String { get }
   var checkpoints: Int { get }
   /// nil for ``CheckpointRule/uniform``.
   var schedule: CheckpointRule? { get set }
@@ -25,6 +27,20 @@ package protocol ScheduledRecipe {
 }
 
 extension ScheduledRecipe {
+  /// Checks a number of a recipe; conditions are written so that NaN fails them.
+  ///
+  /// - Parameter range: what the number must be, in words.
+  /// - Throws: `invalidRecipe`, naming the number, if the condition fails.
+  static func require(
+    _ condition: Bool, _ key: some CodingKey, _ value: some CustomStringConvertible, _ range: String
+  ) throws(CorpusError) {
+    guard condition else {
+      throw CorpusError(
+        .invalidRecipe, "`\(key.stringValue)` of the \(displayName) recipe is \(value)",
+        remedy: "make it \(range)")
+    }
+  }
+
   /// Spells the rule in the one way in which recipes record it, so that equal rules are equal recipes.
   ///
   /// - Parameters:

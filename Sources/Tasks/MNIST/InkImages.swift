@@ -1,5 +1,5 @@
 internal import CKernels
-internal import Datasets
+package import Datasets
 import VectorKernels
 
 /// Images as lists of their pixels other than 0, the form in which the kernels read them; see `ck_ink`.
@@ -29,10 +29,10 @@ final class InkImages: @unchecked Sendable {
     values = AlignedBuffer(count: entries + 16)
     for i in 0..<count {
       var entry = Int(starts.base[i])
-      for place in 0..<size {
-        let value = images.pixels[i * size + place]
+      for pixel in 0..<size {
+        let value = images.pixels[i * size + pixel]
         guard value != 0 else { continue }
-        rows.base[entry] = UInt16(place * Int(CK_LANES))
+        rows.base[entry] = UInt16(pixel * Int(CK_LANES))
         values.base[entry] = value
         entry += 1
       }
@@ -42,5 +42,16 @@ final class InkImages: @unchecked Sendable {
   /// The kernels' view, valid as long as this object.
   var view: ck_ink {
     ck_ink(starts: starts.base, rows: rows.base, values: values.base, labels: labels.base)
+  }
+}
+
+/// The images of the MNIST task in the form in which the kernels read them, shared by all runs.
+package struct MNISTImages: Sendable {
+  let train: InkImages
+  let test: InkImages
+
+  package init(_ dataset: ImageDataset) {
+    train = InkImages(dataset.train)
+    test = InkImages(dataset.test)
   }
 }
