@@ -5,7 +5,9 @@ import Foundation
 import Testing
 
 @Suite struct RecipeFileTests {
-  private static let generator = Result { try RepairFixture.generator() }
+  private static let generator = Result {
+    try CartpoleGenerator(smallRecipe(iterations: 3, checkpoints: 3))
+  }
 
   private static func manifest() throws -> Manifest {
     let generator = try generator.get()
