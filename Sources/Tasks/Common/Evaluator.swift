@@ -4,7 +4,7 @@ public import Datasets
 import Synchronization
 
 /// A task that networks can be judged on, wherever they come from: the metrics of a checkpoint, without training.
-public protocol Evaluator: Generator {
+public protocol Evaluator: TrainingTask {
   /// The task under its published recipe.
   ///
   /// - Parameter datasets: where the images are, for tasks that need some.
@@ -76,11 +76,11 @@ extension Tasks {
     task: String, recipe: JSONValue?, datasets: DatasetsDirectory
   ) throws(CorpusError) -> any Evaluator {
     let types = all.compactMap { $0 as? any Evaluator.Type }
-    if let type = types.first(where: { $0.task == task }) {
+    if let type = types.first(where: { $0.name == task }) {
       guard let recipe else { return try type.init(publishedIn: datasets) }
       return try type.init(recipe: recipe, datasets: datasets)
     }
-    let known = types.map { $0.task }.joined(separator: ", ")
+    let known = types.map { $0.name }.joined(separator: ", ")
     throw CorpusError(
       .cannotReplay, "networks of the task \(task) cannot be evaluated: this program has no such task",
       remedy: "choose one of \(known), or evaluate them in code of your own")

@@ -1,7 +1,7 @@
 public import Corpus
 public import Datasets
 
-extension CartpoleGenerator: Evaluator {
+extension CartpoleTask: Evaluator {
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
     try self.init()
   }

@@ -2,59 +2,60 @@ public import Corpus
 public import Datasets
 package import VectorKernels
 
-/// Trains classifiers of small colour pictures: stochastic gradient descent on a network of two convolutions
-/// of 16 and 32 channels, a mean over all pixels and a linear layer (Schemas/reference.md, section 3).
+/// Trains classifiers of handwritten digits: stochastic gradient descent on a 784-10-10 network
+/// (Schemas/reference.md, section 3).
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct CIFAR10Generator: Generator {
-  public static let task = "cifar10"
-  public static let architecture = Architecture.cifar10
+public struct MNISTTask: TrainingTask {
+  public static let name = "mnist"
+  public static let architecture = Architecture.mnist
   public static let metrics = imageMetrics
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
   /// ``recipe``, typed.
-  public let settings: CIFAR10Recipe
-  let images: CIFAR10Images
+  public let settings: MNISTRecipe
+  let images: MNISTImages
   let kernels: Kernels
 
-  /// A generator of runs after a recipe.
+  /// The task after a recipe.
   ///
   /// - Parameter dataset: the images that the recipe names.
   /// - Throws: `invalidRecipe` if no run can be made after it; `differentDataset` if it is for other images;
-  ///   `malformedDataset` for images that are not 32 × 32 in three colours; `resource` if the environment
-  ///   variable `CORPUS_KERNELS` names kernels that this processor lacks.
-  public init(_ settings: CIFAR10Recipe, dataset: ImageDataset) throws(CorpusError) {
+  ///   `malformedDataset` for images that are not 28 × 28; `resource` if the environment variable
+  ///   `CORPUS_KERNELS` names kernels that this processor lacks.
+  public init(_ settings: MNISTRecipe, dataset: ImageDataset) throws(CorpusError) {
     try self.init(settings, dataset: dataset, kernels: Kernels())
   }
 
-  /// A generator that computes with the given kernels.
-  package init(_ settings: CIFAR10Recipe, dataset: ImageDataset, kernels: Kernels) throws(CorpusError) {
-    let settings = try settings.settled(task: Self.task)
+  /// The task after a recipe, computed with the given kernels.
+  package init(_ settings: MNISTRecipe, dataset: ImageDataset, kernels: Kernels) throws(CorpusError) {
+    let settings = try settings.settled(task: Self.name)
     try dataset.identity.require(settings.dataset)
-    guard dataset.shape == .cifar10 else {
+    guard dataset.shape == .mnist else {
       throw CorpusError(
-        .malformedDataset,
-        "the images of the data set \(dataset.identity.name) are not 32 x 32 in three colours",
-        remedy: "train the CIFAR-10 task on CIFAR-10, or on images of its shape")
+        .malformedDataset, "the images of the data set \(dataset.identity.name) are not 28 x 28 and grey",
+        remedy: "train the MNIST task on MNIST, or on images of its shape")
     }
     self.settings = settings
     self.kernels = kernels
-    images = CIFAR10Images(dataset)
+    images = MNISTImages(dataset)
     recipe = try CanonicalJSON.value(settings)
   }
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
     // What cannot be is told before any data are read.
-    let settings = try recipe.decoded(as: CIFAR10Recipe.self, task: Self.task).settled(task: Self.task)
+    let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.name).settled(task: Self.name)
     try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }
 
+  public var split: SplitRule { SplitRule(testLimit: 500) }
+
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
-    CIFAR10Trainer.run(
+    MNISTTrainer.run(
       recipe: settings, images: images, kernels: kernels, seed: seed, isCancelled: isCancelled)
   }
 }

@@ -1,7 +1,7 @@
 public import Corpus
 public import Datasets
 
-extension CIFAR10Generator: Evaluator {
+extension CIFAR10Task: Evaluator {
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
     let dataset = try ImageDataset.cifar10(in: datasets)
     try self.init(CIFAR10Recipe(dataset: dataset.identity), dataset: dataset)

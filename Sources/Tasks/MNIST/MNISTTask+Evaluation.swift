@@ -1,7 +1,7 @@
 public import Corpus
 public import Datasets
 
-extension MNISTGenerator: Evaluator {
+extension MNISTTask: Evaluator {
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
     let dataset = try ImageDataset.mnist(in: datasets)
     try self.init(MNISTRecipe(dataset: dataset.identity), dataset: dataset)

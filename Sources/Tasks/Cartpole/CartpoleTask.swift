@@ -5,8 +5,8 @@ package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (Schemas/reference.md, section 3).
-public struct CartpoleGenerator: Generator {
-  public static let task = "cartpole"
+public struct CartpoleTask: TrainingTask {
+  public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
   /// Those of the published recipe.
@@ -18,7 +18,7 @@ public struct CartpoleGenerator: Generator {
   public let settings: CartpoleRecipe
   let kernels: Kernels
 
-  /// A generator of runs after a recipe.
+  /// The task after a recipe.
   ///
   /// - Throws: `invalidRecipe` if no run can be made after it; `resource` if the environment variable
   ///   `CORPUS_KERNELS` names kernels that this processor lacks.
@@ -26,13 +26,13 @@ public struct CartpoleGenerator: Generator {
     try self.init(settings, kernels: Kernels())
   }
 
-  /// A generator that computes with the given kernels.
+  /// The task after a recipe, computed with the given kernels.
   package init(_ settings: CartpoleRecipe, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
     var settings = settings
     let measuresCheckpoints = settings.evaluationEpisodes != nil
     try settings.settleSchedule(
-      task: Self.task, metrics: Self.metrics + (measuresCheckpoints ? [.evalReturn] : []),
+      task: Self.name, metrics: Self.metrics + (measuresCheckpoints ? [.evalReturn] : []),
       usual: measuresCheckpoints ? .evalReturn : .trainReturn)
     self.settings = settings
     self.kernels = kernels
@@ -40,7 +40,7 @@ public struct CartpoleGenerator: Generator {
   }
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
-    try self.init(recipe.decoded(as: CartpoleRecipe.self, task: Self.task))
+    try self.init(recipe.decoded(as: CartpoleRecipe.self, task: Self.name))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }
