@@ -27,7 +27,7 @@ struct CIFAR10Speed: ParsableCommand {
     for evaluation in 1...max(1, evaluations) {
       let target = recipe.iterations * evaluation / max(1, evaluations)
       let began = ContinuousClock.now
-      while trainer.iteration < target { trainer.step() }
+      while trainer.iteration < target { trainer.update() }
       let trained = ContinuousClock.now
       outcome = trainer.network.test()
       training += began.duration(to: trained)
@@ -58,7 +58,7 @@ struct CIFAR10Kernels: ParsableCommand {
     let recipe = CIFAR10Recipe(dataset: dataset.identity)
     let images = CIFAR10Images(dataset)
     var trainer = CIFAR10Trainer(recipe: recipe, images: images, kernels: try Kernels(), seed: 0)
-    trainer.step()
+    trainer.update()
     let batches = 100
     var (gradients, evaluations) = ([Double](), [Double]())
     var (peak, sum): (Double, Float) = (0, 0)
@@ -122,7 +122,7 @@ struct CIFAR10Parity: ParsableCommand {
     var batches: [UInt32] = []
     var losses: [Float] = []
     for _ in 0..<steps {
-      losses.append(trainer.step().loss)
+      losses.append(trainer.update().loss)
       batches += trainer.network.views
     }
     try write(batches, to: "batches.u32")

@@ -26,7 +26,7 @@ struct MNISTParity: ParsableCommand {
     var batches: [UInt32] = []
     var losses: [Float] = []
     for _ in 0..<steps {
-      losses.append(trainer.step().loss)
+      losses.append(trainer.update().loss)
       batches += trainer.batch
     }
     try write(batches, to: "batches.u32")

@@ -121,7 +121,7 @@ import VectorKernels
     for _ in 0..<2 {
       var seen: [[UInt32]] = []
       for _ in 0..<recipe.stepsPerEpoch {
-        trainer.step()
+        trainer.update()
         let batch = trainer.network.views
         seen += stride(from: 0, to: batch.count, by: 4).map { Array(batch[$0..<($0 + 4)]) }
       }

@@ -50,7 +50,7 @@ import VectorKernels
     var distance = Distance(from: start)
     var seen: Set<UInt32> = []
     for step in 0..<12 {
-      let outcome = trainer.step()
+      let outcome = trainer.update()
       if step % 4 == 0 { seen = [] }
       seen.formUnion(trainer.batch)
       #expect(seen.count == 16 * (step % 4 + 1))
@@ -136,7 +136,7 @@ import VectorKernels
     var distance = Distance(from: start)
     let test = (0..<6 as Range<UInt32>).map { picture(textures.test, [$0, 0, 4, 4]) }
     for _ in 0..<6 {
-      let outcome = trainer.step()
+      let outcome = trainer.update()
       let batch = trainer.network.views
       let views = stride(from: 0, to: batch.count, by: 4).map { batch[$0..<($0 + 4)] }
       let before = judge(

@@ -102,7 +102,7 @@ import VectorKernels
     for _ in 0..<3 {
       var seen: [UInt32] = []
       for _ in 0..<10 {
-        trainer.step()
+        trainer.update()
         seen += trainer.batch
       }
       #expect(seen.sorted() == Array(0..<640))

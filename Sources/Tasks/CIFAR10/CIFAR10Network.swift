@@ -56,7 +56,7 @@ package struct CIFAR10Network: ImageNetwork, ~Copyable {
     kernels.functions.random_words(seed, stream + 1, 0, words.count, words.base)
   }
 
-  package mutating func step(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome {
+  package mutating func update(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome {
     crops = range.map { crop(of: order[$0], word: words.base[$0]) }
     let outcome = backpropagate()
     kernels.functions.sgd_step(&sgd, Self.paddedCount, gradient.base, network.base, velocity.base)

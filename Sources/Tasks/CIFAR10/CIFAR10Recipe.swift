@@ -18,18 +18,18 @@ public struct CIFAR10Recipe: Codable, Hashable, Sendable, ImageRecipe {
   /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `test_loss`, and for the other rules.
   public var scheduleMetric: String?
 
-  /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
+  /// The learning rate of the first epoch; it falls to 0 over the epochs by a cosine.
   public var learningRate = 0.1
-  /// Nesterov's.
+  /// The factor of Nesterov's momentum.
   public var momentum = 0.9
-  /// Of all parameters, the bias too.
+  /// The factor of the weight decay (L2) of all parameters, the bias too.
   public var weightDecay = 5e-4
 
-  /// What a red, green or blue pixel of 0 to 255 has subtracted from it,
+  /// What is subtracted from red, green and blue pixels of 0 to 255.
   public var pixelMeans = [125.3, 123.0, 113.9]
-  /// and is then divided by.
+  /// What red, green and blue pixels are divided by when ``pixelMeans`` have been subtracted.
   public var pixelDeviations = [63.0, 62.1, 66.7]
-  /// How often a training image is mirrored. It is then padded by 4 zeros on each side and cut to its size
+  /// The probability that a training image is mirrored. It is then padded by 4 zeros on each side and cut to its size
   /// from a random row and column from 0 to 7 on.
   public var flipProbability = 0.5
 

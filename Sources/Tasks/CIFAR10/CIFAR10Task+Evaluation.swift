@@ -7,7 +7,7 @@ extension CIFAR10Task: Evaluator {
     try self.init(CIFAR10Recipe(dataset: dataset.identity), dataset: dataset)
   }
 
-  /// Of all test images.
+  /// `test_loss` and `test_error` (%), of all test images.
   public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
 
   public func evaluate(network: [Float], seed: UInt64) -> [Float] {

@@ -9,7 +9,7 @@ public struct CartpoleTask: TrainingTask {
   public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
-  /// Those of the published recipe.
+  /// The metrics of the published recipe.
   public static let metrics = [Metric.trainReturn]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics + (settings.evaluationEpisodes == nil ? [] : [.evalReturn]) }

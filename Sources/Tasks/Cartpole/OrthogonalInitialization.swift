@@ -29,8 +29,8 @@ package struct OrthogonalInitialization {
       // Twice is enough: the second pass removes what rounding left of the first.
       for _ in 0..<2 {
         for other in vectors {
-          let share = dot(vector, other)
-          for i in 0..<length { vector[i] -= share * other[i] }
+          let projection = dot(vector, other)
+          for i in 0..<length { vector[i] -= projection * other[i] }
         }
         let norm = dot(vector, vector).squareRoot()
         for i in 0..<length { vector[i] /= norm }

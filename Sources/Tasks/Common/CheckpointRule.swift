@@ -80,23 +80,23 @@ extension ScheduledRecipe {
 
   /// The run with the checkpoints that the rule keeps.
   ///
-  /// - Parameter metrics: those of the run.
+  /// - Parameter metrics: the run's, in the order of ``Run/metrics``.
   func keep(_ run: Run, metrics: [Metric]) -> Run {
-    guard schedule == .metric, let place = metrics.firstIndex(where: { $0.name == scheduleMetric }) else {
+    guard schedule == .metric, let column = metrics.firstIndex(where: { $0.name == scheduleMetric }) else {
       return run
     }
-    return run.keeping(CheckpointSchedule.spread(count: checkpoints, over: run.metrics[place]))
+    return run.keeping(CheckpointSchedule.spread(count: checkpoints, over: run.metrics[column]))
   }
 }
 
 extension Run {
   /// The run with some of its checkpoints.
   ///
-  /// - Parameter places: theirs, ascending.
-  fileprivate func keeping(_ places: [Int]) -> Run {
+  /// - Parameter indices: of the checkpoints kept, ascending.
+  fileprivate func keeping(_ indices: [Int]) -> Run {
     Run(
-      seed: seed, iterations: places.map { iterations[$0] },
-      metrics: metrics.map { m in places.map { m[$0] } },
-      parameters: places.flatMap { parameters[($0 * parameterCount)..<(($0 + 1) * parameterCount)] })
+      seed: seed, iterations: indices.map { iterations[$0] },
+      metrics: metrics.map { m in indices.map { m[$0] } },
+      parameters: indices.flatMap { parameters[($0 * parameterCount)..<(($0 + 1) * parameterCount)] })
   }
 }

@@ -3,30 +3,30 @@ public import Corpus
 public import Datasets
 import Synchronization
 
-/// A task that networks can be judged on, wherever they come from: the metrics of a checkpoint, without training.
+/// A task that measures networks, wherever they come from: the metrics of a checkpoint, without training.
 public protocol Evaluator: TrainingTask {
   /// The task under its published recipe.
   ///
   /// - Parameter datasets: where the images are, for tasks that need some.
   init(publishedIn datasets: DatasetsDirectory) throws(CorpusError)
 
-  /// What a network is judged by.
+  /// The metrics of a network, in the order of the values that evaluation gives.
   var evaluatedMetrics: [Metric] { get }
 
-  /// Judges one network on the calling thread: a pure function, with the same bits on any processor.
+  /// Evaluates one network on the calling thread: a pure function, with the same bits on any processor.
   ///
   /// - Parameters:
-  ///   - network: (P).
-  ///   - seed: Of the random numbers of tasks that have some.
+  ///   - network: its (P) parameters.
+  ///   - seed: of the random numbers, in tasks that have some.
   /// - Returns: A value for each of ``evaluatedMetrics``.
   func evaluate(network: [Float], seed: UInt64) -> [Float]
 
-  /// The network that the run of this seed begins with: (P).
+  /// The (P) parameters of the network that the run of this seed begins with.
   func initialNetwork(seed: UInt64) -> [Float]
 }
 
 extension Evaluator {
-  /// Judges many networks, each by one of several threads.
+  /// Evaluates many networks, each by one of several threads.
   ///
   /// - Parameters:
   ///   - count: The number of networks.
@@ -47,7 +47,7 @@ extension Evaluator {
     return results.withLock { $0 }
   }
 
-  /// Judges networks of one array.
+  /// Evaluates the networks of one array.
   ///
   /// - Parameter parameters: networks × P.
   /// - Throws: `invalidArgument` for an array of another length.

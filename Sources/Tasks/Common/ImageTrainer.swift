@@ -40,7 +40,7 @@ package protocol ImageNetwork: ~Copyable {
   /// - Parameters:
   ///   - order: the indices of the epoch's images.
   ///   - range: the batch's part of it.
-  mutating func step(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome
+  mutating func update(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome
 
   /// The outcome of all test images.
   mutating func test() -> Outcome
@@ -76,7 +76,7 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
   package var batch: [UInt32] { range(of: iteration - 1).map { order.images.base[$0] } }
 
   /// One optimizer step; returns the outcome of its batch before it.
-  @discardableResult package mutating func step() -> Outcome {
+  @discardableResult package mutating func update() -> Outcome {
     if iteration.isMultiple(of: recipe.stepsPerEpoch) {
       let epoch = iteration / recipe.stepsPerEpoch
       let stream = ImageStream.firstEpoch + Network.streamsPerEpoch * UInt64(epoch)
@@ -84,7 +84,7 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
       network.beginEpoch(learningRate: Float(learningRate.rate(epoch: epoch)), seed: seed, stream: stream)
     }
     defer { iteration += 1 }
-    return network.step(order: order.images.base, range: range(of: iteration))
+    return network.update(order: order.images.base, range: range(of: iteration))
   }
 }
 
@@ -110,7 +110,7 @@ extension ImageTrainer where Network: ~Copyable {
       var outcome: Outcome?
       while trainer.iteration < iteration {
         if isCancelled() { return nil }
-        outcome = trainer.step()
+        outcome = trainer.update()
         // The first step tells what the initial network, the first checkpoint, makes of the first batch.
         if train.isEmpty, let outcome { train.append(outcome) }
       }

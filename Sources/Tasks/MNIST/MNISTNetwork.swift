@@ -38,7 +38,7 @@ package struct MNISTNetwork: ImageNetwork, ~Copyable {
     sgd.learning_rate = learningRate
   }
 
-  package mutating func step(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome {
+  package mutating func update(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome {
     var view = images.train.view
     return Outcome(
       kernels.functions.mnist_step(

@@ -18,15 +18,16 @@ public struct MNISTRecipe: Codable, Hashable, Sendable, ImageRecipe {
   /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `test_loss`, and for the other rules.
   public var scheduleMetric: String?
 
-  /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
+  /// The learning rate of the first epoch; it falls to 0 over the epochs by a cosine.
   public var learningRate = 0.1
-  /// Nesterov's.
+  /// The factor of Nesterov's momentum.
   public var momentum = 0.9
-  /// Of all parameters, biases too.
+  /// The factor of the weight decay (L2) of all parameters, biases too.
   public var weightDecay = 5e-4
 
-  /// What a pixel, divided by 255, has subtracted from it and is then divided by.
+  /// What is subtracted from a pixel of 0 to 1.
   public var pixelMean = 0.1307
+  /// What a pixel is divided by when ``pixelMean`` has been subtracted.
   public var pixelDeviation = 0.3081
 
   /// The published recipe on these images.

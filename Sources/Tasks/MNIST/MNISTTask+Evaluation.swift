@@ -7,7 +7,7 @@ extension MNISTTask: Evaluator {
     try self.init(MNISTRecipe(dataset: dataset.identity), dataset: dataset)
   }
 
-  /// Of all test images.
+  /// `test_loss` and `test_error` (%), of all test images.
   public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
 
   public func evaluate(network: [Float], seed: UInt64) -> [Float] {
