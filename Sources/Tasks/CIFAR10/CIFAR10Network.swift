@@ -3,6 +3,7 @@ package import Corpus
 package import VectorKernels
 
 package typealias CIFAR10Trainer = ImageTrainer<CIFAR10Network>
+package typealias CIFAR10Images = TrainAndTest<ColorImages>
 
 /// The convolutional network under stochastic gradient descent with Nesterov's momentum; `body_cnn.h` has the arithmetic.
 package struct CIFAR10Network: ImageNetwork, ~Copyable {

@@ -7,7 +7,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct CIFAR10Task: TrainingTask {
+public struct CIFAR10Task: Evaluator {
   public static let name = "cifar10"
   public static let architecture = Architecture.cifar10
   public static let metrics = imageMetrics
@@ -56,5 +56,25 @@ public struct CIFAR10Task: TrainingTask {
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     CIFAR10Trainer.run(
       recipe: settings, images: images, kernels: kernels, seed: seed, isCancelled: isCancelled)
+  }
+
+  // MARK: Evaluator
+
+  public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
+    let dataset = try ImageDataset.cifar10(in: datasets)
+    try self.init(CIFAR10Recipe(dataset: dataset.identity), dataset: dataset)
+  }
+
+  /// `test_loss` and `test_error` (%), of all test images.
+  public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
+
+  public func evaluate(network: [Float], seed: UInt64) -> [Float] {
+    var network = CIFAR10Network(recipe: settings, images: images, kernels: kernels, parameters: network)
+    let outcome = network.test()
+    return [outcome.loss, outcome.error]
+  }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
 }

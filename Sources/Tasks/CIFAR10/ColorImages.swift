@@ -3,14 +3,14 @@ package import Datasets
 import VectorKernels
 
 /// Images in three colours as the kernels read them; see `ck_pictures`.
-final class ColorImages: @unchecked Sendable {
+package final class ColorImages: PackedImages, @unchecked Sendable {
   // Sendable because nothing changes after the initializer.
   let count: Int
   private let pixels: AlignedBuffer<UInt8>
   private let labels: AlignedBuffer<UInt8>
 
   /// - Precondition: images of 3 × 32 × 32 pixels.
-  init(_ images: ImageDataset.Part) {
+  package init(_ images: ImageDataset.Part) {
     precondition(images.pixels.count == images.count * ImageDataset.Shape.cifar10.count)
     count = images.count
     pixels = AlignedBuffer(count: images.pixels.count)
@@ -27,16 +27,5 @@ final class ColorImages: @unchecked Sendable {
     let (m, d) = (means.map(Float.init), deviations.map(Float.init))
     return ck_pictures(
       pixels: pixels.base, labels: labels.base, mean: (m[0], m[1], m[2]), deviation: (d[0], d[1], d[2]))
-  }
-}
-
-/// The images of the CIFAR-10 task in the form in which the kernels read them, shared by all runs.
-package struct CIFAR10Images: Sendable {
-  let train: ColorImages
-  let test: ColorImages
-
-  package init(_ dataset: ImageDataset) {
-    train = ColorImages(dataset.train)
-    test = ColorImages(dataset.test)
   }
 }

@@ -33,29 +33,29 @@ extension CartpoleRecipe {
         "from iterations = \(iterations) to 1000000, or leave it out")
     }
 
-    try positive(clip, .clip)
+    try Self.positive(clip, Key.clip)
     try Self.require((0...1).contains(gamma), Key.gamma, gamma, "from 0 to 1")
     try Self.require((0...1).contains(lambda), Key.lambda, lambda, "from 0 to 1")
-    try notNegative(valueCoefficient, .valueCoefficient)
-    try positive(learningRate, .learningRate)
+    try Self.notNegative(valueCoefficient, Key.valueCoefficient)
+    try Self.positive(learningRate, Key.learningRate)
     try Self.require((0..<1).contains(adamBeta1), Key.adamBeta1, adamBeta1, "at least 0 and below 1")
     try Self.require((0..<1).contains(adamBeta2), Key.adamBeta2, adamBeta2, "at least 0 and below 1")
-    try positive(adamEpsilon, .adamEpsilon)
-    try positive(gradientNormLimit, .gradientNormLimit)
+    try Self.positive(adamEpsilon, Key.adamEpsilon)
+    try Self.positive(gradientNormLimit, Key.gradientNormLimit)
     try Self.require(
       initialLogStd.magnitude <= 10, Key.initialLogStd, initialLogStd, "from -10 to 10")
-    try positive(hiddenGain, .hiddenGain)
-    try positive(policyGain, .policyGain)
-    try positive(valueGain, .valueGain)
+    try Self.positive(hiddenGain, Key.hiddenGain)
+    try Self.positive(policyGain, Key.policyGain)
+    try Self.positive(valueGain, Key.valueGain)
     try physics.validate()
   }
 
-  private func positive(_ value: Double, _ key: CodingKeys) throws(CorpusError) {
-    try Self.require(value > 0 && value <= 1e6, key, value, "above 0 and at most 1e6")
+  fileprivate static func positive(_ value: Double, _ key: some CodingKey) throws(CorpusError) {
+    try require(value > 0 && value <= 1e6, key, value, "above 0 and at most 1e6")
   }
 
-  private func notNegative(_ value: Double, _ key: CodingKeys) throws(CorpusError) {
-    try Self.require(value >= 0 && value <= 1e6, key, value, "at least 0 and at most 1e6")
+  fileprivate static func notNegative(_ value: Double, _ key: some CodingKey) throws(CorpusError) {
+    try require(value >= 0 && value <= 1e6, key, value, "at least 0 and at most 1e6")
   }
 }
 
@@ -67,16 +67,12 @@ extension CartpolePhysics {
       (poleCenter, .poleCenter), (timeStep, .timeStep), (cartSpeedLimit, .cartSpeedLimit),
       (poleSpeedLimit, .poleSpeedLimit), (observationLimit, .observationLimit),
       (positionLimit, .positionLimit), (angleLimit, .angleLimit),
-    ] {
-      try CartpoleRecipe.require(value > 0 && value <= 1e6, key, value, "above 0 and at most 1e6")
-    }
+    ] { try CartpoleRecipe.positive(value, key) }
     for (value, key) in [
       (poleWidth, Key.poleWidth), (gravity, .gravity), (force, .force),
       (resetPosition, .resetPosition), (resetVelocity, .resetVelocity),
       (cartSpeedPenalty, .cartSpeedPenalty), (poleSpeedPenalty, .poleSpeedPenalty),
-    ] {
-      try CartpoleRecipe.require(value >= 0 && value <= 1e6, key, value, "at least 0 and at most 1e6")
-    }
+    ] { try CartpoleRecipe.notNegative(value, key) }
     try CartpoleRecipe.require(angleLimit <= 1000, Key.angleLimit, angleLimit, "at most 1000")
     try CartpoleRecipe.require(fallReward.magnitude <= 1e6, Key.fallReward, fallReward, "from -1e6 to 1e6")
     try CartpoleRecipe.require((1...1024).contains(substeps), Key.substeps, substeps, "from 1 to 1024")

@@ -1,11 +1,10 @@
-internal import CKernels
 public import Corpus
 public import Datasets
 package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (Schemas/reference.md, section 3).
-public struct CartpoleTask: TrainingTask {
+public struct CartpoleTask: Evaluator {
   public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
@@ -90,5 +89,36 @@ public struct CartpoleTask: TrainingTask {
     return Run(
       seed: run.seed, iterations: run.iterations, metrics: run.metrics + [returns], parameters: run.parameters
     )
+  }
+
+  // MARK: Evaluator
+
+  public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
+    try self.init()
+  }
+
+  /// The mean return of the recipe's evaluation episodes; where it has none, of as many as it has environments, but at
+  /// least 256. Each begins afresh, with noise on the actions.
+  ///
+  /// All networks meet the same starts and the same noise. With the seed of a run it is what the run records as
+  /// `eval_return`; for its initial policy also as `train_return`, if there are as many environments as episodes. A
+  /// network by itself has no other `train_return`.
+  public var evaluatedMetrics: [Metric] { metrics }
+
+  public func evaluate(network: [Float], seed: UInt64) -> [Float] {
+    [Float](repeating: meanReturn(of: network, seed: seed), count: metrics.count)
+  }
+
+  func meanReturn(of network: [Float], seed: UInt64) -> Float {
+    precondition(network.count == architecture.parameterCount)
+    var recipe = settings
+    recipe.environments = settings.evaluationEpisodes ?? max(256, settings.environments)
+    var agent = ActorCritic(recipe: recipe, kernels: kernels, policy: network)
+    return EpisodeWindow.mean(PPO.firstEpisodes(&agent, recipe: recipe, kernels: kernels, seed: seed))
+  }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    let agent = ActorCritic(recipe: settings, kernels: kernels, seed: seed)
+    return withExtendedLifetime(agent) { Array($0.policyParameters) }
   }
 }

@@ -55,24 +55,15 @@ package struct OrthogonalInitialization {
   private mutating func biases(count: Int, inputs: Int) -> [Float] {
     if biases == .zero { return [Float](repeating: 0, count: count) }
     let bound = Float(1 / Double(inputs).squareRoot())
-    let numbers = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let base = buffer.baseAddress {
-        kernels.functions.random_uniform(seed, CartpoleStream.biases.rawValue, biasBlock, count, base)
-      }
-      initialized = count
-    }
+    var numbers = [Float](repeating: 0, count: count)
+    kernels.functions.random_uniform(seed, CartpoleStream.biases.rawValue, biasBlock, count, &numbers)
     biasBlock += UInt64(count + 3) / 4
     return numbers.map { bound * (2 * $0 - 1) }
   }
 
   private mutating func normals(count: Int) -> [Double] {
-    let floats = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let base = buffer.baseAddress {
-        kernels.functions.random_normal(
-          seed, CartpoleStream.initialization.rawValue, block, count, base)
-      }
-      initialized = count
-    }
+    var floats = [Float](repeating: 0, count: count)
+    kernels.functions.random_normal(seed, CartpoleStream.initialization.rawValue, block, count, &floats)
     block += UInt64(count + 3) / 4
     return floats.map(Double.init)
   }

@@ -1,6 +1,6 @@
 internal import CKernels
 package import Corpus
-internal import Datasets
+package import Datasets
 package import VectorKernels
 
 /// The mean cross entropy of some images, and the percentage of them that is classified wrongly.
@@ -11,11 +11,26 @@ package struct Outcome: Hashable, Sendable {
   init(_ outcome: ck_outcome) { (loss, error) = (outcome.loss, outcome.error) }
 }
 
+/// Images in the form in which the kernels of a task read them.
+package protocol PackedImages: Sendable {
+  init(_ images: ImageDataset.Part)
+}
+
+/// The images of a data set, shared by all runs.
+package struct TrainAndTest<Images: PackedImages>: Sendable {
+  let train: Images
+  let test: Images
+
+  package init(_ dataset: ImageDataset) {
+    train = Images(dataset.train)
+    test = Images(dataset.test)
+  }
+}
+
 /// A classifier of images with its optimizer: what a task gives to ``ImageTrainer``.
 package protocol ImageNetwork: ~Copyable {
   associatedtype Recipe: ImageRecipe
-  /// Training and test images as the kernels read them, shared by all runs.
-  associatedtype Images
+  associatedtype Images: PackedImages
 
   static var architecture: Architecture { get }
   /// The streams of random numbers that an epoch takes: the first for the order of its images, others for their
@@ -25,7 +40,7 @@ package protocol ImageNetwork: ~Copyable {
   /// - Parameters:
   ///   - images: those that the recipe names.
   ///   - parameters: (P).
-  init(recipe: Recipe, images: Images, kernels: Kernels, parameters: [Float])
+  init(recipe: Recipe, images: TrainAndTest<Images>, kernels: Kernels, parameters: [Float])
 
   /// The present parameter vector: (P).
   var parameters: [Float] { get }
@@ -56,7 +71,7 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
   /// The optimizer steps done.
   package private(set) var iteration = 0
 
-  package init(recipe: Network.Recipe, images: Network.Images, kernels: Kernels, seed: UInt64) {
+  package init(recipe: Network.Recipe, images: TrainAndTest<Network.Images>, kernels: Kernels, seed: UInt64) {
     self.recipe = recipe
     self.seed = seed
     network = Network(
@@ -95,7 +110,7 @@ extension ImageTrainer where Network: ~Copyable {
   /// the last of these steps' batch before the step, as its forward pass finds them; for the initial network,
   /// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
   static func run(
-    recipe: Network.Recipe, images: Network.Images, kernels: Kernels, seed: Int64,
+    recipe: Network.Recipe, images: TrainAndTest<Network.Images>, kernels: Kernels, seed: Int64,
     isCancelled: @Sendable () -> Bool
   ) -> Run? {
     let key = UInt64(bitPattern: seed)
@@ -135,12 +150,8 @@ let imageMetrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
 ///
 /// - Returns: (P).
 func initialParameters(of architecture: Architecture, kernels: Kernels, seed: UInt64) -> [Float] {
-  let count = architecture.parameterCount
-  var parameters = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-    guard let base = buffer.baseAddress else { return }
-    kernels.functions.random_uniform(seed, ImageStream.initialization, 0, count, base)
-    initialized = count
-  }
+  var parameters = [Float](repeating: 0, count: architecture.parameterCount)
+  kernels.functions.random_uniform(seed, ImageStream.initialization, 0, parameters.count, &parameters)
   var (start, inputs) = (0, 1)
   for tensor in architecture.tensors {
     if tensor.shape.count > 1 { inputs = tensor.count / tensor.shape[0] }

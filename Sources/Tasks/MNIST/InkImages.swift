@@ -3,7 +3,7 @@ package import Datasets
 import VectorKernels
 
 /// Images as lists of their pixels other than 0, the form in which the kernels read them; see `ck_ink`.
-final class InkImages: @unchecked Sendable {
+package final class InkImages: PackedImages, @unchecked Sendable {
   // Sendable because nothing changes after the initializer.
   let count: Int
   private let starts: AlignedBuffer<UInt32>
@@ -12,7 +12,7 @@ final class InkImages: @unchecked Sendable {
   private let labels: AlignedBuffer<UInt8>
 
   /// - Precondition: images of `CK_MNIST_PIXELS` pixels.
-  init(_ images: ImageDataset.Part) {
+  package init(_ images: ImageDataset.Part) {
     let size = Int(CK_MNIST_PIXELS)
     precondition(images.pixels.count == images.count * size)
     count = images.count
@@ -42,16 +42,5 @@ final class InkImages: @unchecked Sendable {
   /// The kernels' view, valid as long as this object.
   var view: ck_ink {
     ck_ink(starts: starts.base, rows: rows.base, values: values.base, labels: labels.base)
-  }
-}
-
-/// The images of the MNIST task in the form in which the kernels read them, shared by all runs.
-package struct MNISTImages: Sendable {
-  let train: InkImages
-  let test: InkImages
-
-  package init(_ dataset: ImageDataset) {
-    train = InkImages(dataset.train)
-    test = InkImages(dataset.test)
   }
 }

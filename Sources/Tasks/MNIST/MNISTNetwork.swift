@@ -3,6 +3,7 @@ package import Corpus
 package import VectorKernels
 
 package typealias MNISTTrainer = ImageTrainer<MNISTNetwork>
+package typealias MNISTImages = TrainAndTest<InkImages>
 
 /// The 784-10-10 network under stochastic gradient descent with Nesterov's momentum; `body_mnist.h` has the arithmetic.
 package struct MNISTNetwork: ImageNetwork, ~Copyable {
@@ -26,12 +27,9 @@ package struct MNISTNetwork: ImageNetwork, ~Copyable {
   }
 
   package var parameters: [Float] {
-    let count = Self.architecture.parameterCount
-    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      guard let base = buffer.baseAddress else { return }
-      kernels.functions.mnist_unpack(OpaquePointer(memory.base), base)
-      initialized = count
-    }
+    var parameters = [Float](repeating: 0, count: Self.architecture.parameterCount)
+    kernels.functions.mnist_unpack(OpaquePointer(memory.base), &parameters)
+    return parameters
   }
 
   package mutating func beginEpoch(learningRate: Float, seed: UInt64, stream: UInt64) {

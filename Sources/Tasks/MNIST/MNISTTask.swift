@@ -7,7 +7,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct MNISTTask: TrainingTask {
+public struct MNISTTask: Evaluator {
   public static let name = "mnist"
   public static let architecture = Architecture.mnist
   public static let metrics = imageMetrics
@@ -57,5 +57,25 @@ public struct MNISTTask: TrainingTask {
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     MNISTTrainer.run(
       recipe: settings, images: images, kernels: kernels, seed: seed, isCancelled: isCancelled)
+  }
+
+  // MARK: Evaluator
+
+  public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
+    let dataset = try ImageDataset.mnist(in: datasets)
+    try self.init(MNISTRecipe(dataset: dataset.identity), dataset: dataset)
+  }
+
+  /// `test_loss` and `test_error` (%), of all test images.
+  public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
+
+  public func evaluate(network: [Float], seed: UInt64) -> [Float] {
+    var network = MNISTNetwork(recipe: settings, images: images, kernels: kernels, parameters: network)
+    let outcome = network.test()
+    return [outcome.loss, outcome.error]
+  }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
 }
