@@ -160,9 +160,11 @@ let package = Package(
       "Tasks", "Datasets", "ShardStore", "MetricIndex",
       "CorpusStore", "Maintenance", "Corpus", "Platform"),
     tests(
-      "GeneratorsTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "Corpus",
-      "Platform",
+      "TasksTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "Corpus", "Platform",
       "CKernels", "VectorKernels"),
+    tests(
+      "MaintenanceTests", "Maintenance", "Tasks", "Datasets", "ShardStore", "MetricIndex", "Corpus",
+      "Platform"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation", "Tasks",
       "Datasets",

@@ -23,13 +23,13 @@ struct CIFAR10Speed: ParsableCommand {
     var trainer = CIFAR10Trainer(
       recipe: recipe, images: CIFAR10Images(dataset), kernels: try Kernels(), seed: seed)
     var (training, testing) = (Duration.zero, Duration.zero)
-    var outcome = trainer.trainOutcome
+    var outcome = trainer.network.test()
     for evaluation in 1...max(1, evaluations) {
       let target = recipe.iterations * evaluation / max(1, evaluations)
       let began = ContinuousClock.now
-      while trainer.iteration < target { trainer.step() }
+      while trainer.iteration < target { trainer.update() }
       let trained = ContinuousClock.now
-      outcome = trainer.test()
+      outcome = trainer.network.test()
       training += began.duration(to: trained)
       testing += trained.duration(to: .now)
     }
@@ -58,6 +58,7 @@ struct CIFAR10Kernels: ParsableCommand {
     let recipe = CIFAR10Recipe(dataset: dataset.identity)
     let images = CIFAR10Images(dataset)
     var trainer = CIFAR10Trainer(recipe: recipe, images: images, kernels: try Kernels(), seed: 0)
+    trainer.update()
     let batches = 100
     var (gradients, evaluations) = ([Double](), [Double]())
     var (peak, sum): (Double, Float) = (0, 0)
@@ -69,10 +70,10 @@ struct CIFAR10Kernels: ParsableCommand {
       }
       // Forward, and back to the weights of both and to the inputs of the second one.
       let gradient = rate(Double(batches * recipe.batchSize) * (2 * Self.first + 3 * Self.second)) {
-        for _ in 0..<batches { trainer.backpropagate() }
+        for _ in 0..<batches { trainer.network.backpropagate() }
       }
       let evaluation = rate(Double(dataset.test.count) * (Self.first + Self.second)) {
-        sum += trainer.test().loss
+        sum += trainer.network.test().loss
       }
       guard round > 0 else { continue }
       gradients.append(gradient / best)
@@ -117,17 +118,16 @@ struct CIFAR10Parity: ParsableCommand {
       recipe: CIFAR10Recipe(dataset: dataset.identity), images: CIFAR10Images(dataset),
       kernels: try Kernels(), seed: seed)
     try Files.createDirectory(out)
-    try write(trainer.parameters, to: "initial.f32")
+    try write(trainer.network.parameters, to: "initial.f32")
     var batches: [UInt32] = []
     var losses: [Float] = []
     for _ in 0..<steps {
-      trainer.step()
-      batches += trainer.batch
-      losses.append(trainer.trainOutcome.loss)
+      losses.append(trainer.update().loss)
+      batches += trainer.network.views
     }
     try write(batches, to: "batches.u32")
     try write(losses, to: "losses.f32")
-    try write(trainer.parameters, to: "after.f32")
+    try write(trainer.network.parameters, to: "after.f32")
   }
 
   private func write<Value: BitwiseCopyable>(_ values: [Value], to name: String) throws {

@@ -22,17 +22,16 @@ struct MNISTParity: ParsableCommand {
       recipe: MNISTRecipe(dataset: dataset.identity), images: MNISTImages(dataset), kernels: try Kernels(),
       seed: seed)
     try Files.createDirectory(out)
-    try write(trainer.parameters, to: "initial.f32")
+    try write(trainer.network.parameters, to: "initial.f32")
     var batches: [UInt32] = []
     var losses: [Float] = []
     for _ in 0..<steps {
-      trainer.step()
+      losses.append(trainer.update().loss)
       batches += trainer.batch
-      losses.append(trainer.trainOutcome.loss)
     }
     try write(batches, to: "batches.u32")
     try write(losses, to: "losses.f32")
-    try write(trainer.parameters, to: "after.f32")
+    try write(trainer.network.parameters, to: "after.f32")
   }
 
   private func write<Value: BitwiseCopyable>(_ values: [Value], to name: String) throws {

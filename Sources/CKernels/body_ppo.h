@@ -92,7 +92,7 @@ static void value_gradient(const ck_mlp *mlp, float coefficient, size_t count, c
 }
 
 static void adam_step(ck_adam *adam, size_t count, const float *gradient, float *parameters,
-                      float *moments1, float *moments2) {
+                      float *first_moment, float *second_moment) {
   vf squares = splat(0);
   for (size_t i = 0; i < count; i += CK_LANES)
     squares = fma_(load(gradient + i), load(gradient + i), squares);
@@ -106,11 +106,11 @@ static void adam_step(ck_adam *adam, size_t count, const float *gradient, float 
   vf correction = splat((float)__builtin_elementwise_sqrt(1 - adam->beta2_power));
   vf rest1 = splat((float)(1 - (double)adam->beta1)), rest2 = splat((float)(1 - (double)adam->beta2));
   for (size_t i = 0; i < count; i += CK_LANES) {
-    vf g = load(gradient + i) * factor, m = load(moments1 + i), v = load(moments2 + i);
+    vf g = load(gradient + i) * factor, m = load(first_moment + i), v = load(second_moment + i);
     m = fma_(g - m, rest1, m);
     v = fma_(g * g, rest2, v * adam->beta2);
-    store(moments1 + i, m);
-    store(moments2 + i, v);
+    store(first_moment + i, m);
+    store(second_moment + i, v);
     vf divisor = __builtin_elementwise_sqrt(v) / correction + adam->epsilon;
     store(parameters + i, load(parameters + i) - rate * (m / divisor));
   }

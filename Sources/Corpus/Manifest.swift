@@ -60,7 +60,7 @@ public struct Manifest: Hashable, Sendable, Codable {
   public var metrics: [Metric]
   /// Everything that determines a run but its seed.
   public var recipe: JSONValue
-  /// The version of the generators that the corpus was begun with; 0 where its runs were made elsewhere.
+  /// The version of the tasks that the corpus was begun with; 0 where its runs were made elsewhere.
   public var generatorVersion: Int
   public var split: SplitRule
   /// How new shards are stored; each shard also says it of itself.

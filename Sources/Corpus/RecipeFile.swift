@@ -10,7 +10,7 @@ public struct RecipeFile: Hashable, Sendable, Codable {
   public var format = Self.format
   public var version = Self.version
   public var task: String
-  /// The version of the generators whose recipe it is.
+  /// The version of the tasks whose recipe it is.
   public var generatorVersion: Int
   /// Everything that determines a run but its seed; for tasks on data, the SHA-256 of the data, too.
   public var recipe: JSONValue

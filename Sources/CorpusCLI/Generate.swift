@@ -52,20 +52,20 @@ struct GenerateOptions: ParsableArguments {
     if let workers, workers < 1 { throw ValidationError("--workers must be at least 1") }
   }
 
-  func run(_ generator: any Generator) throws {
-    try run(CorpusRequest(generator))
+  func run(_ task: any TrainingTask) throws {
+    try run(CorpusRequest(task))
   }
 
   func run(_ request: CorpusRequest) throws {
     let range = try SeedRange(parsing: runs)
     var request = request
     if let codec { request.codec = codec }
-    let (opened, generator) = try request.open(out)
+    let (opened, task) = try request.open(out)
     let directory = locks.applied(to: opened)
     let job = GenerationJob(
-      generator: generator, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
+      task: task, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
       codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)
-    let work = LongWork(generator.task, quiet: quiet)
+    let work = LongWork(task.name, quiet: quiet)
     defer { work.end() }
     let display = work.display
     let result = try job.run(cancellation: work.cancellation) { show($0, on: display) }

@@ -43,6 +43,6 @@ struct GenerateCIFAR10: ParsableCommand {
     if let checkpoints { recipe.checkpoints = checkpoints }
     recipe.schedule = schedule.schedule
     recipe.scheduleMetric = schedule.scheduleMetric
-    try options.run(CIFAR10Generator(recipe, dataset: images))
+    try options.run(CIFAR10Task(recipe, dataset: images))
   }
 }

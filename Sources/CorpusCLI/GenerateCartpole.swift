@@ -45,6 +45,6 @@ struct GenerateCartpole: ParsableCommand {
     if let environments { recipe.environments = environments }
     recipe.evaluationEpisodes = evaluationEpisodes
     recipe.decayIterations = decayIterations
-    try options.run(CartpoleGenerator(recipe))
+    try options.run(CartpoleTask(recipe))
   }
 }

@@ -26,10 +26,10 @@ struct GenerateFromRecipe: ParsableCommand {
 
   func run() throws {
     let file = try RecipeFile(json: Files.contents(recipe, limit: RecipeFile.byteLimit), path: recipe)
-    let generator = try Tasks.generator(of: file, path: recipe, datasets: datasets.directory)
+    let task = try Tasks.task(of: file, path: recipe, datasets: datasets.directory)
     try options.run(
       CorpusRequest(
-        generator, version: file.generatorVersion, split: file.split, codec: file.codec ?? .delta,
+        task, version: file.generatorVersion, split: file.split, codec: file.codec ?? .delta,
         isRecipeGiven: true))
   }
 }

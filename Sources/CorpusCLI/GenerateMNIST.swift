@@ -43,7 +43,7 @@ struct GenerateMNIST: ParsableCommand {
     if let checkpoints { recipe.checkpoints = checkpoints }
     recipe.schedule = schedule.schedule
     recipe.scheduleMetric = schedule.scheduleMetric
-    try options.run(MNISTGenerator(recipe, dataset: images))
+    try options.run(MNISTTask(recipe, dataset: images))
   }
 }
 

@@ -40,7 +40,7 @@ struct Repair: ParsableCommand {
     let datasets = datasets.directory
     let job = RepairJob(directory: directory, workers: workers ?? Workers.available) {
       () throws(CorpusError) in
-      try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
+      try Tasks.task(of: directory.manifest, path: directory.path, datasets: datasets)
     }
     let result = try job.run(cancellation: work.cancellation) { event in
       switch event {

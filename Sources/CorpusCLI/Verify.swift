@@ -57,10 +57,10 @@ struct Verify: ParsableCommand {
     let work = LongWork("replay", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let generator = try Tasks.generator(
+    let task = try Tasks.task(
       of: directory.manifest, path: directory.path, datasets: datasets.directory)
     let result = try Replay(
-      directory: directory, generator: generator, workers: workers ?? Workers.available
+      directory: directory, task: task, workers: workers ?? Workers.available
     ).run(selection, cancellation: work.cancellation) { result, total in
       display.update(result.count, of: total, unit: "runs") {
         result.problems.isEmpty ? [] : [Format.count(result.problems.count, "problem")]

@@ -1,4 +1,5 @@
 package import Corpus
+import VectorKernels
 
 /// The sizes of a G.pt for an architecture, and where its weights lie.
 package struct TransformerShape: Sendable {
@@ -40,10 +41,8 @@ package struct TransformerShape: Sendable {
   /// The floats of a token that are one head's.
   var depth: Int { configuration.width / configuration.heads }
 
-  private func padded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
-
   /// Floats of a row of attention's probabilities: T, and what fills a vector.
-  var across: Int { padded(tokens.count) }
+  var across: Int { paddedToVectors(tokens.count) }
 
   /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
   /// first.
@@ -54,7 +53,7 @@ package struct TransformerShape: Sendable {
   /// Floats of the attention's probabilities of an example.
   var probabilities: Int { configuration.heads * tokens.count * across }
   /// Floats of working memory for attention: `CK_ATTENTION_SCRATCH`.
-  var attentionScratch: Int { 12 * across * padded(max(tokens.count, depth)) + 64 }
+  var attentionScratch: Int { 12 * across * paddedToVectors(max(tokens.count, depth)) + 64 }
 
   /// The groups of so many examples.
   package func groups(of examples: Int) -> Int { (examples + group - 1) / group }

@@ -4,7 +4,7 @@ public import Corpus
 
 /// What the runs of a new corpus are made by, and how they are stored.
 public struct CorpusRequest: Sendable {
-  public var generator: any Generator
+  public var task: any TrainingTask
   /// One of ``generatorVersions``: that of a recipe file, or the present one.
   public var version: Int
   /// Which runs of a new corpus are held out; nil for the task's usual rule.
@@ -16,11 +16,11 @@ public struct CorpusRequest: Sendable {
   public var isRecipeGiven: Bool
 
   public init(
-    _ generator: any Generator, version: Int = generatorVersion, split: SplitRule? = nil,
+    _ task: any TrainingTask, version: Int = generatorVersion, split: SplitRule? = nil,
     codec: Codec = .delta,
     isRecipeGiven: Bool = false
   ) {
-    self.generator = generator
+    self.task = task
     self.version = version
     self.split = split
     self.codec = codec
@@ -29,29 +29,29 @@ public struct CorpusRequest: Sendable {
 
   private var manifest: Manifest {
     Manifest(
-      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-      recipe: generator.recipe, generatorVersion: version, split: split ?? generator.split, codec: codec)
+      task: task.name, architecture: task.architecture, metrics: task.metrics,
+      recipe: task.recipe, generatorVersion: version, split: split ?? task.split, codec: codec)
   }
 
   /// Opens the corpus that these runs belong to, or makes it where nothing is there yet.
   ///
   /// A corpus that an earlier version began goes on under that version, with the recipe that it has.
   ///
-  /// - Returns: the corpus, and the generator of its runs.
+  /// - Returns: the corpus, and the task of its runs.
   /// - Throws: `differentTask`, `differentRecipe` or `alreadyExists` if the directory holds other runs, or other
   ///   things.
   public func open(_ path: String) throws(CorpusError) -> (
-    directory: CorpusDirectory, generator: any Generator
+    directory: CorpusDirectory, task: any TrainingTask
   ) {
     var request = self
-    if let found = try CorpusDirectory(ifPresentAt: path)?.manifest, found.task == generator.task,
+    if let found = try CorpusDirectory(ifPresentAt: path)?.manifest, found.task == task.name,
       generatorVersions.contains(found.generatorVersion)
     {
       request.version = found.generatorVersion
-      if !isRecipeGiven { request.generator = try generator.asOf(version: found.generatorVersion) }
+      if !isRecipeGiven { request.task = try task.asOf(version: found.generatorVersion) }
     }
     return (
-      try CorpusDirectory(openingOrCreating: path, manifest: request.manifest), request.generator
+      try CorpusDirectory(openingOrCreating: path, manifest: request.manifest), request.task
     )
   }
 }

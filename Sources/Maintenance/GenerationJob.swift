@@ -36,7 +36,7 @@ public struct GenerationJob: Sendable {
     public var stored: Int { found + made + madeElsewhere }
   }
 
-  private let generator: any Generator
+  private let task: any TrainingTask
   private let directory: CorpusDirectory
   private let seeds: Range<Int64>
   private let workers: Int
@@ -47,10 +47,10 @@ public struct GenerationJob: Sendable {
   ///   - isIndexing: whether to take the runs up into the index, as soon as it is free; off for many machines on a
   ///     network file system, whose locks SQLite cannot trust.
   public init(
-    generator: any Generator, directory: CorpusDirectory, seeds: Range<Int64>, workers: Int, codec: Codec,
+    task: any TrainingTask, directory: CorpusDirectory, seeds: Range<Int64>, workers: Int, codec: Codec,
     isIndexing: Bool = true
   ) {
-    self.generator = generator
+    self.task = task
     self.directory = directory
     self.seeds = seeds
     self.workers = workers
@@ -170,7 +170,7 @@ public struct GenerationJob: Sendable {
   }
 
   private var header: ShardHeader {
-    ShardHeader(manifest: directory.manifest, codec: codec, checkpoints: generator.checkpointsPerRun)
+    ShardHeader(manifest: directory.manifest, codec: codec, checkpoints: task.checkpointsPerRun)
   }
 
   /// Trains and stores one run, unless another process is at it or has just done it.
@@ -180,7 +180,7 @@ public struct GenerationJob: Sendable {
   ) throws(CorpusError) -> Bool {
     let isStopped: @Sendable () -> Bool = { cancellation.isCancelled || job.stop.isCancelled }
     let outcome = try writer.store(seed, with: &encoder) { () throws(CorpusError) in
-      try generator.storedRun(seed: seed, isCancelled: isStopped)
+      try task.storedRun(seed: seed, isCancelled: isStopped)
     }
     switch outcome {
     case .claimedElsewhere:
@@ -195,7 +195,7 @@ public struct GenerationJob: Sendable {
       job.progress.withLock {
         $0.made += 1
         $0.checkpoints += run.count
-        $0.rawBytes += 4 * generator.architecture.parameterCount * run.count
+        $0.rawBytes += 4 * task.architecture.parameterCount * run.count
         $0.compressedBytes += run.compressedBytes
         if run.status != .ok { $0.bad += 1 }
       }

@@ -14,16 +14,16 @@ import Synchronization
 public struct RepairJob: Sendable {
   private let directory: CorpusDirectory
   private let workers: Int
-  private let makeGenerator: @Sendable () throws(CorpusError) -> any Generator
+  private let makeTask: @Sendable () throws(CorpusError) -> any TrainingTask
 
-  /// - Parameter generator: makes the task's generator; called only if some run has to be made again.
+  /// - Parameter task: makes the task; called only if some run has to be made again.
   public init(
     directory: CorpusDirectory, workers: Int,
-    generator: @escaping @Sendable () throws(CorpusError) -> any Generator
+    task: @escaping @Sendable () throws(CorpusError) -> any TrainingTask
   ) {
     self.directory = directory
     self.workers = workers
-    makeGenerator = generator
+    makeTask = task
   }
 
   /// Repairs all that can be.
@@ -40,10 +40,10 @@ public struct RepairJob: Sendable {
       directory, indexed: indexedRuns(), workers: workers, cancellation: cancellation
     ) { report(.examined($0, of: $1)) }
     var problems = survey.problems
-    let generator = generator(for: survey.files, &problems)
-    let files = survey.files.filter { generator != nil || $0.damagedMembers.isEmpty }
+    let task = task(for: survey.files, &problems)
+    let files = survey.files.filter { task != nil || $0.damagedMembers.isEmpty }
     let staging = try RepairStaging(
-      directory: directory, generator: generator, locks: locks, cancellation: cancellation,
+      directory: directory, task: task, locks: locks, cancellation: cancellation,
       total: files.reduce(0) { $0 + $1.damagedMembers.count }, problems: problems, report: report)
     try mend(files, at: staging)
     try cancellation.check()
@@ -66,11 +66,11 @@ public struct RepairJob: Sendable {
   }
 
   /// - Returns: nil if none is needed, or none can be had; the problems then tell why and what it is needed for.
-  private func generator(for files: [DamagedFile], _ problems: inout [CorpusError]) -> (any Generator)? {
+  private func task(for files: [DamagedFile], _ problems: inout [CorpusError]) -> (any TrainingTask)? {
     let damaged = files.flatMap(\.damagedMembers)
     if damaged.isEmpty { return nil }
     do throws(CorpusError) {
-      return try makeGenerator()
+      return try makeTask()
     } catch {
       for case .damaged(let problem, _) in damaged.map(\.state) where !problems.contains(problem) {
         // An unreadable shard is the problem of many runs, and named once.

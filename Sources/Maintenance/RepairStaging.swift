@@ -18,7 +18,7 @@ final class RepairStaging: Sendable {
   }
 
   private let directory: CorpusDirectory
-  private let generator: (any Generator)?
+  private let task: (any TrainingTask)?
   private let locks: RunLocks
   private let index: MetricIndex?
   private let cancellation: Cancellation
@@ -28,14 +28,14 @@ final class RepairStaging: Sendable {
   private let report: @Sendable (RepairEvent) -> Void
 
   /// - Parameters:
-  ///   - generator: nil only if no run has to be made again.
+  ///   - task: nil only if no run has to be made again.
   ///   - total: the number of runs that have to be.
   init(
-    directory: CorpusDirectory, generator: (any Generator)?, locks: RunLocks, cancellation: Cancellation,
+    directory: CorpusDirectory, task: (any TrainingTask)?, locks: RunLocks, cancellation: Cancellation,
     total: Int, problems: [CorpusError], report: @escaping @Sendable (RepairEvent) -> Void
   ) throws(CorpusError) {
     self.directory = directory
-    self.generator = generator
+    self.task = task
     self.locks = locks
     self.cancellation = cancellation
     self.total = total
@@ -57,18 +57,18 @@ final class RepairStaging: Sendable {
   ///
   /// - Returns: nil if it did not come out as recorded, which is then a problem of the report, or was cancelled.
   func make(_ member: DamagedFile.Member, of file: DamagedFile) throws(CorpusError) -> RemadeRun? {
-    guard let generator, case .damaged(_, let records) = member.state else { return nil }
+    guard let task, case .damaged(_, let records) = member.state else { return nil }
     try cancellation.check()
     let header =
       file.shard?.header
       ?? ShardHeader(
         manifest: directory.manifest, codec: directory.manifest.codec,
-        checkpoints: generator.checkpointsPerRun)
+        checkpoints: task.checkpointsPerRun)
     let path = staged(directory.runFile(seed: member.seed))
     var found = try? provenHash(of: [member.seed], at: path, header: header).first
     if found == nil {
       let isStopped: @Sendable () -> Bool = { [cancellation] in cancellation.isCancelled }
-      guard let run = try generator.storedRun(seed: member.seed, isCancelled: isStopped) else { return nil }
+      guard let run = try task.storedRun(seed: member.seed, isCancelled: isStopped) else { return nil }
       var encoder = try RunEncoder(header: header)
       try store([encoder.encode(run)], at: path, header: header)
       found = try provenHash(of: [member.seed], at: path, header: header).first

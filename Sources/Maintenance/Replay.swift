@@ -17,12 +17,12 @@ public struct Replay: Sendable {
   }
 
   private let directory: CorpusDirectory
-  private let generator: any Generator
+  private let task: any TrainingTask
   private let workers: Int
 
-  public init(directory: CorpusDirectory, generator: any Generator, workers: Int) {
+  public init(directory: CorpusDirectory, task: any TrainingTask, workers: Int) {
     self.directory = directory
-    self.generator = generator
+    self.task = task
     self.workers = workers
   }
 
@@ -71,7 +71,7 @@ public struct Replay: Sendable {
       else { return error }
       return try replay(seed, StoredRuns(directory), cancellation)
     }
-    guard let run = try generator.storedRun(seed: seed, isCancelled: { cancellation.isCancelled }) else {
+    guard let run = try task.storedRun(seed: seed, isCancelled: { cancellation.isCancelled }) else {
       try cancellation.check()
       return nil
     }

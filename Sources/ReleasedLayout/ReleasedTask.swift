@@ -15,14 +15,14 @@ public struct ReleasedTask: Sendable {
 
   public static let all = [
     ReleasedTask(
-      name: MNISTGenerator.task, architecture: MNISTGenerator.architecture, metrics: MNISTGenerator.metrics,
+      name: MNISTTask.name, architecture: MNISTTask.architecture, metrics: MNISTTask.metrics,
       metricNames: classifierMetrics, hasEpochs: true, testLimit: 500),
     ReleasedTask(
-      name: CIFAR10Generator.task, architecture: CIFAR10Generator.architecture,
-      metrics: CIFAR10Generator.metrics, metricNames: classifierMetrics, hasEpochs: true, testLimit: 2050),
+      name: CIFAR10Task.name, architecture: CIFAR10Task.architecture,
+      metrics: CIFAR10Task.metrics, metricNames: classifierMetrics, hasEpochs: true, testLimit: 2050),
     ReleasedTask(
-      name: CartpoleGenerator.task, architecture: CartpoleGenerator.architecture,
-      metrics: CartpoleGenerator.metrics, metricNames: ["train_ret"], hasEpochs: false, testLimit: 2050),
+      name: CartpoleTask.name, architecture: CartpoleTask.architecture,
+      metrics: CartpoleTask.metrics, metricNames: ["train_ret"], hasEpochs: false, testLimit: 2050),
   ]
 
   private static let classifierMetrics = ["avg_train_loss", "avg_train_err", "avg_test_loss", "avg_test_err"]

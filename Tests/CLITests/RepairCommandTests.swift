@@ -97,7 +97,7 @@ import Testing
       #expect(finished.status == 1 && finished.error.contains("cannot be made again"), "\(finished)")
       #expect(finished.error.contains("imported") && finished.output.isEmpty)
     }
-    // Another version of the generators.
+    // Another version of the tasks.
     try write(
       manifest.replacing("\"generator_version\" : 2", with: "\"generator_version\" : 9"), to: "corpus.json")
     let old = try Command.run("verify", fixture.path, "--replay", "1")

@@ -33,11 +33,11 @@ import Testing
   @Test func `starts are those of runs`() throws {
     let evaluator = try #require(
       try Tasks.evaluator(task: "cartpole", recipe: nil, datasets: DatasetsDirectory(nil))
-        as? CartpoleGenerator)
+        as? CartpoleTask)
     var recipe = CartpoleRecipe()
     recipe.iterations = 2
     recipe.checkpoints = 2
-    let run = try #require(try CartpoleGenerator(recipe).generate(seed: 5, isCancelled: { false }))
+    let run = try #require(try CartpoleTask(recipe).generate(seed: 5, isCancelled: { false }))
     let initial = evaluator.initialNetwork(seed: 5)
     #expect(Array(run.parameters.prefix(1250)) == initial)
     #expect(evaluator.evaluate(network: initial, seed: 5) == [run.metrics[0][0]])
@@ -47,13 +47,13 @@ import Testing
     let digits = try ImageDataset.syntheticDigits(train: 256, test: 256)
     var recipe = MNISTRecipe(dataset: digits.identity)
     recipe.checkpoints = 2
-    let mnist = try MNISTGenerator(recipe, dataset: digits)
+    let mnist = try MNISTTask(recipe, dataset: digits)
     let run = try #require(try mnist.generate(seed: 3, isCancelled: { false }))
     #expect(Array(run.parameters.prefix(7960)) == mnist.initialNetwork(seed: 3))
     let textures = try ImageDataset.syntheticTextures(train: 128, test: 128)
     var other = CIFAR10Recipe(dataset: textures.identity)
     (other.checkpoints, other.epochs) = (2, 1)
-    let cifar10 = try CIFAR10Generator(other, dataset: textures)
+    let cifar10 = try CIFAR10Task(other, dataset: textures)
     let second = try #require(try cifar10.generate(seed: 3, isCancelled: { false }))
     #expect(Array(second.parameters.prefix(5370)) == cifar10.initialNetwork(seed: 3))
   }

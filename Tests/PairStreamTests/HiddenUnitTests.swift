@@ -13,9 +13,9 @@ import VectorKernels
 
 /// Orders of hidden units leave the function of a network unchanged.
 @Suite(.temporaryDirectories) struct HiddenUnitTests {
-  private static func network(_ generator: some Evaluator) throws -> [Float] {
-    let run = try #require(try generator.generate(seed: 1) { false })
-    return Array(run.parameters.suffix(generator.architecture.parameterCount))
+  private static func network(_ task: some Evaluator) throws -> [Float] {
+    let run = try #require(try task.generate(seed: 1) { false })
+    return Array(run.parameters.suffix(task.architecture.parameterCount))
   }
 
   private static func permuted(_ network: [Float], _ order: UnitOrder, _ hidden: HiddenLayers) -> [Float] {
@@ -26,18 +26,18 @@ import VectorKernels
   }
 
   /// - Parameter widths: of the hidden layers that the architecture must turn out to have.
-  private func expectSameFunction(_ generator: some Evaluator, widths: [Int], tolerance: Float) throws {
-    let hidden = HiddenLayers(generator.architecture)
+  private func expectSameFunction(_ task: some Evaluator, widths: [Int], tolerance: Float) throws {
+    let hidden = HiddenLayers(task.architecture)
     #expect(hidden.widths == widths)
-    let network = try Self.network(generator)
+    let network = try Self.network(task)
     let order = UnitOrder(hidden, kernels: .best)
-    let expected = generator.evaluate(network: network, seed: 0)
+    let expected = task.evaluate(network: network, seed: 0)
     for stream in 0..<3 {
       order.shuffle(seed: 5, stream: UInt64(stream))
       #expect(widths.indices.allSatisfy { Set(order[$0]) == Set(0..<UInt32(widths[$0])) })
       let other = Self.permuted(network, order, hidden)
       #expect(other != network && other.sorted() == network.sorted())
-      let outcome = generator.evaluate(network: other, seed: 0)
+      let outcome = task.evaluate(network: other, seed: 0)
       for (a, b) in zip(outcome, expected) { #expect(abs(a - b) <= tolerance * abs(b)) }
       // A permutation of the rows alone would be another function.
       var broken = other
@@ -45,7 +45,7 @@ import VectorKernels
         let end = last.start + last.rows * last.columns * last.block
         broken.replaceSubrange(last.start..<end, with: network[last.start..<end])
       }
-      #expect(generator.evaluate(network: broken, seed: 0) != expected)
+      #expect(task.evaluate(network: broken, seed: 0) != expected)
     }
   }
 
@@ -53,21 +53,21 @@ import VectorKernels
     let images = try ImageDataset.syntheticDigits()
     var recipe = MNISTRecipe(dataset: images.identity)
     (recipe.epochs, recipe.checkpoints) = (1, 2)
-    try expectSameFunction(MNISTGenerator(recipe, dataset: images), widths: [10], tolerance: 1e-5)
+    try expectSameFunction(MNISTTask(recipe, dataset: images), widths: [10], tolerance: 1e-5)
   }
 
   @Test func `of a CIFAR-10 classifier`() throws {
     let images = try ImageDataset.syntheticTextures()
     var recipe = CIFAR10Recipe(dataset: images.identity)
     (recipe.epochs, recipe.checkpoints) = (1, 2)
-    try expectSameFunction(CIFAR10Generator(recipe, dataset: images), widths: [16, 32], tolerance: 1e-5)
+    try expectSameFunction(CIFAR10Task(recipe, dataset: images), widths: [16, 32], tolerance: 1e-5)
   }
 
   /// Episodes amplify rounding, but a policy that balances still does.
   @Test func `of a Cartpole policy`() throws {
     var recipe = CartpoleRecipe()
     (recipe.iterations, recipe.checkpoints) = (300, 2)
-    try expectSameFunction(CartpoleGenerator(recipe), widths: [32, 32], tolerance: 0.2)
+    try expectSameFunction(CartpoleTask(recipe), widths: [32, 32], tolerance: 0.2)
   }
 
   @Test func `an order is what its stream's numbers say, one after the other`() {

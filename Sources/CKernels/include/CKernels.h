@@ -192,8 +192,8 @@ typedef struct ck_kernels {
                          const float *returns, float *gradient, void *scratch);
   /* Scales the gradient down to the norm limit, as clip_grad_norm_ does, and takes a step of Adam. All arrays
    * (count) and (64), count (16): pad with zeros. */
-  void (*adam_step)(ck_adam *adam, size_t count, const float *gradient, float *parameters, float *moments1,
-                    float *moments2);
+  void (*adam_step)(ck_adam *adam, size_t count, const float *gradient, float *parameters,
+                    float *first_moment, float *second_moment);
 
   /* The environment: `count` (16) carts at once. state (4,count): cart position and velocity, pole angle from
    * upright and angular velocity. All arrays (64). */

@@ -3,7 +3,9 @@ public import Datasets
 
 /// Everything that determines a CIFAR-10 run but its seed; the defaults are the published numbers
 /// (Schemas/reference.md, section 3). In JSON the names are in snake case.
-public struct CIFAR10Recipe: Codable, Hashable, Sendable, ScheduledRecipe {
+public struct CIFAR10Recipe: Codable, Hashable, Sendable, ImageRecipe {
+  package static let displayName = "CIFAR-10"
+
   public var dataset: DatasetIdentity
   /// Passes over the training images, each in a random order of its own.
   public var epochs = 50
@@ -16,18 +18,18 @@ public struct CIFAR10Recipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `test_loss`, and for the other rules.
   public var scheduleMetric: String?
 
-  /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
+  /// The learning rate of the first epoch; it falls to 0 over the epochs by a cosine.
   public var learningRate = 0.1
-  /// Nesterov's.
+  /// The factor of Nesterov's momentum.
   public var momentum = 0.9
-  /// Of all parameters, the bias too.
+  /// The factor of the weight decay (L2) of all parameters, the bias too.
   public var weightDecay = 5e-4
 
-  /// What a red, green or blue pixel of 0 to 255 has subtracted from it,
+  /// What is subtracted from red, green and blue pixels of 0 to 255.
   public var pixelMeans = [125.3, 123.0, 113.9]
-  /// and is then divided by.
+  /// What red, green and blue pixels are divided by when ``pixelMeans`` have been subtracted.
   public var pixelDeviations = [63.0, 62.1, 66.7]
-  /// How often a training image is mirrored. It is then padded by 4 zeros on each side and cut to its size
+  /// The probability that a training image is mirrored. It is then padded by 4 zeros on each side and cut to its size
   /// from a random row and column from 0 to 7 on.
   public var flipProbability = 0.5
 
@@ -57,40 +59,16 @@ public struct CIFAR10Recipe: Codable, Hashable, Sendable, ScheduledRecipe {
   ///
   /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.
   public func validate() throws(CorpusError) {
-    try require(
-      dataset.hasPossibleCounts, .dataset, "\(dataset.trainImages) + \(dataset.testImages) images",
-      "a data set of 1 to 10000000 images in each part")
-    // Comparisons are written so that NaN fails them.
-    try require((1...100_000).contains(epochs), .epochs, epochs, "from 1 to 100000")
-    try require((1...65_536).contains(batchSize), .batchSize, batchSize, "from 1 to 65536")
-    try require(
-      batchSize <= dataset.trainImages, .batchSize, batchSize,
-      "at most the number of training images, \(dataset.trainImages)")
-    try require(
-      checkpoints >= 2 && checkpoints <= iterations + 1, .checkpoints, checkpoints,
-      "from 2 to the number of optimizer steps + 1 = \(iterations + 1)")
-    try require(
-      iterations < Int(Int32.max), .epochs, epochs, "fewer: there are \(iterations) optimizer steps")
-    try require(
-      learningRate > 0 && learningRate <= 1e6, .learningRate, learningRate, "above 0 and at most 1e6")
-    try require((0..<1).contains(momentum), .momentum, momentum, "at least 0 and below 1")
-    try require(weightDecay >= 0 && weightDecay <= 1, .weightDecay, weightDecay, "from 0 to 1")
-    try require(
-      pixelMeans.count == 3 && pixelMeans.allSatisfy { $0.magnitude <= 1e4 }, .pixelMeans, pixelMeans,
+    try validateTraining(batchSizes: 1...65_536, "from 1 to 65536")
+    try Self.require(
+      pixelMeans.count == 3 && pixelMeans.allSatisfy { $0.magnitude <= 1e4 }, CodingKeys.pixelMeans,
+      pixelMeans,
       "three numbers from -10000 to 10000")
-    try require(
+    try Self.require(
       pixelDeviations.count == 3 && pixelDeviations.allSatisfy { $0 >= 1e-2 && $0 <= 1e4 },
-      .pixelDeviations, pixelDeviations, "three numbers from 0.01 to 10000")
-    try require(
-      flipProbability >= 0 && flipProbability <= 1, .flipProbability, flipProbability, "from 0 to 1")
-  }
-
-  private func require(
-    _ condition: Bool, _ key: CodingKeys, _ value: some CustomStringConvertible, _ range: String
-  ) throws(CorpusError) {
-    guard condition else {
-      throw CorpusError(
-        .invalidRecipe, "`\(key.stringValue)` of the CIFAR-10 recipe is \(value)", remedy: "make it \(range)")
-    }
+      CodingKeys.pixelDeviations, pixelDeviations, "three numbers from 0.01 to 10000")
+    try Self.require(
+      flipProbability >= 0 && flipProbability <= 1, CodingKeys.flipProbability, flipProbability, "from 0 to 1"
+    )
   }
 }

@@ -1,16 +1,16 @@
 internal import CKernels
-internal import Datasets
+package import Datasets
 import VectorKernels
 
 /// Images in three colours as the kernels read them; see `ck_pictures`.
-final class ColorImages: @unchecked Sendable {
+package final class ColorImages: PackedImages, @unchecked Sendable {
   // Sendable because nothing changes after the initializer.
   let count: Int
   private let pixels: AlignedBuffer<UInt8>
   private let labels: AlignedBuffer<UInt8>
 
   /// - Precondition: images of 3 × 32 × 32 pixels.
-  init(_ images: ImageDataset.Part) {
+  package init(_ images: ImageDataset.Part) {
     precondition(images.pixels.count == images.count * ImageDataset.Shape.cifar10.count)
     count = images.count
     pixels = AlignedBuffer(count: images.pixels.count)

@@ -14,7 +14,8 @@ struct CartpoleEnvironment: ~Copyable {
   private let state: AlignedBuffer<Float>
   private let steps: AlignedBuffer<Int32>
   private let returns: AlignedBuffer<Float>
-  private var step: UInt64 = 0
+  /// The steps that all environments have taken.
+  private var stepsTaken: UInt64 = 0
 
   init(count: Int, physics: CartpolePhysics, kernels: Kernels, seed: UInt64, stream: CartpoleStream) {
     self.count = count
@@ -47,7 +48,7 @@ struct CartpoleEnvironment: ~Copyable {
   ) {
     kernels.functions.cartpole_step(
       &constants, count, actions, state.base, steps.base, returns.base, rewards, dones)
-    step += 1
+    stepsTaken += 1
     for environment in 0..<count where dones[environment] != 0 {
       onEnd(environment, returns.base[environment])
       reset(environment)
@@ -57,7 +58,7 @@ struct CartpoleEnvironment: ~Copyable {
   /// Starts an episode: the block of random numbers belongs to the step and the environment, so that no
   /// environment's past has a say in another's.
   private func reset(_ environment: Int) {
-    let b = step * UInt64(count) + UInt64(environment)
+    let b = stepsTaken * UInt64(count) + UInt64(environment)
     let words = Philox.block(
       counter: SIMD4(
         UInt32(truncatingIfNeeded: b), UInt32(truncatingIfNeeded: b >> 32),

@@ -6,56 +6,56 @@ extension CartpoleRecipe {
   /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.
   public func validate() throws(CorpusError) {
     typealias Key = CodingKeys
-    try require(
+    try Self.require(
       environments >= 16 && environments <= 65536 && environments.isMultiple(of: 16), Key.environments,
-      "\(environments)", "a multiple of 16 from 16 to 65536")
-    try require((1...1_000_000).contains(iterations), Key.iterations, "\(iterations)", "from 1 to 1000000")
-    try require((1...1024).contains(rolloutSteps), Key.rolloutSteps, "\(rolloutSteps)", "from 1 to 1024")
-    try require((1...1024).contains(epochs), Key.epochs, "\(epochs)", "from 1 to 1024")
+      environments, "a multiple of 16 from 16 to 65536")
+    try Self.require((1...1_000_000).contains(iterations), Key.iterations, iterations, "from 1 to 1000000")
+    try Self.require((1...1024).contains(rolloutSteps), Key.rolloutSteps, rolloutSteps, "from 1 to 1024")
+    try Self.require((1...1024).contains(epochs), Key.epochs, epochs, "from 1 to 1024")
     let samples = environments * rolloutSteps
-    try require(
+    try Self.require(
       minibatches >= 1 && samples.isMultiple(of: minibatches)
-        && (samples / minibatches).isMultiple(of: 16), Key.minibatches, "\(minibatches)",
+        && (samples / minibatches).isMultiple(of: 16), Key.minibatches, minibatches,
       "such that each has the same multiple of 16 of the \(samples) samples of a rollout")
-    try require(
-      checkpoints >= 2 && checkpoints <= iterations + 1, Key.checkpoints, "\(checkpoints)",
+    try Self.require(
+      checkpoints >= 2 && checkpoints <= iterations + 1, Key.checkpoints, checkpoints,
       "from 2 to iterations + 1 = \(iterations + 1)")
-    try require((1...100_000).contains(returnWindow), Key.returnWindow, "\(returnWindow)", "from 1 to 100000")
+    try Self.require((1...100_000).contains(returnWindow), Key.returnWindow, returnWindow, "from 1 to 100000")
     if let evaluationEpisodes {
-      try require(
+      try Self.require(
         (16...65536).contains(evaluationEpisodes) && evaluationEpisodes.isMultiple(of: 16),
         Key.evaluationEpisodes,
-        "\(evaluationEpisodes)", "a multiple of 16 from 16 to 65536, or leave it out")
+        evaluationEpisodes, "a multiple of 16 from 16 to 65536, or leave it out")
     }
     if let decayIterations {
-      try require(
-        (iterations...1_000_000).contains(decayIterations), Key.decayIterations, "\(decayIterations)",
+      try Self.require(
+        (iterations...1_000_000).contains(decayIterations), Key.decayIterations, decayIterations,
         "from iterations = \(iterations) to 1000000, or leave it out")
     }
 
-    try positive(clip, .clip)
-    try require((0...1).contains(gamma), Key.gamma, "\(gamma)", "from 0 to 1")
-    try require((0...1).contains(lambda), Key.lambda, "\(lambda)", "from 0 to 1")
-    try notNegative(valueCoefficient, .valueCoefficient)
-    try positive(learningRate, .learningRate)
-    try require((0..<1).contains(adamBeta1), Key.adamBeta1, "\(adamBeta1)", "at least 0 and below 1")
-    try require((0..<1).contains(adamBeta2), Key.adamBeta2, "\(adamBeta2)", "at least 0 and below 1")
-    try positive(adamEpsilon, .adamEpsilon)
-    try positive(gradientNormLimit, .gradientNormLimit)
-    try require(
-      initialLogStd.magnitude <= 10, Key.initialLogStd, "\(initialLogStd)", "from -10 to 10")
-    try positive(hiddenGain, .hiddenGain)
-    try positive(policyGain, .policyGain)
-    try positive(valueGain, .valueGain)
+    try Self.positive(clip, Key.clip)
+    try Self.require((0...1).contains(gamma), Key.gamma, gamma, "from 0 to 1")
+    try Self.require((0...1).contains(lambda), Key.lambda, lambda, "from 0 to 1")
+    try Self.notNegative(valueCoefficient, Key.valueCoefficient)
+    try Self.positive(learningRate, Key.learningRate)
+    try Self.require((0..<1).contains(adamBeta1), Key.adamBeta1, adamBeta1, "at least 0 and below 1")
+    try Self.require((0..<1).contains(adamBeta2), Key.adamBeta2, adamBeta2, "at least 0 and below 1")
+    try Self.positive(adamEpsilon, Key.adamEpsilon)
+    try Self.positive(gradientNormLimit, Key.gradientNormLimit)
+    try Self.require(
+      initialLogStd.magnitude <= 10, Key.initialLogStd, initialLogStd, "from -10 to 10")
+    try Self.positive(hiddenGain, Key.hiddenGain)
+    try Self.positive(policyGain, Key.policyGain)
+    try Self.positive(valueGain, Key.valueGain)
     try physics.validate()
   }
 
-  private func positive(_ value: Double, _ key: CodingKeys) throws(CorpusError) {
-    try require(value > 0 && value <= 1e6, key, "\(value)", "above 0 and at most 1e6")
+  fileprivate static func positive(_ value: Double, _ key: some CodingKey) throws(CorpusError) {
+    try require(value > 0 && value <= 1e6, key, value, "above 0 and at most 1e6")
   }
 
-  private func notNegative(_ value: Double, _ key: CodingKeys) throws(CorpusError) {
-    try require(value >= 0 && value <= 1e6, key, "\(value)", "at least 0 and at most 1e6")
+  fileprivate static func notNegative(_ value: Double, _ key: some CodingKey) throws(CorpusError) {
+    try require(value >= 0 && value <= 1e6, key, value, "at least 0 and at most 1e6")
   }
 }
 
@@ -67,30 +67,16 @@ extension CartpolePhysics {
       (poleCenter, .poleCenter), (timeStep, .timeStep), (cartSpeedLimit, .cartSpeedLimit),
       (poleSpeedLimit, .poleSpeedLimit), (observationLimit, .observationLimit),
       (positionLimit, .positionLimit), (angleLimit, .angleLimit),
-    ] {
-      try require(value > 0 && value <= 1e6, key, "\(value)", "above 0 and at most 1e6")
-    }
+    ] { try CartpoleRecipe.positive(value, key) }
     for (value, key) in [
       (poleWidth, Key.poleWidth), (gravity, .gravity), (force, .force),
       (resetPosition, .resetPosition), (resetVelocity, .resetVelocity),
       (cartSpeedPenalty, .cartSpeedPenalty), (poleSpeedPenalty, .poleSpeedPenalty),
-    ] {
-      try require(value >= 0 && value <= 1e6, key, "\(value)", "at least 0 and at most 1e6")
-    }
-    try require(angleLimit <= 1000, Key.angleLimit, "\(angleLimit)", "at most 1000")
-    try require(fallReward.magnitude <= 1e6, Key.fallReward, "\(fallReward)", "from -1e6 to 1e6")
-    try require((1...1024).contains(substeps), Key.substeps, "\(substeps)", "from 1 to 1024")
-    try require(
-      (1...1_000_000).contains(episodeSteps), Key.episodeSteps, "\(episodeSteps)", "from 1 to 1000000")
-  }
-}
-
-/// Comparisons are written so that NaN fails them.
-private func require(
-  _ condition: Bool, _ key: some CodingKey, _ value: String, _ range: String
-) throws(CorpusError) {
-  guard condition else {
-    throw CorpusError(
-      .invalidRecipe, "`\(key.stringValue)` of the Cartpole recipe is \(value)", remedy: "make it \(range)")
+    ] { try CartpoleRecipe.notNegative(value, key) }
+    try CartpoleRecipe.require(angleLimit <= 1000, Key.angleLimit, angleLimit, "at most 1000")
+    try CartpoleRecipe.require(fallReward.magnitude <= 1e6, Key.fallReward, fallReward, "from -1e6 to 1e6")
+    try CartpoleRecipe.require((1...1024).contains(substeps), Key.substeps, substeps, "from 1 to 1024")
+    try CartpoleRecipe.require(
+      (1...1_000_000).contains(episodeSteps), Key.episodeSteps, episodeSteps, "from 1 to 1000000")
   }
 }

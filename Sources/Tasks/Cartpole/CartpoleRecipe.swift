@@ -1,6 +1,8 @@
 /// Everything that determines a Cartpole run but its seed; the defaults are the published numbers
 /// (Schemas/reference.md, section 3). In JSON the names are in snake case.
 public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
+  package static let displayName = "Cartpole"
+
   /// Environments that run side by side, a multiple of 16.
   public var environments = 512
   /// Rounds of a rollout and an update.
@@ -23,9 +25,11 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// published, for no such metric.
   public var evaluationEpisodes: Int?
 
-  /// How far from 1 the ratio of new to old probability still has a gradient.
+  /// The clip coefficient: how far from 1 the ratio of new to old probability still has a gradient.
   public var clip = 0.2
+  /// The discount of rewards for each step that they come later.
   public var gamma = 0.99
+  /// The decay of generalized advantage estimation.
   public var lambda = 0.95
   /// The weight of the value function's loss.
   public var valueCoefficient = 2.0
@@ -41,11 +45,13 @@ public struct CartpoleRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// The norm to which the gradient of policy and value function together is scaled down.
   public var gradientNormLimit = 2.0
 
-  /// The policy's standard deviation is exp(log_std)^2.
+  /// The initial log_std; the policy's standard deviation is exp(log_std)^2.
   public var initialLogStd = 0.0
   /// The gain of the orthogonal weights of both hidden layers, sqrt 2.
   public var hiddenGain = 1.4142135623730951
+  /// The gain of the policy's output layer.
   public var policyGain = 0.01
+  /// The gain of the value function's output layer.
   public var valueGain = 1.0
   /// How biases begin; nil, as in the recipes of generator version 1, is ``BiasInitialization/zero``.
   public var biasInitialization: BiasInitialization? = .default
@@ -104,7 +110,7 @@ public struct CartpolePhysics: Codable, Hashable, Sendable {
   public var observationLimit = 5.0
   /// A new episode's cart position and pole angle are uniform within plus and minus this.
   public var resetPosition = 0.1
-  /// And so are its two velocities.
+  /// A new episode's cart velocity and angular velocity are uniform within plus and minus this.
   public var resetVelocity = 0.25
   /// The cart's distance from the centre beyond which the episode ends.
   public var positionLimit = 3.0
@@ -113,10 +119,11 @@ public struct CartpolePhysics: Codable, Hashable, Sendable {
   /// The steps after which an episode ends anyway.
   public var episodeSteps = 499
 
-  /// A step's reward is 1 - angle^2 less these times the absolute velocities,
+  /// What a step's reward, 1 - angle^2, loses for each m/s of the cart's speed.
   public var cartSpeedPenalty = 0.01
+  /// What a step's reward loses for each rad/s of the pole's speed.
   public var poleSpeedPenalty = 0.005
-  /// or this where the episode ends by a limit.
+  /// The whole reward of a step that ends the episode by a limit.
   public var fallReward = -2.0
 
   public init() {}

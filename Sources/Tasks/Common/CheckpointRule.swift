@@ -15,6 +15,8 @@ public enum CheckpointRule: String, Codable, Sendable, CaseIterable {
 
 /// The part of a task's recipe that says which checkpoints a run keeps.
 package protocol ScheduledRecipe {
+  /// The task's name in messages, such as `CIFAR-10`.
+  static var displayName: String { get }
   var checkpoints: Int { get }
   /// nil for ``CheckpointRule/uniform``.
   var schedule: CheckpointRule? { get set }
@@ -25,6 +27,20 @@ package protocol ScheduledRecipe {
 }
 
 extension ScheduledRecipe {
+  /// Checks a number of a recipe; conditions are written so that NaN fails them.
+  ///
+  /// - Parameter range: what the number must be, in words.
+  /// - Throws: `invalidRecipe`, naming the number, if the condition fails.
+  static func require(
+    _ condition: Bool, _ key: some CodingKey, _ value: some CustomStringConvertible, _ range: String
+  ) throws(CorpusError) {
+    guard condition else {
+      throw CorpusError(
+        .invalidRecipe, "`\(key.stringValue)` of the \(displayName) recipe is \(value)",
+        remedy: "make it \(range)")
+    }
+  }
+
   /// Spells the rule in the one way in which recipes record it, so that equal rules are equal recipes.
   ///
   /// - Parameters:
@@ -64,23 +80,23 @@ extension ScheduledRecipe {
 
   /// The run with the checkpoints that the rule keeps.
   ///
-  /// - Parameter metrics: those of the run.
+  /// - Parameter metrics: the run's, in the order of ``Run/metrics``.
   func keep(_ run: Run, metrics: [Metric]) -> Run {
-    guard schedule == .metric, let place = metrics.firstIndex(where: { $0.name == scheduleMetric }) else {
+    guard schedule == .metric, let column = metrics.firstIndex(where: { $0.name == scheduleMetric }) else {
       return run
     }
-    return run.keeping(CheckpointSchedule.spread(count: checkpoints, over: run.metrics[place]))
+    return run.keeping(CheckpointSchedule.spread(count: checkpoints, over: run.metrics[column]))
   }
 }
 
 extension Run {
   /// The run with some of its checkpoints.
   ///
-  /// - Parameter places: theirs, ascending.
-  fileprivate func keeping(_ places: [Int]) -> Run {
+  /// - Parameter indices: of the checkpoints kept, ascending.
+  fileprivate func keeping(_ indices: [Int]) -> Run {
     Run(
-      seed: seed, iterations: places.map { iterations[$0] },
-      metrics: metrics.map { m in places.map { m[$0] } },
-      parameters: places.flatMap { parameters[($0 * parameterCount)..<(($0 + 1) * parameterCount)] })
+      seed: seed, iterations: indices.map { iterations[$0] },
+      metrics: metrics.map { m in indices.map { m[$0] } },
+      parameters: indices.flatMap { parameters[($0 * parameterCount)..<(($0 + 1) * parameterCount)] })
   }
 }

@@ -32,7 +32,7 @@ package enum CheckpointSchedule {
   /// - Precondition: 2 <= `count` <= `last` + 1.
   package static func logarithmic(count: Int, last: Int, random: inout PhiloxGenerator) -> [Int32] {
     precondition(count >= 2 && count <= last + 1 && last <= Int(Int32.max))
-    // A tree of sums (Fenwick's): place i holds the weights of i's last 2^k numbers, 2^k the lowest bit of i.
+    // A tree of sums (Fenwick's): element i holds the weights of i's last 2^k numbers, 2^k the lowest bit of i.
     var tree = [UInt64](repeating: 0, count: last)
     var total: UInt64 = 0
     for i in 1..<max(1, last) {
@@ -47,29 +47,29 @@ package enum CheckpointSchedule {
       var rest = total.multipliedFullWidth(by: random.next()).high
       // The first iteration whose weight and those before it together are more than the number drawn.
       var iteration = 0
-      var step = 1 << (Int.bitWidth - 1 - last.leadingZeroBitCount)
-      while step > 0 {
-        let next = iteration + step
+      var width = 1 << (Int.bitWidth - 1 - last.leadingZeroBitCount)
+      while width > 0 {
+        let next = iteration + width
         if next < last, tree[next] <= rest {
           rest -= tree[next]
           iteration = next
         }
-        step /= 2
+        width /= 2
       }
       iteration += 1
       chosen.append(Int32(iteration))
       let weight = (1 << 40) / UInt64(iteration)
       total -= weight
-      var place = iteration
-      while place < last {
-        tree[place] -= weight
-        place += place & -place
+      var index = iteration
+      while index < last {
+        tree[index] -= weight
+        index += index & -index
       }
     }
     return chosen.sorted()
   }
 
-  /// The places of `count` values that are spread over the range of all: the first, the last, and then, again and
+  /// The indices of `count` values that are spread over the range of all: the first, the last, and then, again and
   /// again, the one that is farthest from all that were taken, the earliest of those that are equally far. Values that
   /// are not finite come after all others, in their order. Ascending.
   ///
@@ -78,15 +78,15 @@ package enum CheckpointSchedule {
   /// - Precondition: 2 <= `count` <= the number of values.
   package static func spread(count: Int, over values: [Float]) -> [Int] {
     precondition(count >= 2 && count <= values.count)
-    /// From the nearest value that was taken; -2 where this one was, and -1 where it is not finite.
+    /// The distance of each value from the nearest one taken; -2 if it was taken itself, -1 if it is not finite.
     var distances = values.map { $0.isFinite ? Double.infinity : -1 }
-    func take(_ place: Int) {
-      if values[place].isFinite {
+    func take(_ index: Int) {
+      if values[index].isFinite {
         for i in values.indices where values[i].isFinite {
-          distances[i] = min(distances[i], abs(Double(values[i]) - Double(values[place])))
+          distances[i] = min(distances[i], abs(Double(values[i]) - Double(values[index])))
         }
       }
-      distances[place] = -2
+      distances[index] = -2
     }
     take(0)
     take(values.count - 1)

@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Corpus
 import VectorKernels
 
 /// The order of the training images in an epoch: a permutation that depends on the seed and the stream alone.
@@ -15,27 +16,26 @@ struct EpochOrder: ~Copyable {
     self.seed = seed
   }
 
-  /// Draws a permutation, all being equally likely, by Fisher and Yates's method: the last place first. Takes
-  /// the stream's words in order, as ``PhiloxGenerator/integer(below:)`` does.
+  /// Draws a permutation, all being equally likely, by Fisher and Yates's method, the last position first. Takes the
+  /// stream's words in order, as ``PhiloxGenerator/integer(below:)`` does.
   func shuffle(stream: UInt64) {
     for i in 0..<images.count { images.base[i] = UInt32(i) }
     var position = 0
     func nextWord() -> UInt32 {
-      let place = position % words.count
-      if place == 0 {
+      let index = position % words.count
+      if index == 0 {
         kernels.functions.random_words(seed, stream, UInt64(position / 4), words.count, words.base)
       }
       position += 1
-      return words.base[place]
+      return words.base[index]
+    }
+    func integer(below bound: UInt32) -> Int {
+      while true {
+        if let integer = PhiloxGenerator.integer(nextWord(), below: bound) { return Int(integer) }
+      }
     }
     for last in stride(from: images.count - 1, to: 0, by: -1) {
-      let bound = UInt32(last + 1)
-      var product = bound.multipliedFullWidth(by: nextWord())
-      if product.low < bound {
-        let threshold = (0 &- bound) % bound
-        while product.low < threshold { product = bound.multipliedFullWidth(by: nextWord()) }
-      }
-      let other = Int(product.high)
+      let other = integer(below: UInt32(last + 1))
       (images.base[last], images.base[other]) = (images.base[other], images.base[last])
     }
   }

@@ -3,34 +3,34 @@ public import Corpus
 public import Datasets
 import Synchronization
 
-/// A task that networks can be judged on, wherever they come from: the metrics of a checkpoint, without training.
-public protocol Evaluator: Generator {
+/// A task that measures networks, wherever they come from: the metrics of a checkpoint, without training.
+public protocol Evaluator: TrainingTask {
   /// The task under its published recipe.
   ///
   /// - Parameter datasets: where the images are, for tasks that need some.
   init(publishedIn datasets: DatasetsDirectory) throws(CorpusError)
 
-  /// What a network is judged by.
+  /// The metrics of a network, in the order of the values that evaluation gives.
   var evaluatedMetrics: [Metric] { get }
 
-  /// Judges one network on the calling thread: a pure function, with the same bits on any processor.
+  /// Evaluates one network on the calling thread: a pure function, with the same bits on any processor.
   ///
   /// - Parameters:
-  ///   - network: (P).
-  ///   - seed: Of the random numbers of tasks that have some.
+  ///   - network: its (P) parameters.
+  ///   - seed: of the random numbers, in tasks that have some.
   /// - Returns: A value for each of ``evaluatedMetrics``.
   func evaluate(network: [Float], seed: UInt64) -> [Float]
 
-  /// The network that the run of this seed begins with: (P).
+  /// The (P) parameters of the network that the run of this seed begins with.
   func initialNetwork(seed: UInt64) -> [Float]
 }
 
 extension Evaluator {
-  /// Judges many networks, each by one of several threads.
+  /// Evaluates many networks, each by one of several threads.
   ///
   /// - Parameters:
   ///   - count: The number of networks.
-  ///   - network: Called from the workers with a network's number; gives its (P) parameters.
+  ///   - network: called from the workers with a network's index; gives its (P) parameters.
   /// - Returns: For each network a value for each of ``evaluatedMetrics``.
   /// - Throws: `interrupted` on cancellation.
   public func evaluate(
@@ -38,21 +38,16 @@ extension Evaluator {
     network: @escaping @Sendable (Int) -> [Float]
   ) throws(CorpusError) -> [[Float]] {
     let results = Mutex([[Float]](repeating: [], count: count))
-    let next = Atomic(0)
-    try Workers.run(max(1, min(workers, count))) { _ throws(CorpusError) in
-      while true {
-        try cancellation.check()
-        let number = next.add(1, ordering: .relaxed).oldValue
-        guard number < count else { return }
-        // One kind of NaN, as runs are stored with.
-        let values = evaluate(network: network(number), seed: seed).map { $0.isNaN ? Float.nan : $0 }
-        results.withLock { $0[number] = values }
-      }
+    try parallelForEach(Array(0..<count), workers: workers) { (index) throws(CorpusError) in
+      try cancellation.check()
+      // One kind of NaN, as runs are stored with.
+      let values = evaluate(network: network(index), seed: seed).map { $0.isNaN ? Float.nan : $0 }
+      results.withLock { $0[index] = values }
     }
     return results.withLock { $0 }
   }
 
-  /// Judges networks of one array.
+  /// Evaluates the networks of one array.
   ///
   /// - Parameter parameters: networks × P.
   /// - Throws: `invalidArgument` for an array of another length.
@@ -65,8 +60,8 @@ extension Evaluator {
         .invalidArgument, "\(parameters.count) numbers are no networks of \(length) parameters",
         remedy: "pass whole networks of the architecture \(architecture.name)")
     }
-    return try evaluate(count: parameters.count / length, seed: seed, workers: workers) { number in
-      Array(parameters[(number * length)..<((number + 1) * length)])
+    return try evaluate(count: parameters.count / length, seed: seed, workers: workers) { index in
+      Array(parameters[(index * length)..<((index + 1) * length)])
     }
   }
 }
@@ -81,11 +76,11 @@ extension Tasks {
     task: String, recipe: JSONValue?, datasets: DatasetsDirectory
   ) throws(CorpusError) -> any Evaluator {
     let types = all.compactMap { $0 as? any Evaluator.Type }
-    if let type = types.first(where: { $0.task == task }) {
+    if let type = types.first(where: { $0.name == task }) {
       guard let recipe else { return try type.init(publishedIn: datasets) }
       return try type.init(recipe: recipe, datasets: datasets)
     }
-    let known = types.map { $0.task }.joined(separator: ", ")
+    let known = types.map { $0.name }.joined(separator: ", ")
     throw CorpusError(
       .cannotReplay, "networks of the task \(task) cannot be evaluated: this program has no such task",
       remedy: "choose one of \(known), or evaluate them in code of your own")

@@ -4,34 +4,34 @@ import Synchronization
 
 /// The tasks that this program can train.
 public enum Tasks {
-  /// Each by its generator; a new task of this package gets a line here.
-  private static let known = Mutex<[any Generator.Type]>([
-    CartpoleGenerator.self,
-    MNISTGenerator.self,
-    CIFAR10Generator.self,
+  /// A new task of this package gets a line here.
+  private static let known = Mutex<[any TrainingTask.Type]>([
+    CartpoleTask.self,
+    MNISTTask.self,
+    CIFAR10Task.self,
   ])
 
-  public static var all: [any Generator.Type] { known.withLock { $0 } }
+  public static var all: [any TrainingTask.Type] { known.withLock { $0 } }
 
   /// Adds a task that is not of this package, such as one of a program that uses it.
   ///
   /// - Precondition: no other task has its name.
-  public static func register(_ generator: any Generator.Type) {
+  public static func register(_ task: any TrainingTask.Type) {
     known.withLock { known in
       precondition(
-        !known.contains { $0.task == generator.task && $0 != generator }, "a task of this name is known")
-      if !known.contains(where: { $0 == generator }) { known.append(generator) }
+        !known.contains { $0.name == task.name && $0 != task }, "a task of this name is known")
+      if !known.contains(where: { $0 == task }) { known.append(task) }
     }
   }
 
-  /// The generator whose runs a corpus holds.
+  /// The task, with its recipe, whose runs a corpus holds.
   ///
   /// - Parameter path: of the corpus, for errors.
   /// - Throws: `cannotReplay` for a corpus that this program did not make; what is wrong with the recipe or the
   ///   data.
-  public static func generator(
+  public static func task(
     of manifest: Manifest, path: String, datasets: DatasetsDirectory
-  ) throws(CorpusError) -> any Generator {
+  ) throws(CorpusError) -> any TrainingTask {
     let type = try requireTask(of: manifest, path: path)
     let cannot = "the runs of \(path) cannot be made again"
     guard generatorVersions.contains(manifest.generatorVersion) else {
@@ -40,23 +40,23 @@ public enum Tasks {
         "\(cannot): they are of generator version \(manifest.generatorVersion), and this program makes those of "
           + "versions 1 to \(generatorVersion)", remedy: "use the release that made them")
     }
-    let generator = try type.init(recipe: manifest.recipe, datasets: datasets)
-    guard generator.architecture == manifest.architecture, generator.metrics == manifest.metrics else {
+    let task = try type.init(recipe: manifest.recipe, datasets: datasets)
+    guard task.architecture == manifest.architecture, task.metrics == manifest.metrics else {
       throw CorpusError(
         .cannotReplay,
         "\(cannot): they have another architecture or other metrics than task \(manifest.task)",
         remedy: "verify it without --replay, and restore its corpus.json or what else is damaged from a copy")
     }
-    return generator
+    return task
   }
 
-  /// The task whose runs a corpus holds.
+  /// The type of the task whose runs a corpus holds.
   ///
   /// - Throws: `cannotReplay` for a corpus of somebody else's task.
   @discardableResult
   public static func requireTask(
     of manifest: Manifest, path: String
-  ) throws(CorpusError) -> any Generator.Type {
+  ) throws(CorpusError) -> any TrainingTask.Type {
     if let source = manifest.recipe["imported_from"] {
       throw CorpusError(
         .cannotReplay,
@@ -74,18 +74,18 @@ public enum Tasks {
     return type
   }
 
-  /// The generator that a recipe file asks for.
+  /// The task that a recipe file asks for.
   ///
   /// - Parameter path: the file, for errors.
   /// - Throws: `invalidRecipe` for an unknown task, for unknown members and impossible values; `cannotReplay`
   ///   for another generator version; what is wrong with the data.
-  public static func generator(
+  public static func task(
     of file: RecipeFile, path: String, datasets: DatasetsDirectory
-  ) throws(CorpusError) -> any Generator {
+  ) throws(CorpusError) -> any TrainingTask {
     guard let type = type(of: file.task) else {
       throw CorpusError(
         .invalidRecipe, "\(path) is for task \(file.task), which is none of this program's",
-        remedy: "use one of \(all.map { $0.task }.joined(separator: ", ")), or the program that has it")
+        remedy: "use one of \(all.map { $0.name }.joined(separator: ", ")), or the program that has it")
     }
     guard generatorVersions.contains(file.generatorVersion) else {
       throw CorpusError(
@@ -101,11 +101,11 @@ public enum Tasks {
     }
   }
 
-  private static func type(of task: String) -> (any Generator.Type)? { all.first { $0.task == task } }
+  private static func type(of name: String) -> (any TrainingTask.Type)? { all.first { $0.name == name } }
 }
 
 extension JSONValue {
-  /// A recipe with its type, for a generator to begin with.
+  /// A recipe with its type, for a task to begin with.
   ///
   /// - Throws: `invalidRecipe` if members are missing, unknown or of the wrong type.
   public func decoded<Recipe: Codable>(as type: Recipe.Type, task: String) throws(CorpusError) -> Recipe {

@@ -1,9 +1,9 @@
 internal import CKernels
-internal import Datasets
+package import Datasets
 import VectorKernels
 
 /// Images as lists of their pixels other than 0, the form in which the kernels read them; see `ck_ink`.
-final class InkImages: @unchecked Sendable {
+package final class InkImages: PackedImages, @unchecked Sendable {
   // Sendable because nothing changes after the initializer.
   let count: Int
   private let starts: AlignedBuffer<UInt32>
@@ -12,7 +12,7 @@ final class InkImages: @unchecked Sendable {
   private let labels: AlignedBuffer<UInt8>
 
   /// - Precondition: images of `CK_MNIST_PIXELS` pixels.
-  init(_ images: ImageDataset.Part) {
+  package init(_ images: ImageDataset.Part) {
     let size = Int(CK_MNIST_PIXELS)
     precondition(images.pixels.count == images.count * size)
     count = images.count
@@ -29,10 +29,10 @@ final class InkImages: @unchecked Sendable {
     values = AlignedBuffer(count: entries + 16)
     for i in 0..<count {
       var entry = Int(starts.base[i])
-      for place in 0..<size {
-        let value = images.pixels[i * size + place]
+      for pixel in 0..<size {
+        let value = images.pixels[i * size + pixel]
         guard value != 0 else { continue }
-        rows.base[entry] = UInt16(place * Int(CK_LANES))
+        rows.base[entry] = UInt16(pixel * Int(CK_LANES))
         values.base[entry] = value
         entry += 1
       }

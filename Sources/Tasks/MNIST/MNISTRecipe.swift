@@ -3,7 +3,9 @@ public import Datasets
 
 /// Everything that determines an MNIST run but its seed; the defaults are the published numbers
 /// (Schemas/reference.md, section 3). In JSON the names are in snake case.
-public struct MNISTRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
+public struct MNISTRecipe: Codable, Hashable, Sendable, ImageRecipe {
+  package static let displayName = "MNIST"
+
   public var dataset: DatasetIdentity
   /// Passes over the training images, each in a random order of its own.
   public var epochs = 25
@@ -16,15 +18,16 @@ public struct MNISTRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   /// The name of the metric over which ``CheckpointRule/metric`` spreads; nil for `test_loss`, and for the other rules.
   public var scheduleMetric: String?
 
-  /// The rate at the beginning; it falls to 0 over the epochs by a cosine.
+  /// The learning rate of the first epoch; it falls to 0 over the epochs by a cosine.
   public var learningRate = 0.1
-  /// Nesterov's.
+  /// The factor of Nesterov's momentum.
   public var momentum = 0.9
-  /// Of all parameters, biases too.
+  /// The factor of the weight decay (L2) of all parameters, biases too.
   public var weightDecay = 5e-4
 
-  /// What a pixel, divided by 255, has subtracted from it and is then divided by.
+  /// What is subtracted from a pixel of 0 to 1.
   public var pixelMean = 0.1307
+  /// What a pixel is divided by when ``pixelMean`` has been subtracted.
   public var pixelDeviation = 0.3081
 
   /// The published recipe on these images.
@@ -52,37 +55,11 @@ public struct MNISTRecipe: Codable, Hashable, Sendable, ScheduledRecipe {
   ///
   /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.
   public func validate() throws(CorpusError) {
-    try require(
-      dataset.hasPossibleCounts, .dataset, "\(dataset.trainImages) + \(dataset.testImages) images",
-      "a data set of 1 to 10000000 images in each part")
-    // Comparisons are written so that NaN fails them.
-    try require((1...100_000).contains(epochs), .epochs, epochs, "from 1 to 100000")
-    try require(
-      (16...1024).contains(batchSize) && batchSize.isMultiple(of: 16), .batchSize, batchSize,
-      "a multiple of 16 from 16 to 1024")
-    try require(
-      batchSize <= dataset.trainImages, .batchSize, batchSize,
-      "at most the number of training images, \(dataset.trainImages)")
-    try require(
-      checkpoints >= 2 && checkpoints <= iterations + 1, .checkpoints, checkpoints,
-      "from 2 to the number of optimizer steps + 1 = \(iterations + 1)")
-    try require(
-      iterations < Int(Int32.max), .epochs, epochs, "fewer: there are \(iterations) optimizer steps")
-    try require(
-      learningRate > 0 && learningRate <= 1e6, .learningRate, learningRate, "above 0 and at most 1e6")
-    try require((0..<1).contains(momentum), .momentum, momentum, "at least 0 and below 1")
-    try require(weightDecay >= 0 && weightDecay <= 1, .weightDecay, weightDecay, "from 0 to 1")
-    try require(pixelMean.magnitude <= 1e3, .pixelMean, pixelMean, "from -1000 to 1000")
-    try require(
-      pixelDeviation >= 1e-3 && pixelDeviation <= 1e3, .pixelDeviation, pixelDeviation, "from 0.001 to 1000")
-  }
-
-  private func require(
-    _ condition: Bool, _ key: CodingKeys, _ value: some CustomStringConvertible, _ range: String
-  ) throws(CorpusError) {
-    guard condition else {
-      throw CorpusError(
-        .invalidRecipe, "`\(key.stringValue)` of the MNIST recipe is \(value)", remedy: "make it \(range)")
-    }
+    try validateTraining(batchSizes: 16...1024, factor: 16, "a multiple of 16 from 16 to 1024")
+    try Self.require(
+      pixelMean.magnitude <= 1e3, CodingKeys.pixelMean, pixelMean, "from -1000 to 1000")
+    try Self.require(
+      pixelDeviation >= 1e-3 && pixelDeviation <= 1e3, CodingKeys.pixelDeviation, pixelDeviation,
+      "from 0.001 to 1000")
   }
 }

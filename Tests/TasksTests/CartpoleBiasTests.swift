@@ -49,11 +49,11 @@ import VectorKernels
   @Test func `a run begins with them, and without them after an older recipe`() throws {
     var recipe = smallRecipe(iterations: 1, checkpoints: 2)
     func biases(_ recipe: CartpoleRecipe) throws -> [[Float]] {
-      let generator = try CartpoleGenerator(recipe)
-      let run = try #require(try generator.generate(seed: 3, isCancelled: { false }))
-      #expect(generator.initialNetwork(seed: 3) == Array(run.parameters.prefix(1250)))
+      let task = try CartpoleTask(recipe)
+      let run = try #require(try task.generate(seed: 3, isCancelled: { false }))
+      #expect(task.initialNetwork(seed: 3) == Array(run.parameters.prefix(1250)))
       return try ["actor.0.bias", "actor.2.bias", "actor.4.bias"].map {
-        Array(run.parameters[try #require(generator.architecture.range(of: $0))])
+        Array(run.parameters[try #require(task.architecture.range(of: $0))])
       }
     }
     let published = try biases(recipe)
@@ -81,7 +81,7 @@ import VectorKernels
     let old = try CanonicalJSON.value(recipe)
     #expect(old["bias_initialization"] == nil)
     #expect(try old.decoded(as: CartpoleRecipe.self, task: "cartpole").biasInitialization == nil)
-    #expect(try CartpoleGenerator().asOf(version: 1).recipe == old)
-    #expect(try CartpoleGenerator().asOf(version: 2).recipe == CartpoleGenerator().recipe)
+    #expect(try CartpoleTask().asOf(version: 1).recipe == old)
+    #expect(try CartpoleTask().asOf(version: 2).recipe == CartpoleTask().recipe)
   }
 }

@@ -1,7 +1,7 @@
 public import Corpus
 public import Datasets
 
-/// The version of all generators, which every new corpus records: it goes up when the tasks' own recipes come to
+/// The version of all tasks together, which every new corpus records: it goes up when the tasks' own recipes come to
 /// mean other runs.
 ///
 /// What a version changes is said by a member of the recipe, and a recipe without that member means what it meant
@@ -15,11 +15,11 @@ public let generatorVersions = 1...generatorVersion
 
 /// A task that can make training runs: a run is a pure function of the recipe and the seed, whatever the
 /// processor and however many runs are made at once.
-public protocol Generator: Sendable {
+public protocol TrainingTask: Sendable {
   /// The task's name, such as `cartpole`.
-  static var task: String { get }
+  static var name: String { get }
 
-  /// The generator of a recipe as a corpus records it.
+  /// A task after a recipe as a corpus records it.
   ///
   /// - Parameter datasets: where the images are, for tasks that need some.
   /// - Throws: `invalidRecipe` if no run can be made after it; what is wrong with the data.
@@ -36,10 +36,10 @@ public protocol Generator: Sendable {
   /// Which runs of a new corpus are held out; without this, the last 5 %, at most 2,050.
   var split: SplitRule { get }
 
-  /// The generator that the same wishes gave under an earlier version, for a corpus which was begun then.
+  /// The task that the same wishes gave under an earlier version, for a corpus that was begun then.
   ///
   /// - Parameter version: One of ``generatorVersions``.
-  /// - Returns: Without this, the generator itself: its recipes have always meant the same.
+  /// - Returns: the task itself by default: its recipes have always meant the same.
   func asOf(version: Int) throws(CorpusError) -> Self
 
   /// Trains one run on the calling thread.
@@ -51,8 +51,8 @@ public protocol Generator: Sendable {
   func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run?
 }
 
-extension Generator {
-  public var task: String { Self.task }
+extension TrainingTask {
+  public var name: String { Self.name }
 
   public var split: SplitRule { SplitRule(testLimit: 2_050) }
 

@@ -29,8 +29,8 @@ package struct OrthogonalInitialization {
       // Twice is enough: the second pass removes what rounding left of the first.
       for _ in 0..<2 {
         for other in vectors {
-          let share = dot(vector, other)
-          for i in 0..<length { vector[i] -= share * other[i] }
+          let projection = dot(vector, other)
+          for i in 0..<length { vector[i] -= projection * other[i] }
         }
         let norm = dot(vector, vector).squareRoot()
         for i in 0..<length { vector[i] /= norm }
@@ -55,24 +55,15 @@ package struct OrthogonalInitialization {
   private mutating func biases(count: Int, inputs: Int) -> [Float] {
     if biases == .zero { return [Float](repeating: 0, count: count) }
     let bound = Float(1 / Double(inputs).squareRoot())
-    let numbers = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let base = buffer.baseAddress {
-        kernels.functions.random_uniform(seed, CartpoleStream.biases.rawValue, biasBlock, count, base)
-      }
-      initialized = count
-    }
+    var numbers = [Float](repeating: 0, count: count)
+    kernels.functions.random_uniform(seed, CartpoleStream.biases.rawValue, biasBlock, count, &numbers)
     biasBlock += UInt64(count + 3) / 4
     return numbers.map { bound * (2 * $0 - 1) }
   }
 
   private mutating func normals(count: Int) -> [Double] {
-    let floats = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let base = buffer.baseAddress {
-        kernels.functions.random_normal(
-          seed, CartpoleStream.initialization.rawValue, block, count, base)
-      }
-      initialized = count
-    }
+    var floats = [Float](repeating: 0, count: count)
+    kernels.functions.random_normal(seed, CartpoleStream.initialization.rawValue, block, count, &floats)
     block += UInt64(count + 3) / 4
     return floats.map(Double.init)
   }
@@ -82,10 +73,4 @@ package struct OrthogonalInitialization {
     for i in a.indices { sum += a[i] * b[i] }
     return sum
   }
-}
-
-/// A run's streams of random numbers, one a purpose. Biases have their own, so that the weights of a seed are those
-/// that it had when all biases were 0.
-enum CartpoleStream: UInt64 {
-  case initialization, schedule, resets, actions, evaluationResets, evaluationActions, biases
 }

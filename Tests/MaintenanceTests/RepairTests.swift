@@ -186,7 +186,7 @@ import Testing
   }
 
   @Test func `says that an imported corpus cannot be repaired, and leaves it alone`() throws {
-    let fixture = try RepairFixture(task: "imported")
+    let fixture = try RepairFixture(taskName: "imported")
     #expect(try fixture.repair().problems == [], "there is nothing to make again")
     try fixture.remove("runs/000005.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)

@@ -90,34 +90,34 @@ import VectorKernels
 @Suite struct CheckpointRuleTests {
   private static let digits = Result { try ImageDataset.syntheticDigits(train: 640, test: 100) }
   private static let textures = Result { try ImageDataset.syntheticTextures(train: 80, test: 50) }
-  static let tasks = ["cartpole", "mnist", "cifar10"]
+  static let taskNames = ["cartpole", "mnist", "cifar10"]
 
-  /// A generator of 20 iterations and more, with as many checkpoints as are asked for.
-  private func generator(
-    _ task: String, _ checkpoints: Int, _ rule: CheckpointRule? = nil, _ metric: String? = nil,
+  /// A task of 20 iterations and more, with as many checkpoints as are asked for.
+  private func task(
+    _ taskName: String, _ checkpoints: Int, _ rule: CheckpointRule? = nil, _ metric: String? = nil,
     kernels: Kernels? = nil
-  ) throws -> any Generator {
+  ) throws -> any TrainingTask {
     let kernels = try kernels ?? Kernels(environment: [:])
-    switch task {
+    switch taskName {
     case "cartpole":
       var recipe = smallRecipe(iterations: 20, checkpoints: checkpoints, environments: 16)
       (recipe.schedule, recipe.scheduleMetric) = (rule, metric)
-      return try CartpoleGenerator(recipe, kernels: kernels)
+      return try CartpoleTask(recipe, kernels: kernels)
     case "mnist":
       var recipe = MNISTRecipe(dataset: try Self.digits.get().identity)
       (recipe.batchSize, recipe.epochs, recipe.checkpoints) = (64, 2, checkpoints)
       (recipe.schedule, recipe.scheduleMetric) = (rule, metric)
-      return try MNISTGenerator(recipe, dataset: Self.digits.get(), kernels: kernels)
+      return try MNISTTask(recipe, dataset: Self.digits.get(), kernels: kernels)
     default:
       var recipe = CIFAR10Recipe(dataset: try Self.textures.get().identity)
       (recipe.batchSize, recipe.epochs, recipe.checkpoints) = (8, 2, checkpoints)
       (recipe.schedule, recipe.scheduleMetric) = (rule, metric)
-      return try CIFAR10Generator(recipe, dataset: Self.textures.get(), kernels: kernels)
+      return try CIFAR10Task(recipe, dataset: Self.textures.get(), kernels: kernels)
     }
   }
 
-  private func run(_ generator: any Generator) throws -> Run {
-    try #require(try generator.generate(seed: 3, isCancelled: { false }))
+  private func run(_ task: any TrainingTask) throws -> Run {
+    try #require(try task.generate(seed: 3, isCancelled: { false }))
   }
 
   /// Checks that a run's checkpoints are some of those of the run that keeps all.
@@ -133,82 +133,85 @@ import VectorKernels
     }
   }
 
-  @Test(arguments: tasks) func `decide which checkpoints are kept, and nothing else`(task: String) throws {
-    let all = try run(generator(task, 21))
+  @Test(arguments: taskNames) func `decide which checkpoints are kept, and nothing else`(taskName: String)
+    throws
+  {
+    let all = try run(task(taskName, 21))
     #expect(all.iterations == Array(0...20))
-    let metric = try #require(try generator(task, 21).metrics.last).name
+    let metric = try #require(try task(taskName, 21).metrics.last).name
     for (rule, name) in [(nil, nil), (.log, nil), (.metric, nil), (.metric, metric)]
       as [(CheckpointRule?, String?)]
     {
-      let run = try run(generator(task, 7, rule, name))
+      let run = try run(task(taskName, 7, rule, name))
       #expect(run.count == 7 && run.iterations.first == 0 && run.iterations.last == 20)
       expect(run, within: all)
     }
   }
 
   /// With 4 times as many candidates as iterations, all of them are looked at.
-  @Test(arguments: tasks) func `spread over a metric what training goes through`(task: String) throws {
-    let all = try run(generator(task, 21))
-    let metrics = try generator(task, 21).metrics
+  @Test(arguments: taskNames) func `spread over a metric what training goes through`(taskName: String) throws
+  {
+    let all = try run(task(taskName, 21))
+    let metrics = try task(taskName, 21).metrics
     for (place, metric) in metrics.enumerated() {
-      let kept = try run(generator(task, 7, .metric, metric.name)).iterations
+      let kept = try run(task(taskName, 7, .metric, metric.name)).iterations
       #expect(kept == CheckpointSchedule.spread(count: 7, over: all.metrics[place]).map(Int32.init))
     }
-    let usual = task == "cartpole" ? "train_return" : "test_loss"
-    #expect(try run(generator(task, 7, .metric)) == run(generator(task, 7, .metric, usual)))
+    let usual = taskName == "cartpole" ? "train_return" : "test_loss"
+    #expect(try run(task(taskName, 7, .metric)) == run(task(taskName, 7, .metric, usual)))
   }
 
   @Test func `choose among candidates where there are many iterations`() throws {
     var random = PhiloxGenerator(seed: 3, stream: 1)
     let candidates = CheckpointSchedule.logarithmic(count: 12, last: 20, random: &random)
-    let all = try run(generator("mnist", 21))
+    let all = try run(task("mnist", 21))
     let losses = candidates.map { all.metrics[2][Int($0)] }
     let places = CheckpointSchedule.spread(count: 3, over: losses)
-    #expect(try run(generator("mnist", 3, .metric)).iterations == places.map { candidates[$0] })
+    #expect(try run(task("mnist", 3, .metric)).iterations == places.map { candidates[$0] })
   }
 
-  @Test(arguments: tasks) func `keep the same on every path`(task: String) throws {
+  @Test(arguments: taskNames) func `keep the same on every path`(taskName: String) throws {
     let paths = Kernels.names.filter { ck_kernels_named($0) != nil }
     for rule in [CheckpointRule.log, .metric] {
-      let runs = try paths.map { try run(generator(task, 5, rule, kernels: Kernels(named: $0))) }
+      let runs = try paths.map { try run(task(taskName, 5, rule, kernels: Kernels(named: $0))) }
       for other in runs.dropFirst() { #expect(other == runs[0]) }
     }
   }
 
-  @Test(arguments: tasks) func `are recorded in one spelling`(task: String) throws {
-    let published = try generator(task, 7).recipe
+  @Test(arguments: taskNames) func `are recorded in one spelling`(taskName: String) throws {
+    let published = try task(taskName, 7).recipe
     #expect(published["schedule"] == nil && published["schedule_metric"] == nil)
-    #expect(try generator(task, 7, .uniform).recipe == published)
-    #expect(try generator(task, 7, .log).recipe["schedule"] == .string("log"))
-    let usual = task == "cartpole" ? "train_return" : "test_loss"
-    let spread = try generator(task, 7, .metric).recipe
+    #expect(try task(taskName, 7, .uniform).recipe == published)
+    #expect(try task(taskName, 7, .log).recipe["schedule"] == .string("log"))
+    let usual = taskName == "cartpole" ? "train_return" : "test_loss"
+    let spread = try task(taskName, 7, .metric).recipe
     #expect(spread["schedule"] == .string("metric") && spread["schedule_metric"] == .string(usual))
-    #expect(try generator(task, 7, .metric, usual).recipe == spread)
+    #expect(try task(taskName, 7, .metric, usual).recipe == spread)
     // And read back.
-    let type = try #require(Tasks.all.first { $0.task == task })
+    let type = try #require(Tasks.all.first { $0.name == taskName })
     for rule in [nil, .log, .metric] as [CheckpointRule?] {
-      let recipe = try generator(task, 7, rule).recipe
+      let recipe = try task(taskName, 7, rule).recipe
       #expect(try type.init(recipe: recipe, datasets: DatasetsDirectory("none")).recipe == recipe)
     }
   }
 
-  @Test(arguments: tasks) func `refuse a metric that the task does not log`(task: String) throws {
-    let foreign = task == "cartpole" ? "test_loss" : "train_return"
-    var error = #expect(throws: CorpusError.self) { try generator(task, 7, .metric, foreign) }
+  @Test(arguments: taskNames) func `refuse a metric that the task does not log`(taskName: String) throws {
+    let foreign = taskName == "cartpole" ? "test_loss" : "train_return"
+    var error = #expect(throws: CorpusError.self) { try task(taskName, 7, .metric, foreign) }
     #expect(error?.code == .invalidRecipe)
-    #expect(error?.message.contains("\(foreign), which task \(task) does not log") == true)
-    #expect(try error?.remedy.contains(#require(try generator(task, 7).metrics.last).name) == true)
+    #expect(error?.message.contains("\(foreign), which task \(taskName) does not log") == true)
+    #expect(try error?.remedy.contains(#require(try task(taskName, 7).metrics.last).name) == true)
     for rule in [nil, .uniform, .log] as [CheckpointRule?] {
-      error = #expect(throws: CorpusError.self) { try generator(task, 7, rule, "test_loss") }
+      error = #expect(throws: CorpusError.self) { try task(taskName, 7, rule, "test_loss") }
       #expect(error?.code == .invalidRecipe && error?.message.contains("asks for no metric") == true)
     }
   }
 
   @Test func `refuse what is no rule`() throws {
-    guard case .object(var members) = try generator("cartpole", 7, .log).recipe else { return }
+    guard case .object(var members) = try task("cartpole", 7, .log).recipe else { return }
     members["schedule"] = .string("often")
     let error = #expect(throws: CorpusError.self) {
-      try CartpoleGenerator(recipe: .object(members), datasets: DatasetsDirectory("none"))
+      try CartpoleTask(recipe: .object(members), datasets: DatasetsDirectory("none"))
     }
     #expect(error?.code == .invalidRecipe && error?.message.contains("`schedule`") == true)
   }

@@ -16,7 +16,7 @@ import Testing
 
   @Test func `Cartpole's recipe is the published one`() throws {
     try expect(
-      CartpoleGenerator().recipe,
+      CartpoleTask().recipe,
       is: """
         {"environments": 512, "iterations": 500, "rollout_steps": 16, "epochs": 8, "minibatches": 2,
          "checkpoints": 200, "return_window": 200, "clip": 0.2, "gamma": 0.99, "lambda": 0.95,

@@ -15,20 +15,20 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
   return recipe
 }
 
-@Suite struct CartpoleGeneratorTests {
+@Suite struct CartpoleTaskTests {
   private func run(_ recipe: CartpoleRecipe, seed: Int64, kernels: String? = nil) throws -> Run {
     let table = try kernels.map(Kernels.init(named:)) ?? Kernels(environment: [:])
     return try #require(
-      try CartpoleGenerator(recipe, kernels: table).generate(seed: seed, isCancelled: { false }))
+      try CartpoleTask(recipe, kernels: table).generate(seed: seed, isCancelled: { false }))
   }
 
   @Test func makesARun() throws {
-    let generator = try CartpoleGenerator(smallRecipe())
+    let task = try CartpoleTask(smallRecipe())
     let run = try run(smallRecipe(), seed: 7)
-    #expect(generator.architecture.parameterCount == 1250)
-    #expect(generator.task == "cartpole")
-    #expect(generator.metrics == [.trainReturn])
-    #expect(run.count == generator.checkpointsPerRun)
+    #expect(task.architecture.parameterCount == 1250)
+    #expect(task.name == "cartpole")
+    #expect(task.metrics == [.trainReturn])
+    #expect(run.count == task.checkpointsPerRun)
     #expect(run.parameterCount == 1250)
     #expect(run.seed == 7)
     #expect(run.status == .ok)
@@ -58,9 +58,9 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     let recipe = smallRecipe()
     let alone = try (0..<4).map { try run(recipe, seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
-    let generator = try CartpoleGenerator(recipe, kernels: Kernels(environment: [:]))
+    let task = try CartpoleTask(recipe, kernels: Kernels(environment: [:]))
     DispatchQueue.concurrentPerform(iterations: 4) { i in
-      let run = try? generator.generate(seed: Int64(i), isCancelled: { false })
+      let run = try? task.generate(seed: Int64(i), isCancelled: { false })
       together.withLock { $0[Int64(i)] = run }
     }
     let runs = together.withLock { $0 }
@@ -75,10 +75,10 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
   }
 
   @Test func cancels() throws {
-    let generator = try CartpoleGenerator(smallRecipe())
-    #expect(try generator.generate(seed: 0, isCancelled: { true }) == nil)
+    let task = try CartpoleTask(smallRecipe())
+    #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
     let polls = Atomic(0)
-    let run = try generator.generate(seed: 0, isCancelled: { polls.add(1, ordering: .relaxed).newValue > 10 })
+    let run = try task.generate(seed: 0, isCancelled: { polls.add(1, ordering: .relaxed).newValue > 10 })
     #expect(run == nil)
     #expect(polls.load(ordering: .relaxed) == 11)
   }
@@ -105,7 +105,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     var recipe = smallRecipe(iterations: 1, checkpoints: 2)
     recipe.initialLogStd = -0.5
     let run = try run(recipe, seed: 9)
-    let architecture = try CartpoleGenerator(recipe).architecture
+    let architecture = try CartpoleTask(recipe).architecture
     func tensor(_ name: String) throws -> ArraySlice<Float> {
       run.parameters[try #require(architecture.range(of: name))]
     }

@@ -17,26 +17,26 @@ struct RepairFixture {
   /// The hashes that the runs have when all is well.
   let hashes: [Int64: ContentHash]
 
-  static func generator() throws -> CartpoleGenerator {
+  static func task() throws -> CartpoleTask {
     var recipe = CartpoleRecipe()
     recipe.environments = 16
     recipe.iterations = 3
     recipe.rolloutSteps = 4
     recipe.epochs = 1
     recipe.checkpoints = 3
-    return try CartpoleGenerator(recipe)
+    return try CartpoleTask(recipe)
   }
 
-  init(task: String? = nil) throws {
-    let generator = try Self.generator()
+  init(taskName: String? = nil) throws {
+    let task = try Self.task()
     let corpus = try CorpusDirectory(
       openingOrCreating: temporary.path + "/corpus",
       manifest: Manifest(
-        task: task ?? generator.task, architecture: generator.architecture, metrics: generator.metrics,
-        recipe: generator.recipe, generatorVersion: generatorVersion, split: generator.split, codec: .delta))
+        task: taskName ?? task.name, architecture: task.architecture, metrics: task.metrics,
+        recipe: task.recipe, generatorVersion: generatorVersion, split: task.split, codec: .delta))
     let index = try MetricIndex(openingOrCreating: corpus)
     func make(_ seeds: Range<Int64>) throws {
-      _ = try GenerationJob(generator: generator, directory: corpus, seeds: seeds, workers: 1, codec: .delta)
+      _ = try GenerationJob(task: task, directory: corpus, seeds: seeds, workers: 1, codec: .delta)
         .run(cancellation: Cancellation()) { _ in }
     }
     try make(0..<4)
@@ -94,8 +94,8 @@ struct RepairFixture {
   ) throws -> RepairReport {
     let corpus = corpus
     return try RepairJob(directory: corpus, workers: workers) { () throws(CorpusError) in
-      CountingGenerator(
-        generator: try Tasks.generator(
+      CountingTask(
+        task: try Tasks.task(
           of: corpus.manifest, path: corpus.path, datasets: DatasetsDirectory("none")), made: made)
     }.run(cancellation: cancellation, report: report)
   }
@@ -124,14 +124,14 @@ final class Counter: Sendable {
   func increment() { count.add(1, ordering: .relaxed) }
 }
 
-/// Another generator, whose runs are counted.
-struct CountingGenerator: Generator {
-  static let task = "counting"
-  let generator: any Generator
+/// Another task, whose runs are counted.
+struct CountingTask: TrainingTask {
+  static let name = "counting"
+  let task: any TrainingTask
   let made: Counter
 
-  init(generator: any Generator, made: Counter) {
-    self.generator = generator
+  init(task: any TrainingTask, made: Counter) {
+    self.task = task
     self.made = made
   }
 
@@ -139,13 +139,13 @@ struct CountingGenerator: Generator {
     throw CorpusError(.invalidRecipe, "this is for tests", remedy: "use another")
   }
 
-  var architecture: Architecture { generator.architecture }
-  var metrics: [Metric] { generator.metrics }
-  var recipe: JSONValue { generator.recipe }
-  var checkpointsPerRun: Int { generator.checkpointsPerRun }
+  var architecture: Architecture { task.architecture }
+  var metrics: [Metric] { task.metrics }
+  var recipe: JSONValue { task.recipe }
+  var checkpointsPerRun: Int { task.checkpointsPerRun }
 
   func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
     made.increment()
-    return try generator.generate(seed: seed, isCancelled: isCancelled)
+    return try task.generate(seed: seed, isCancelled: isCancelled)
   }
 }

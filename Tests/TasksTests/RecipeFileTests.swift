@@ -5,13 +5,15 @@ import Foundation
 import Testing
 
 @Suite struct RecipeFileTests {
-  private static let generator = Result { try RepairFixture.generator() }
+  private static let task = Result {
+    try CartpoleTask(smallRecipe(iterations: 3, checkpoints: 3))
+  }
 
   private static func manifest() throws -> Manifest {
-    let generator = try generator.get()
+    let task = try task.get()
     return Manifest(
-      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-      recipe: generator.recipe, generatorVersion: generatorVersion, split: SplitRule(testLimit: 77),
+      task: task.name, architecture: task.architecture, metrics: task.metrics,
+      recipe: task.recipe, generatorVersion: generatorVersion, split: SplitRule(testLimit: 77),
       codec: .zstd)
   }
 
@@ -19,9 +21,9 @@ import Testing
     String(decoding: try CanonicalJSON.data(RecipeFile(of: manifest()), pretty: true), as: UTF8.self)
   }
 
-  private func generator(_ text: String) throws -> any Generator {
+  private func task(_ text: String) throws -> any TrainingTask {
     let file = try RecipeFile(json: Data(text.utf8), path: "r.json")
-    return try Tasks.generator(of: file, path: "r.json", datasets: DatasetsDirectory("none"))
+    return try Tasks.task(of: file, path: "r.json", datasets: DatasetsDirectory("none"))
   }
 
   @Test func `says all that another corpus needs`() throws {
@@ -30,9 +32,9 @@ import Testing
     let file = try RecipeFile(json: Data(text.utf8), path: "r.json")
     #expect(file == RecipeFile(of: try Self.manifest()))
     #expect(file.split?.testLimit == 77 && file.codec == .zstd)
-    let generator = try generator(text)
-    #expect(try generator.recipe == Self.manifest().recipe)
-    #expect(try generator.architecture == Self.manifest().architecture)
+    let task = try task(text)
+    #expect(try task.recipe == Self.manifest().recipe)
+    #expect(try task.architecture == Self.manifest().architecture)
   }
 
   @Test func `may leave the split and the codec to the task`() throws {
@@ -76,25 +78,25 @@ import Testing
     let text = try Self.text()
     let changed = text.replacing(old, with: new, maxReplacements: 1)
     #expect(changed != text)
-    let error = #expect(throws: CorpusError.self) { try generator(changed) }
+    let error = #expect(throws: CorpusError.self) { try task(changed) }
     #expect(error?.code == code, "\(String(describing: error))")
     #expect(error?.message.contains("r.json") == true)
     #expect(error?.message.contains(says) == true, "\(String(describing: error))")
   }
 
   @Test(arguments: ["", "[]", "7", "null", "\u{0}", "{}"]) func `refuses what is no recipe`(text: String) {
-    let error = #expect(throws: CorpusError.self) { try generator(text) }
+    let error = #expect(throws: CorpusError.self) { try task(text) }
     #expect(error?.code == .invalidRecipe && error?.message.contains("r.json is no recipe file") == true)
   }
 
   // MARK: Data sets
 
-  private func digits(_ change: (inout MNISTRecipe) -> Void) throws -> any Generator {
+  private func digits(_ change: (inout MNISTRecipe) -> Void) throws -> any TrainingTask {
     let images = try ImageDataset.syntheticDigits(train: 200, test: 10)
     var recipe = MNISTRecipe(dataset: images.identity)
     recipe.checkpoints = 2
     change(&recipe)
-    return try MNISTGenerator(
+    return try MNISTTask(
       recipe: try CanonicalJSON.value(recipe), datasets: DatasetsDirectory("none"))
   }
 

@@ -15,7 +15,7 @@ import VectorKernels
   ]
   static let files = written + ["cartpole-v1"]
 
-  private static func task(_ file: String) -> String { String(file.prefix { $0 != "-" }) }
+  private static func taskName(_ file: String) -> String { String(file.prefix { $0 != "-" }) }
   static let seed: Int64 = 7
 
   private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -26,29 +26,29 @@ import VectorKernels
   private static let rewrite =
     "CORPUS_WRITE_GOLDEN=1 swift test -c release --filter GoldenRunTests writes them anew"
 
-  /// A generator of a golden recipe that computes with some kernels.
-  private static func generator(_ task: String, _ recipe: JSONValue, _ kernels: Kernels) throws
-    -> any Generator
+  /// A task of a golden recipe that computes with some kernels.
+  private static func task(_ name: String, _ recipe: JSONValue, _ kernels: Kernels) throws
+    -> any TrainingTask
   {
     let data = try CanonicalJSON.data(recipe, pretty: false)
-    switch task {
+    switch name {
     case "cartpole":
-      return try CartpoleGenerator(CanonicalJSON.decode(CartpoleRecipe.self, from: data), kernels: kernels)
+      return try CartpoleTask(CanonicalJSON.decode(CartpoleRecipe.self, from: data), kernels: kernels)
     case "mnist":
       let recipe = try CanonicalJSON.decode(MNISTRecipe.self, from: data)
       let digits = try ImageDataset(recipe.dataset, in: DatasetsDirectory())
-      return try MNISTGenerator(recipe, dataset: digits, kernels: kernels)
+      return try MNISTTask(recipe, dataset: digits, kernels: kernels)
     default:
       let recipe = try CanonicalJSON.decode(CIFAR10Recipe.self, from: data)
       let textures = try ImageDataset(recipe.dataset, in: DatasetsDirectory())
-      return try CIFAR10Generator(recipe, dataset: textures, kernels: kernels)
+      return try CIFAR10Task(recipe, dataset: textures, kernels: kernels)
     }
   }
 
   @Test(arguments: files) func `a golden run comes out again on every path`(file: String) throws {
     let shard = try ShardReader(opening: Self.path(file))
-    let task = shard.header.task
-    #expect(task == Self.task(file))
+    let name = shard.header.task
+    #expect(name == Self.taskName(file))
     #expect(generatorVersions.contains(shard.header.generatorVersion))
     var decoder = try RunDecoder(header: shard.header)
     let stored = try decoder.run(at: 0, in: shard)
@@ -56,14 +56,14 @@ import VectorKernels
     let paths = Kernels.names.filter { ck_kernels_named($0) != nil }
     #expect(paths.contains("portable"))
     for path in paths {
-      let generator = try Self.generator(task, shard.header.recipe, Kernels(named: path))
+      let task = try Self.task(name, shard.header.recipe, Kernels(named: path))
       #expect(
-        generator.architecture == shard.header.architecture && generator.metrics == shard.header.metrics)
-      let run = try #require(try generator.generate(seed: Self.seed, isCancelled: { false }))
+        task.architecture == shard.header.architecture && task.metrics == shard.header.metrics)
+      let run = try #require(try task.generate(seed: Self.seed, isCancelled: { false }))
       #expect(
         try ContentHash(of: run) == shard.runs[0].contentHash,
         """
-        the bits of a \(task) run have changed on path \(path). If nobody meant that, mend it. If it is meant, \
+        the bits of a \(name) run have changed on path \(path). If nobody meant that, mend it. If it is meant, \
         a member of the recipe must say it, without which recipes mean what they meant, as runs that are stored are \
         made again; generatorVersion goes up, the old file stays under another name, and \(Self.rewrite)
         """)
@@ -99,8 +99,8 @@ import VectorKernels
 
   /// The recipes of the golden runs: a moment's work for plain C, and every part of the training in it.
   private static func recipe(_ file: String) throws -> JSONValue {
-    let rule = CheckpointRule(rawValue: String(file.dropFirst(task(file).count + 1)))
-    switch task(file) {
+    let rule = CheckpointRule(rawValue: String(file.dropFirst(taskName(file).count + 1)))
+    switch taskName(file) {
     case "cartpole":
       var recipe = CartpoleRecipe()
       recipe.environments = 32
@@ -128,17 +128,17 @@ import VectorKernels
   @Test(
     .enabled(if: ProcessInfo.processInfo.environment["CORPUS_WRITE_GOLDEN"] != nil), arguments: written)
   func `writes a golden shard`(file: String) throws {
-    let generator = try Self.generator(Self.task(file), Self.recipe(file), Kernels(environment: [:]))
-    let run = try #require(try generator.generate(seed: Self.seed, isCancelled: { false }))
-    if let old = try? ShardReader(opening: Self.path(file)), old.header.recipe == generator.recipe {
+    let task = try Self.task(Self.taskName(file), Self.recipe(file), Kernels(environment: [:]))
+    let run = try #require(try task.generate(seed: Self.seed, isCancelled: { false }))
+    if let old = try? ShardReader(opening: Self.path(file)), old.header.recipe == task.recipe {
       // A recipe must not come to mean other bits.
       #expect(try old.runs[0].contentHash == ContentHash(of: run), "let the recipe say what is new")
       return
     }
     // The codec that is not ours, so that a new version of the other leaves these files alone.
     let manifest = Manifest(
-      task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-      recipe: generator.recipe, generatorVersion: generatorVersion, split: generator.split, codec: .zstd)
+      task: task.name, architecture: task.architecture, metrics: task.metrics,
+      recipe: task.recipe, generatorVersion: generatorVersion, split: task.split, codec: .zstd)
     let header = ShardHeader(manifest: manifest, codec: .zstd, checkpoints: run.count)
     var encoder = try RunEncoder(header: header)
     let encoded = try encoder.encode(run)

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import VectorKernels
 
-@Suite struct MNISTGeneratorTests {
+@Suite struct MNISTTaskTests {
   /// 640 training images: 10 batches of 64 an epoch.
   private static let digits = try? ImageDataset.syntheticDigits(train: 640, test: 100)
 
@@ -21,17 +21,17 @@ import VectorKernels
 
   private func run(_ recipe: MNISTRecipe, seed: Int64, kernels: String? = nil) throws -> Run {
     let table = try kernels.map(Kernels.init(named:)) ?? Kernels(environment: [:])
-    let generator = try MNISTGenerator(recipe, dataset: #require(Self.digits), kernels: table)
-    return try #require(try generator.generate(seed: seed, isCancelled: { false }))
+    let task = try MNISTTask(recipe, dataset: #require(Self.digits), kernels: table)
+    return try #require(try task.generate(seed: seed, isCancelled: { false }))
   }
 
   @Test func makesARun() throws {
-    let generator = try MNISTGenerator(recipe(), dataset: #require(Self.digits))
+    let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
     let run = try run(recipe(), seed: 7)
-    #expect(generator.task == "mnist" && generator.architecture.parameterCount == 7960)
-    #expect(generator.metrics.map(\.name) == ["train_loss", "train_error", "test_loss", "test_error"])
-    #expect(generator.recipe["dataset"]?["name"] == .string("synthetic-digits"))
-    #expect(run.count == generator.checkpointsPerRun && run.parameterCount == 7960)
+    #expect(task.name == "mnist" && task.architecture.parameterCount == 7960)
+    #expect(task.metrics.map(\.name) == ["train_loss", "train_error", "test_loss", "test_error"])
+    #expect(task.recipe["dataset"]?["name"] == .string("synthetic-digits"))
+    #expect(run.count == task.checkpointsPerRun && run.parameterCount == 7960)
     #expect(run.seed == 7 && run.status == .ok)
     #expect(run.iterations.first == 0 && run.iterations.last == 30)
     #expect(run.metrics.count == 4 && run.metrics.joined().allSatisfy { $0.isFinite && $0 >= 0 })
@@ -46,9 +46,9 @@ import VectorKernels
   @Test func threadsDoNotInteract() throws {
     let alone = try (0..<4).map { try run(recipe(), seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
-    let generator = try MNISTGenerator(recipe(), dataset: #require(Self.digits))
+    let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
     DispatchQueue.concurrentPerform(iterations: 4) { i in
-      let run = try? generator.generate(seed: Int64(i), isCancelled: { false })
+      let run = try? task.generate(seed: Int64(i), isCancelled: { false })
       together.withLock { $0[Int64(i)] = run }
     }
     let runs = together.withLock { $0 }
@@ -57,8 +57,8 @@ import VectorKernels
   }
 
   @Test func cancels() throws {
-    let generator = try MNISTGenerator(recipe(), dataset: #require(Self.digits))
-    #expect(try generator.generate(seed: 0, isCancelled: { true }) == nil)
+    let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
+    #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
   }
 
   @Test func checkpointsAreStatesOfOneTraining() throws {
@@ -87,7 +87,7 @@ import VectorKernels
     recipe.epochs = 10
     recipe.checkpoints = 2
     let run = try #require(
-      try MNISTGenerator(recipe, dataset: digits).generate(seed: 1, isCancelled: { false }))
+      try MNISTTask(recipe, dataset: digits).generate(seed: 1, isCancelled: { false }))
     #expect(run.metrics[3][0] > 70)
     #expect(run.metrics[3][1] < 30)
     #expect(run.metrics[2][1] < 1)
@@ -102,7 +102,7 @@ import VectorKernels
     for _ in 0..<3 {
       var seen: [UInt32] = []
       for _ in 0..<10 {
-        trainer.step()
+        trainer.update()
         seen += trainer.batch
       }
       #expect(seen.sorted() == Array(0..<640))
@@ -120,18 +120,18 @@ import VectorKernels
 
   @Test func refusesOtherImages() throws {
     let others = try ImageDataset.syntheticDigits(train: 640, test: 99)
-    var error = #expect(throws: CorpusError.self) { try MNISTGenerator(recipe(), dataset: others) }
+    var error = #expect(throws: CorpusError.self) { try MNISTTask(recipe(), dataset: others) }
     #expect(error?.code == .differentDataset)
     let textures = try ImageDataset.syntheticTextures(train: 640, test: 1)
     error = #expect(throws: CorpusError.self) {
       var recipe = MNISTRecipe(dataset: textures.identity)
       recipe.checkpoints = 2
-      return try MNISTGenerator(recipe, dataset: textures)
+      return try MNISTTask(recipe, dataset: textures)
     }
     #expect(error?.code == .malformedDataset)
     let few = try ImageDataset.syntheticDigits(train: 100, test: 10)
     error = #expect(throws: CorpusError.self) {
-      try MNISTGenerator(MNISTRecipe(dataset: few.identity), dataset: few)
+      try MNISTTask(MNISTRecipe(dataset: few.identity), dataset: few)
     }
     #expect(error?.code == .invalidRecipe && error?.remedy.contains("training images, 100") == true)
   }

@@ -5,13 +5,12 @@ package import VectorKernels
 /// Trains classifiers of handwritten digits: stochastic gradient descent on a 784-10-10 network
 /// (Schemas/reference.md, section 3).
 ///
-/// A checkpoint's iteration is the number of optimizer steps before it. `train_loss` and `train_error` are of
-/// the last of these steps' batch before the step, as its forward pass finds them; for the initial network,
-/// of the first batch. `test_loss` and `test_error` are of all test images under the checkpoint itself.
-public struct MNISTGenerator: Generator {
-  public static let task = "mnist"
+/// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
+/// itself; a checkpoint's iteration is the number of steps before it.
+public struct MNISTTask: Evaluator {
+  public static let name = "mnist"
   public static let architecture = Architecture.mnist
-  public static let metrics = [Metric.trainLoss, .trainError, .testLoss, .testError]
+  public static let metrics = imageMetrics
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
@@ -20,7 +19,7 @@ public struct MNISTGenerator: Generator {
   let images: MNISTImages
   let kernels: Kernels
 
-  /// A generator of runs after a recipe.
+  /// The task after a recipe.
   ///
   /// - Parameter dataset: the images that the recipe names.
   /// - Throws: `invalidRecipe` if no run can be made after it; `differentDataset` if it is for other images;
@@ -30,11 +29,9 @@ public struct MNISTGenerator: Generator {
     try self.init(settings, dataset: dataset, kernels: Kernels())
   }
 
-  /// A generator that computes with the given kernels.
+  /// The task after a recipe, computed with the given kernels.
   package init(_ settings: MNISTRecipe, dataset: ImageDataset, kernels: Kernels) throws(CorpusError) {
-    try settings.validate()
-    var settings = settings
-    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
+    let settings = try settings.settled(task: Self.name)
     try dataset.identity.require(settings.dataset)
     guard dataset.shape == .mnist else {
       throw CorpusError(
@@ -49,9 +46,7 @@ public struct MNISTGenerator: Generator {
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
     // What cannot be is told before any data are read.
-    var settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.task)
-    try settings.validate()
-    try settings.settleSchedule(task: Self.task, metrics: Self.metrics, usual: .testLoss)
+    let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.name).settled(task: Self.name)
     try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
   }
 
@@ -60,28 +55,27 @@ public struct MNISTGenerator: Generator {
   public var split: SplitRule { SplitRule(testLimit: 500) }
 
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
-    let key = UInt64(bitPattern: seed)
-    var random = PhiloxGenerator(seed: key, stream: MNISTStream.schedule)
-    let schedule = settings.candidates(random: &random)
+    MNISTTrainer.run(
+      recipe: settings, images: images, kernels: kernels, seed: seed, isCancelled: isCancelled)
+  }
 
-    var trainer = MNISTTrainer(recipe: settings, images: images, kernels: kernels, seed: key)
-    var parameters: [Float] = []
-    parameters.reserveCapacity(schedule.count * architecture.parameterCount)
-    var outcomes: [(train: Outcome, test: Outcome)] = []
-    for iteration in schedule {
-      while trainer.iteration < iteration {
-        if isCancelled() { return nil }
-        trainer.step()
-      }
-      parameters.append(contentsOf: trainer.parameters)
-      outcomes.append((trainer.trainOutcome, trainer.test()))
-    }
-    let run = Run(
-      seed: seed, iterations: schedule,
-      metrics: [
-        outcomes.map(\.train.loss), outcomes.map(\.train.error),
-        outcomes.map(\.test.loss), outcomes.map(\.test.error),
-      ], parameters: parameters)
-    return settings.keep(run, metrics: Self.metrics)
+  // MARK: Evaluator
+
+  public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
+    let dataset = try ImageDataset.mnist(in: datasets)
+    try self.init(MNISTRecipe(dataset: dataset.identity), dataset: dataset)
+  }
+
+  /// `test_loss` and `test_error` (%), of all test images.
+  public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
+
+  public func evaluate(network: [Float], seed: UInt64) -> [Float] {
+    var network = MNISTNetwork(recipe: settings, images: images, kernels: kernels, parameters: network)
+    let outcome = network.test()
+    return [outcome.loss, outcome.error]
+  }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
 }

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import VectorKernels
 
-@Suite struct CIFAR10GeneratorTests {
+@Suite struct CIFAR10TaskTests {
   /// 44 images: 5 batches of 8 and an incomplete one.
   static let images = Result { try ImageDataset.syntheticTextures(train: 44, test: 12) }
 
@@ -22,18 +22,18 @@ import VectorKernels
 
   private func run(_ recipe: CIFAR10Recipe, seed: Int64, kernels: String? = nil) throws -> Run {
     let table = try kernels.map(Kernels.init(named:)) ?? Kernels(environment: [:])
-    let generator = try CIFAR10Generator(recipe, dataset: try Self.images.get(), kernels: table)
-    return try #require(try generator.generate(seed: seed, isCancelled: { false }))
+    let task = try CIFAR10Task(recipe, dataset: try Self.images.get(), kernels: table)
+    return try #require(try task.generate(seed: seed, isCancelled: { false }))
   }
 
   @Test func makesARun() throws {
     let recipe = try Self.recipe()
-    let generator = try CIFAR10Generator(recipe, dataset: try Self.images.get())
+    let task = try CIFAR10Task(recipe, dataset: try Self.images.get())
     let run = try run(recipe, seed: 7)
-    #expect(generator.task == "cifar10")
-    #expect(generator.architecture.parameterCount == 5370)
-    #expect(generator.metrics == [.trainLoss, .trainError, .testLoss, .testError])
-    #expect(run.count == generator.checkpointsPerRun)
+    #expect(task.name == "cifar10")
+    #expect(task.architecture.parameterCount == 5370)
+    #expect(task.metrics == [.trainLoss, .trainError, .testLoss, .testError])
+    #expect(run.count == task.checkpointsPerRun)
     #expect(run.parameterCount == 5370)
     #expect(run.seed == 7)
     #expect(run.status == .ok)
@@ -56,10 +56,10 @@ import VectorKernels
     let recipe = try Self.recipe()
     let alone = try (0..<4).map { try run(recipe, seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
-    let generator = try CIFAR10Generator(
+    let task = try CIFAR10Task(
       recipe, dataset: try Self.images.get(), kernels: Kernels(environment: [:]))
     DispatchQueue.concurrentPerform(iterations: 4) { i in
-      let run = try? generator.generate(seed: Int64(i), isCancelled: { false })
+      let run = try? task.generate(seed: Int64(i), isCancelled: { false })
       together.withLock { $0[Int64(i)] = run }
     }
     let runs = together.withLock { $0 }
@@ -74,10 +74,10 @@ import VectorKernels
   }
 
   @Test func cancels() throws {
-    let generator = try CIFAR10Generator(try Self.recipe(), dataset: try Self.images.get())
-    #expect(try generator.generate(seed: 0, isCancelled: { true }) == nil)
+    let task = try CIFAR10Task(try Self.recipe(), dataset: try Self.images.get())
+    #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
     let polls = Atomic(0)
-    let run = try generator.generate(seed: 0, isCancelled: { polls.add(1, ordering: .relaxed).newValue > 5 })
+    let run = try task.generate(seed: 0, isCancelled: { polls.add(1, ordering: .relaxed).newValue > 5 })
     #expect(run == nil)
     #expect(polls.load(ordering: .relaxed) == 6)
   }
@@ -96,7 +96,7 @@ import VectorKernels
 
   @Test func theInitialNetworkIsPyTorchs() throws {
     let run = try run(try Self.recipe(epochs: 1, checkpoints: 2), seed: 9)
-    let architecture = try CIFAR10Generator(try Self.recipe(), dataset: try Self.images.get()).architecture
+    let architecture = try CIFAR10Task(try Self.recipe(), dataset: try Self.images.get()).architecture
     let inputs = ["conv1.weight": 27, "conv2.weight": 144, "fc.weight": 32, "fc.bias": 32]
     for (name, inputs) in inputs {
       let bound = 1 / Float(inputs).squareRoot()
@@ -121,8 +121,8 @@ import VectorKernels
     for _ in 0..<2 {
       var seen: [[UInt32]] = []
       for _ in 0..<recipe.stepsPerEpoch {
-        trainer.step()
-        let batch = trainer.batch
+        trainer.update()
+        let batch = trainer.network.views
         seen += stride(from: 0, to: batch.count, by: 4).map { Array(batch[$0..<($0 + 4)]) }
       }
       #expect(seen.count == 960)
@@ -148,8 +148,8 @@ import VectorKernels
     recipe.checkpoints = 2
     // Mirrored stripes run in another direction, which is another class.
     recipe.flipProbability = 0
-    let generator = try CIFAR10Generator(recipe, dataset: images)
-    let run = try #require(try generator.generate(seed: 1, isCancelled: { false }))
+    let task = try CIFAR10Task(recipe, dataset: images)
+    let run = try #require(try task.generate(seed: 1, isCancelled: { false }))
     #expect(abs(run.metrics[2][0] - 2.3) < 0.2 && run.metrics[3][0] > 75)
     #expect(run.metrics[2][1] < 1.2 && run.metrics[3][1] < 40)
   }
@@ -171,7 +171,7 @@ import VectorKernels
   }
 
   @Test func survivesJSON() throws {
-    var recipe = try CIFAR10GeneratorTests.recipe()
+    var recipe = try CIFAR10TaskTests.recipe()
     recipe.flipProbability = 0.25
     recipe.pixelMeans = [0, 1, 2]
     let data = try CanonicalJSON.data(recipe, pretty: true)
@@ -198,7 +198,7 @@ import VectorKernels
 
   @Test(arguments: impossible.indices) func rejectsWhatCannotBe(index: Int) throws {
     let (name, change) = Self.impossible[index]
-    var recipe = try CIFAR10GeneratorTests.recipe()
+    var recipe = try CIFAR10TaskTests.recipe()
     change(&recipe)
     let error = #expect(throws: CorpusError.self) { try recipe.validate() }
     #expect(error?.code == .invalidRecipe)
@@ -206,14 +206,14 @@ import VectorKernels
   }
 
   @Test func otherImagesAreRefused() throws {
-    let recipe = try CIFAR10GeneratorTests.recipe()
+    let recipe = try CIFAR10TaskTests.recipe()
     let others = try ImageDataset.syntheticTextures(train: 45, test: 12)
-    let error = #expect(throws: CorpusError.self) { try CIFAR10Generator(recipe, dataset: others) }
+    let error = #expect(throws: CorpusError.self) { try CIFAR10Task(recipe, dataset: others) }
     #expect(error?.code == .differentDataset)
     let digits = try ImageDataset.syntheticDigits(train: 200, test: 1)
     var forDigits = CIFAR10Recipe(dataset: digits.identity)
     forDigits.checkpoints = 2
-    let shape = #expect(throws: CorpusError.self) { try CIFAR10Generator(forDigits, dataset: digits) }
+    let shape = #expect(throws: CorpusError.self) { try CIFAR10Task(forDigits, dataset: digits) }
     #expect(shape?.code == .malformedDataset)
   }
 }

@@ -1,15 +1,14 @@
-internal import CKernels
 public import Corpus
 public import Datasets
 package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (Schemas/reference.md, section 3).
-public struct CartpoleGenerator: Generator {
-  public static let task = "cartpole"
+public struct CartpoleTask: Evaluator {
+  public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
-  /// Those of the published recipe.
+  /// The metrics of the published recipe.
   public static let metrics = [Metric.trainReturn]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics + (settings.evaluationEpisodes == nil ? [] : [.evalReturn]) }
@@ -18,7 +17,7 @@ public struct CartpoleGenerator: Generator {
   public let settings: CartpoleRecipe
   let kernels: Kernels
 
-  /// A generator of runs after a recipe.
+  /// The task after a recipe.
   ///
   /// - Throws: `invalidRecipe` if no run can be made after it; `resource` if the environment variable
   ///   `CORPUS_KERNELS` names kernels that this processor lacks.
@@ -26,13 +25,13 @@ public struct CartpoleGenerator: Generator {
     try self.init(settings, kernels: Kernels())
   }
 
-  /// A generator that computes with the given kernels.
+  /// The task after a recipe, computed with the given kernels.
   package init(_ settings: CartpoleRecipe, kernels: Kernels) throws(CorpusError) {
     try settings.validate()
     var settings = settings
     let measuresCheckpoints = settings.evaluationEpisodes != nil
     try settings.settleSchedule(
-      task: Self.task, metrics: Self.metrics + (measuresCheckpoints ? [.evalReturn] : []),
+      task: Self.name, metrics: Self.metrics + (measuresCheckpoints ? [.evalReturn] : []),
       usual: measuresCheckpoints ? .evalReturn : .trainReturn)
     self.settings = settings
     self.kernels = kernels
@@ -40,7 +39,7 @@ public struct CartpoleGenerator: Generator {
   }
 
   public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
-    try self.init(recipe.decoded(as: CartpoleRecipe.self, task: Self.task))
+    try self.init(recipe.decoded(as: CartpoleRecipe.self, task: Self.name))
   }
 
   public var checkpointsPerRun: Int { settings.checkpoints }
@@ -57,17 +56,17 @@ public struct CartpoleGenerator: Generator {
     var random = PhiloxGenerator(seed: key, stream: CartpoleStream.schedule.rawValue)
     let schedule = settings.candidates(random: &random)
 
-    var trainer = CartpoleTrainer(recipe: settings, kernels: kernels, seed: key)
+    var ppo = PPO(recipe: settings, kernels: kernels, seed: key)
     var parameters: [Float] = []
     parameters.reserveCapacity(schedule.count * architecture.parameterCount)
     var returns: [Float] = []
     for iteration in schedule {
-      while trainer.iteration < iteration {
+      while ppo.iteration < iteration {
         if isCancelled() { return nil }
-        trainer.iterate()
+        ppo.iterate()
       }
-      parameters.append(contentsOf: trainer.parameters)
-      returns.append(trainer.trainReturn)
+      parameters.append(contentsOf: ppo.parameters)
+      returns.append(ppo.trainReturn)
     }
     let run = Run(seed: seed, iterations: schedule, metrics: [returns], parameters: parameters)
     guard settings.evaluationEpisodes != nil else { return settings.keep(run, metrics: metrics) }
@@ -90,5 +89,36 @@ public struct CartpoleGenerator: Generator {
     return Run(
       seed: run.seed, iterations: run.iterations, metrics: run.metrics + [returns], parameters: run.parameters
     )
+  }
+
+  // MARK: Evaluator
+
+  public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
+    try self.init()
+  }
+
+  /// The mean return of the recipe's evaluation episodes; where it has none, of as many as it has environments, but at
+  /// least 256. Each begins afresh, with noise on the actions.
+  ///
+  /// All networks meet the same starts and the same noise. With the seed of a run it is what the run records as
+  /// `eval_return`; for its initial policy also as `train_return`, if there are as many environments as episodes. A
+  /// network by itself has no other `train_return`.
+  public var evaluatedMetrics: [Metric] { metrics }
+
+  public func evaluate(network: [Float], seed: UInt64) -> [Float] {
+    [Float](repeating: meanReturn(of: network, seed: seed), count: metrics.count)
+  }
+
+  func meanReturn(of network: [Float], seed: UInt64) -> Float {
+    precondition(network.count == architecture.parameterCount)
+    var recipe = settings
+    recipe.environments = settings.evaluationEpisodes ?? max(256, settings.environments)
+    var agent = ActorCritic(recipe: recipe, kernels: kernels, policy: network)
+    return EpisodeWindow.mean(PPO.firstEpisodes(&agent, recipe: recipe, kernels: kernels, seed: seed))
+  }
+
+  public func initialNetwork(seed: UInt64) -> [Float] {
+    let agent = ActorCritic(recipe: settings, kernels: kernels, seed: seed)
+    return withExtendedLifetime(agent) { Array($0.policyParameters) }
   }
 }

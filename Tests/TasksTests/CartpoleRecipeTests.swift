@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func namesAreInSnakeCase() throws {
-    let json = try CartpoleGenerator().recipe
+    let json = try CartpoleTask().recipe
     #expect(json["learning_rate"] == .number(3e-4))
     #expect(json["environments"] == .number(512))
     #expect(json["physics"]?["time_step"] == .number(0.0166))
@@ -64,7 +64,7 @@ import Testing
     let (name, change) = Self.impossible[index]
     var recipe = CartpoleRecipe()
     change(&recipe)
-    let error = #expect(throws: CorpusError.self) { try CartpoleGenerator(recipe) }
+    let error = #expect(throws: CorpusError.self) { try CartpoleTask(recipe) }
     #expect(error?.code == .invalidRecipe)
     #expect(error?.message.contains("`\(name)`") == true)
   }

@@ -21,7 +21,7 @@ import VectorKernels
 
   static let run = Result {
     try #require(
-      try CartpoleGenerator(recipe, kernels: Kernels(environment: [:])).generate(
+      try CartpoleTask(recipe, kernels: Kernels(environment: [:])).generate(
         seed: 5, isCancelled: { false }))
   }
 

@@ -4,7 +4,7 @@ import Datasets
 import Foundation
 
 /// Learns on which side of a border the points of a plane lie: a 2-8-1 network, and a file of one's own.
-struct PointsGenerator: Generator {
+struct PointsTask: TrainingTask {
   /// Everything that determines a run but its seed. All of it is written to corpus.json, so that another value
   /// is another corpus.
   struct Recipe: Codable {
@@ -15,7 +15,7 @@ struct PointsGenerator: Generator {
     var rate: Float
   }
 
-  static let task = "points"
+  static let name = "points"
   let architecture = Architecture(
     name: "mlp-2-8-1",
     tensors: [
@@ -35,7 +35,7 @@ struct PointsGenerator: Generator {
 
   init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
     // Refuses members that are missing, unknown or of another type; what is impossible is ours to refuse.
-    settings = try recipe.decoded(as: Recipe.self, task: Self.task)
+    settings = try recipe.decoded(as: Recipe.self, task: Self.name)
     guard (1...1_000_000).contains(settings.steps), (2...settings.steps + 1).contains(settings.checkpoints),
       settings.rate > 0, settings.rate < 1
     else {

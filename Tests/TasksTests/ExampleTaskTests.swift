@@ -56,22 +56,22 @@ import Testing
   }
 
   @Test func `is trained, stored, indexed, verified, replayed and repaired`() throws {
-    Tasks.register(PointsGenerator.self)
+    Tasks.register(PointsTask.self)
     let recipe = try recipe()
-    let generator = try Tasks.generator(of: recipe, path: "recipe", datasets: datasets)
+    let task = try Tasks.task(of: recipe, path: "recipe", datasets: datasets)
     let directory = try CorpusDirectory(
       openingOrCreating: temporary.path + "/corpus",
       manifest: Manifest(
-        task: generator.task, architecture: generator.architecture, metrics: generator.metrics,
-        recipe: generator.recipe, generatorVersion: generatorVersion, split: generator.split, codec: .delta))
+        task: task.name, architecture: task.architecture, metrics: task.metrics,
+        recipe: task.recipe, generatorVersion: generatorVersion, split: task.split, codec: .delta))
     let made = try GenerationJob(
-      generator: generator, directory: directory, seeds: 0..<5, workers: 2, codec: .delta
+      task: task, directory: directory, seeds: 0..<5, workers: 2, codec: .delta
     ).run(cancellation: Cancellation()) { _ in }
-    #expect(made.made == 5 && made.checkpoints == 5 * generator.checkpointsPerRun)
+    #expect(made.made == 5 && made.checkpoints == 5 * task.checkpointsPerRun)
 
     let errors = try IndexReader(opening: directory).rows(
       "SELECT avg(train_error) FROM checkpoints GROUP BY iteration ORDER BY iteration")
-    #expect(errors.count == generator.checkpointsPerRun)
+    #expect(errors.count == task.checkpointsPerRun)
     guard case .real(let first) = errors[0][0], case .real(let last) = errors[errors.count - 1][0] else {
       Issue.record("no errors")
       return
@@ -82,8 +82,8 @@ import Testing
       try CorpusVerification(directory, workers: 1).run(cancellation: Cancellation()) { _, _ in }.problems
     }
     #expect(try problems() == [])
-    let again = try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
-    let replay = try Replay(directory: directory, generator: again, workers: 2).run(
+    let again = try Tasks.task(of: directory.manifest, path: directory.path, datasets: datasets)
+    let replay = try Replay(directory: directory, task: again, workers: 2).run(
       .range(0..<5), cancellation: Cancellation()
     ) { _, _ in }
     #expect(replay.equal == 5 && replay.problems == [])
@@ -91,20 +91,20 @@ import Testing
     try Data("garbage".utf8).write(to: URL(fileURLWithPath: directory.absolute("runs/000002.h5")))
     let repair = try RepairJob(directory: directory, workers: 1) {
       () throws(CorpusError) in
-      try Tasks.generator(of: directory.manifest, path: directory.path, datasets: datasets)
+      try Tasks.task(of: directory.manifest, path: directory.path, datasets: datasets)
     }.run(cancellation: Cancellation()) { _ in }
     #expect(repair.runs.map(\.run) == [2] && repair.runs[0].proofs == [.index])
     #expect(try problems() == [])
   }
 
   @Test func `refuses what the other tasks refuse`() throws {
-    Tasks.register(PointsGenerator.self)
+    Tasks.register(PointsTask.self)
     var file = try recipe()
     guard case .object(let members) = file.recipe else { return }
     func code(_ name: String, _ value: JSONValue?) -> CorpusError.Code? {
       file.recipe = .object(members.merging([name: value ?? .null]) { $1 }.filter { $0.value != .null })
       do {
-        _ = try Tasks.generator(of: file, path: "recipe", datasets: datasets)
+        _ = try Tasks.task(of: file, path: "recipe", datasets: datasets)
         return nil
       } catch {
         return error.code

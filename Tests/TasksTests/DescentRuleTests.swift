@@ -43,26 +43,26 @@ import VectorKernels
       (places.map { Array(part.pixels[(784 * $0)..<(784 * ($0 + 1))]) }, places.map { part.labels[$0] })
     }
     let test = images(digits.test, Array(0..<40))
-    let start = trainer.parameters.map(Double.init)
+    let start = trainer.network.parameters.map(Double.init)
     var naive = NaiveDescent(start, epochs: 3, stepsPerEpoch: 4, breaking: rule) { i in
       (7840..<7850).contains(i) || i >= 7950
     }
     var distance = Distance(from: start)
     var seen: Set<UInt32> = []
     for step in 0..<12 {
-      trainer.step()
+      let outcome = trainer.update()
       if step % 4 == 0 { seen = [] }
       seen.formUnion(trainer.batch)
       #expect(seen.count == 16 * (step % 4 + 1))
       let batch = images(digits.train, trainer.batch.map(Int.init))
       let before = NaiveClassifier(naive.parameters)
       naive.step(before.gradient(batch.pixels, batch.labels))
-      distance.add(trainer.parameters.map(Double.init), naive.parameters)
+      distance.add(trainer.network.parameters.map(Double.init), naive.parameters)
       guard rule == nil else { continue }
       // What is logged: the batch before the step, and all test images after it.
       for (ours, naive) in [
-        (trainer.trainOutcome, before.outcome(batch.pixels, batch.labels)),
-        (trainer.test(), NaiveClassifier(naive.parameters).outcome(test.pixels, test.labels)),
+        (outcome, before.outcome(batch.pixels, batch.labels)),
+        (trainer.network.test(), NaiveClassifier(naive.parameters).outcome(test.pixels, test.labels)),
       ] {
         #expect(abs(Double(ours.loss) - naive.loss) < 1e-4 && abs(Double(ours.error) - naive.error) < 1e-3)
       }
@@ -131,22 +131,22 @@ import VectorKernels
     #expect(recipe.stepsPerEpoch == 2)
     var trainer = CIFAR10Trainer(
       recipe: recipe, images: CIFAR10Images(textures), kernels: try Kernels(environment: [:]), seed: 8)
-    let start = trainer.parameters.map(Double.init)
+    let start = trainer.network.parameters.map(Double.init)
     var naive = NaiveDescent(start, epochs: 3, stepsPerEpoch: 2, breaking: rule) { $0 >= 5360 }
     var distance = Distance(from: start)
     let test = (0..<6 as Range<UInt32>).map { picture(textures.test, [$0, 0, 4, 4]) }
     for _ in 0..<6 {
-      trainer.step()
-      let batch = trainer.batch
+      let outcome = trainer.update()
+      let batch = trainer.network.views
       let views = stride(from: 0, to: batch.count, by: 4).map { batch[$0..<($0 + 4)] }
       let before = judge(
         naive.parameters, views.map { picture(textures.train, $0) },
         views.map { textures.train.labels[Int($0[$0.startIndex])] }, isGradient: true)
       naive.step(before.gradient)
-      distance.add(trainer.parameters.map(Double.init), naive.parameters)
+      distance.add(trainer.network.parameters.map(Double.init), naive.parameters)
       guard rule == nil else { continue }
       let after = judge(naive.parameters, test, textures.test.labels, isGradient: false)
-      for (ours, naive) in [(trainer.trainOutcome, before), (trainer.test(), after)] {
+      for (ours, naive) in [(outcome, before), (trainer.network.test(), after)] {
         #expect(abs(Double(ours.loss) - naive.loss) < 1e-4 && abs(Double(ours.error) - naive.error) < 1e-3)
       }
     }
