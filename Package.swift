@@ -177,7 +177,7 @@ let package = Package(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",
       exclude: ["program.c"]),
     tests(
-      "InterchangeTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream",
+      "ExportTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream",
       "Maintenance", "ShardStore",
       "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     // The command is not imported but started.

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Corpora that an earlier version of the tasks began.
-@Suite struct CorpusRequestTests {
+@Suite(.temporaryDirectories) struct CorpusRequestTests {
   private let temporary = TemporaryDirectory()
   private var path: String { temporary.path + "/corpus" }
 

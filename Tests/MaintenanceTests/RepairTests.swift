@@ -1,3 +1,4 @@
+import TestSupport
 import Platform
 import Maintenance
 import Corpus
@@ -6,7 +7,7 @@ import MetricIndex
 import ShardStore
 import Testing
 
-@Suite struct RepairTests {
+@Suite(.temporaryDirectories) struct RepairTests {
   @Test func `finds nothing wrong where nothing is`() throws {
     let fixture = try RepairFixture()
     let made = Counter()

@@ -26,7 +26,7 @@ import VectorKernels
     return try #require(try task.generate(seed: seed, isCancelled: { false }))
   }
 
-  @Test func makesARun() throws {
+  @Test func `makes a run`() throws {
     let recipe = try Self.recipe()
     let task = try CIFAR10Task(recipe, dataset: try Self.images.get())
     let run = try run(recipe, seed: 7)
@@ -44,7 +44,7 @@ import VectorKernels
     #expect(run.metrics[3].allSatisfy { abs(($0 / 100 * 12).rounded() - $0 / 100 * 12) < 1e-4 })
   }
 
-  @Test func everyPathMakesTheSameRun() throws {
+  @Test func `every path makes the same run`() throws {
     let paths = Kernels.names.filter { ck_kernels_named($0) != nil }
     let recipe = try Self.recipe(epochs: 1, checkpoints: 3)
     let runs = try paths.map { try run(recipe, seed: 3, kernels: $0) }
@@ -52,7 +52,7 @@ import VectorKernels
   }
 
   /// Runs on several threads at once are what they are alone.
-  @Test func threadsDoNotInteract() throws {
+  @Test func `threads do not interact`() throws {
     let recipe = try Self.recipe()
     let alone = try (0..<4).map { try run(recipe, seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
@@ -67,13 +67,13 @@ import VectorKernels
     #expect(Set(alone.map(\.parameters)).count == 4)
   }
 
-  @Test func seedsAreAnyInteger() throws {
+  @Test func `seeds are any integer`() throws {
     let recipe = try Self.recipe(epochs: 1, checkpoints: 2)
     let runs = try [Int64.min, -1, 0, 1, 1 << 32, .max].map { try run(recipe, seed: $0) }
     #expect(Set(runs.map(\.parameters)).count == runs.count)
   }
 
-  @Test func cancels() throws {
+  @Test func `cancels`() throws {
     let task = try CIFAR10Task(try Self.recipe(), dataset: try Self.images.get())
     #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
     let polls = Atomic(0)
@@ -83,7 +83,7 @@ import VectorKernels
   }
 
   /// The checkpoint does not depend on which others are taken.
-  @Test func checkpointsAreStatesOfOneTraining() throws {
+  @Test func `checkpoints are states of one training`() throws {
     let few = try run(try Self.recipe(checkpoints: 2), seed: 5)
     let all = try run(try Self.recipe(checkpoints: 11), seed: 5)
     #expect(all.iterations == Array(0...10))
@@ -94,7 +94,7 @@ import VectorKernels
     #expect(all.metrics[0][1] != all.metrics[0][2])
   }
 
-  @Test func theInitialNetworkIsPyTorchs() throws {
+  @Test func `the initial network is PyTorch's`() throws {
     let run = try run(try Self.recipe(epochs: 1, checkpoints: 2), seed: 9)
     let architecture = try CIFAR10Task(try Self.recipe(), dataset: try Self.images.get()).architecture
     let inputs = ["conv1.weight": 27, "conv2.weight": 144, "fc.weight": 32, "fc.bias": 32]
@@ -110,7 +110,7 @@ import VectorKernels
   }
 
   /// Each epoch sees each image at most once, in an order and in ways of its own.
-  @Test func batchesAreRandom() throws {
+  @Test func `batches are random`() throws {
     let images = try ImageDataset.syntheticTextures(train: 1000, test: 1)
     var recipe = CIFAR10Recipe(dataset: images.identity)
     recipe.batchSize = 96
@@ -140,7 +140,7 @@ import VectorKernels
     #expect(epochs[0].map { $0[0] } != epochs[1].map { $0[0] })
   }
 
-  @Test func learns() throws {
+  @Test func `learns`() throws {
     let images = try ImageDataset.syntheticTextures(train: 1024, test: 256)
     var recipe = CIFAR10Recipe(dataset: images.identity)
     recipe.epochs = 8
@@ -156,7 +156,7 @@ import VectorKernels
 }
 
 @Suite struct CIFAR10RecipeTests {
-  @Test func defaultsAreThePublishedNumbers() throws {
+  @Test func `defaults are the published numbers`() throws {
     let recipe = CIFAR10Recipe(
       dataset: DatasetIdentity(
         name: "cifar10", sha256: String(repeating: "0", count: 64), trainImages: 50_000, testImages: 10_000))
@@ -170,7 +170,7 @@ import VectorKernels
     #expect(members.keys.allSatisfy { $0.allSatisfy { $0.isLowercase || $0 == "_" } })
   }
 
-  @Test func survivesJSON() throws {
+  @Test func `survives JSON`() throws {
     var recipe = try CIFAR10TaskTests.recipe()
     recipe.flipProbability = 0.25
     recipe.pixelMeans = [0, 1, 2]
@@ -196,7 +196,7 @@ import VectorKernels
     ("flip_probability", { $0.flipProbability = 1.5 }),
   ]
 
-  @Test(arguments: impossible.indices) func rejectsWhatCannotBe(index: Int) throws {
+  @Test(arguments: impossible.indices) func `rejects what cannot be`(index: Int) throws {
     let (name, change) = Self.impossible[index]
     var recipe = try CIFAR10TaskTests.recipe()
     change(&recipe)
@@ -205,7 +205,7 @@ import VectorKernels
     #expect(error?.message.contains("`\(name)`") == true)
   }
 
-  @Test func otherImagesAreRefused() throws {
+  @Test func `other images are refused`() throws {
     let recipe = try CIFAR10TaskTests.recipe()
     let others = try ImageDataset.syntheticTextures(train: 45, test: 12)
     let error = #expect(throws: CorpusError.self) { try CIFAR10Task(recipe, dataset: others) }

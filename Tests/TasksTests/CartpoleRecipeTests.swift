@@ -4,11 +4,11 @@ import Foundation
 import Testing
 
 @Suite struct CartpoleRecipeTests {
-  @Test func thePublishedRecipeIsValid() throws {
+  @Test func `the published recipe is valid`() throws {
     try CartpoleRecipe().validate()
   }
 
-  @Test func survivesJSON() throws {
+  @Test func `survives JSON`() throws {
     var recipe = CartpoleRecipe()
     recipe.learningRate = 1e-3
     recipe.physics.gravity = 1.62
@@ -16,7 +16,7 @@ import Testing
     #expect(try CanonicalJSON.decode(CartpoleRecipe.self, from: data) == recipe)
   }
 
-  @Test func namesAreInSnakeCase() throws {
+  @Test func `names are in snake case`() throws {
     let json = try CartpoleTask().recipe
     #expect(json["learning_rate"] == .number(3e-4))
     #expect(json["environments"] == .number(512))
@@ -60,7 +60,7 @@ import Testing
     ("fall_reward", { $0.physics.fallReward = .nan }),
   ]
 
-  @Test(arguments: impossible.indices) func rejectsWhatCannotBe(index: Int) {
+  @Test(arguments: impossible.indices) func `rejects what cannot be`(index: Int) {
     let (name, change) = Self.impossible[index]
     var recipe = CartpoleRecipe()
     change(&recipe)

@@ -22,7 +22,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
       try CartpoleTask(recipe, kernels: table).generate(seed: seed, isCancelled: { false }))
   }
 
-  @Test func makesARun() throws {
+  @Test func `makes a run`() throws {
     let task = try CartpoleTask(smallRecipe())
     let run = try run(smallRecipe(), seed: 7)
     #expect(task.architecture.parameterCount == 1250)
@@ -38,7 +38,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
 
   /// Every path that this processor has, over a run so small that plain C with emulated fused
   /// multiplication does it in a moment.
-  @Test func everyPathMakesTheSameRun() throws {
+  @Test func `every path makes the same run`() throws {
     var recipe = smallRecipe(iterations: 3, checkpoints: 4, environments: 32)
     recipe.rolloutSteps = 4
     recipe.epochs = 2
@@ -47,14 +47,14 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     for other in runs.dropFirst() { #expect(other == runs[0]) }
   }
 
-  @Test func theFastPathsMakeTheSameLongerRun() throws {
+  @Test func `the fast paths make the same longer run`() throws {
     let paths = (["avx512", "avx2"] as [String]).filter { ck_kernels_named($0) != nil }
     let runs = try paths.map { try run(smallRecipe(iterations: 60), seed: 3, kernels: $0) }
     for other in runs.dropFirst() { #expect(other == runs[0]) }
   }
 
   /// Runs on several threads at once are what they are alone.
-  @Test func threadsDoNotInteract() throws {
+  @Test func `threads do not interact`() throws {
     let recipe = smallRecipe()
     let alone = try (0..<4).map { try run(recipe, seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
@@ -68,13 +68,13 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     #expect(Set(alone.map(\.parameters)).count == 4)
   }
 
-  @Test func seedsAreAnyInteger() throws {
+  @Test func `seeds are any integer`() throws {
     let recipe = smallRecipe(iterations: 2, checkpoints: 2)
     let runs = try [Int64.min, -1, 0, 1, 1 << 32, .max].map { try run(recipe, seed: $0) }
     #expect(Set(runs.map(\.parameters)).count == runs.count)
   }
 
-  @Test func cancels() throws {
+  @Test func `cancels`() throws {
     let task = try CartpoleTask(smallRecipe())
     #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
     let polls = Atomic(0)
@@ -84,7 +84,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
   }
 
   /// The checkpoint does not depend on which others are taken.
-  @Test func checkpointsAreStatesOfOneTraining() throws {
+  @Test func `checkpoints are states of one training`() throws {
     let few = try run(smallRecipe(checkpoints: 2), seed: 5)
     let all = try run(smallRecipe(checkpoints: 21), seed: 5)
     #expect(all.iterations == Array(0...20))
@@ -92,7 +92,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     #expect(few.metrics[0] == [all.metrics[0][0], all.metrics[0][20]])
   }
 
-  @Test func learns() throws {
+  @Test func `learns`() throws {
     let run = try run(smallRecipe(iterations: 60, environments: 256), seed: 1)
     let first = run.metrics[0][0]
     let last = try #require(run.metrics[0].last)
@@ -101,7 +101,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     #expect(last > 25)
   }
 
-  @Test func theInitialPolicyIsTheRecipes() throws {
+  @Test func `the initial policy is the recipe's`() throws {
     var recipe = smallRecipe(iterations: 1, checkpoints: 2)
     recipe.initialLogStd = -0.5
     let run = try run(recipe, seed: 9)
@@ -114,7 +114,7 @@ func smallRecipe(iterations: Int = 20, checkpoints: Int = 5, environments: Int =
     #expect(abs(output.squareRoot() - 0.01) < 1e-8)
   }
 
-  @Test func namesKernelsThatAreNotThere() throws {
+  @Test func `names kernels that are not there`() throws {
     #expect(throws: CorpusError.self) { try Kernels(environment: ["CORPUS_KERNELS": "avx1024"]) }
     #expect(throws: CorpusError.self) { try Kernels(environment: ["CORPUS_KERNELS": ""]) }
     #expect(try Kernels(environment: ["CORPUS_KERNELS": "portable"]).name == "portable")

@@ -33,7 +33,7 @@ import VectorKernels
     return (0..<run.count).map { step in columns.map { $0[step] } }
   }
 
-  @Test func givesWhatCheckpointsRecord() throws {
+  @Test func `gives what checkpoints record`() throws {
     for task in [try mnist(), try cifar10()] as [any Evaluator] {
       let run = try #require(try task.generate(seed: 5, isCancelled: { false }))
       let values = try task.evaluate(parameters: run.parameters)
@@ -42,7 +42,7 @@ import VectorKernels
     }
   }
 
-  @Test func givesWhatInitialPoliciesRecord() throws {
+  @Test func `gives what initial policies record`() throws {
     let task = try CartpoleTask(smallRecipe(iterations: 2, checkpoints: 2, environments: 256))
     for seed in [0, 9] as [Int64] {
       let run = try #require(try task.generate(seed: seed, isCancelled: { false }))
@@ -58,7 +58,7 @@ import VectorKernels
     return (0..<(count * task.architecture.parameterCount)).map { _ in 0.4 * random.uniform() - 0.2 }
   }
 
-  @Test func workersAndPathsDoNotMatter() throws {
+  @Test func `workers and paths do not matter`() throws {
     var results: [String: [[Float]]] = [:]
     for name in Kernels.names where ck_kernels_named(name) != nil {
       let cartpole = try CartpoleTask(smallRecipe(), kernels: Kernels(named: name))
@@ -75,7 +75,7 @@ import VectorKernels
     #expect(results.count == 3)
   }
 
-  @Test func networksThatAreNoNumbersGetNaN() throws {
+  @Test func `networks that are no numbers get NaN`() throws {
     for task in [try mnist(), try cifar10(), try CartpoleTask(smallRecipe())] as [any Evaluator] {
       let network = [Float](repeating: .nan, count: task.architecture.parameterCount)
       let values = try task.evaluate(parameters: network)
@@ -83,7 +83,7 @@ import VectorKernels
     }
   }
 
-  @Test func cartpolesSeedChoosesTheEpisodes() throws {
+  @Test func `Cartpole's seed chooses the episodes`() throws {
     let task = try CartpoleTask(smallRecipe())
     let network = networks(1, of: task)
     let values = try (0..<3).map { try task.evaluate(parameters: network, seed: $0) }
@@ -91,7 +91,7 @@ import VectorKernels
     #expect(try task.evaluate(parameters: network, seed: 0) == values[0])
   }
 
-  @Test func refusesWhatIsNoNetwork() throws {
+  @Test func `refuses what is no network`() throws {
     let task = try CartpoleTask(smallRecipe())
     let error = #expect(throws: CorpusError.self) {
       try task.evaluate(parameters: [Float](repeating: 0, count: 1251))
@@ -100,7 +100,7 @@ import VectorKernels
     #expect(try task.evaluate(parameters: []) == [])
   }
 
-  @Test func cancels() throws {
+  @Test func `cancels`() throws {
     let task = try CartpoleTask(smallRecipe())
     let cancellation = Cancellation()
     let error = #expect(throws: CorpusError.self) {
@@ -112,7 +112,7 @@ import VectorKernels
     #expect(error?.code == .interrupted)
   }
 
-  @Test func findsTheEvaluatorOfATask() throws {
+  @Test func `finds the evaluator of a task`() throws {
     let nowhere = DatasetsDirectory("/nowhere")
     let cartpole = try Tasks.evaluator(task: "cartpole", recipe: nil, datasets: nowhere)
     #expect(cartpole.recipe == (try CartpoleTask().recipe))

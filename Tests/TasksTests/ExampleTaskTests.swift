@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// The task that CONTRIBUTING.md adds: it goes all the way that tasks of this package go.
-@Suite struct ExampleTaskTests {
+@Suite(.temporaryDirectories) struct ExampleTaskTests {
   private let temporary = TemporaryDirectory()
   private var datasets: DatasetsDirectory { DatasetsDirectory(temporary.path) }
 

@@ -25,7 +25,7 @@ import VectorKernels
     return try #require(try task.generate(seed: seed, isCancelled: { false }))
   }
 
-  @Test func makesARun() throws {
+  @Test func `makes a run`() throws {
     let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
     let run = try run(recipe(), seed: 7)
     #expect(task.name == "mnist" && task.architecture.parameterCount == 7960)
@@ -37,13 +37,13 @@ import VectorKernels
     #expect(run.metrics.count == 4 && run.metrics.joined().allSatisfy { $0.isFinite && $0 >= 0 })
   }
 
-  @Test func everyPathMakesTheSameRun() throws {
+  @Test func `every path makes the same run`() throws {
     let paths = Kernels.names.filter { ck_kernels_named($0) != nil }
     let runs = try paths.map { try run(recipe(), seed: 3, kernels: $0) }
     for other in runs.dropFirst() { #expect(other == runs[0]) }
   }
 
-  @Test func threadsDoNotInteract() throws {
+  @Test func `threads do not interact`() throws {
     let alone = try (0..<4).map { try run(recipe(), seed: $0) }
     let together = Mutex<[Int64: Run]>([:])
     let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
@@ -56,12 +56,12 @@ import VectorKernels
     #expect(Set(alone.map(\.parameters)).count == 4)
   }
 
-  @Test func cancels() throws {
+  @Test func `cancels`() throws {
     let task = try MNISTTask(recipe(), dataset: #require(Self.digits))
     #expect(try task.generate(seed: 0, isCancelled: { true }) == nil)
   }
 
-  @Test func checkpointsAreStatesOfOneTraining() throws {
+  @Test func `checkpoints are states of one training`() throws {
     let few = try run(recipe(checkpoints: 2), seed: 5)
     let all = try run(recipe(checkpoints: 31), seed: 5)
     #expect(all.iterations == Array(0...30))
@@ -71,7 +71,7 @@ import VectorKernels
     #expect(all.metrics[0][0] == all.metrics[0][1] && all.metrics[2][0] != all.metrics[2][1])
   }
 
-  @Test func theInitialNetworkIsPyTorchs() throws {
+  @Test func `the initial network is PyTorch's`() throws {
     let run = try run(recipe(checkpoints: 2), seed: 9)
     for (range, limit) in [(0..<7850, 1.0 / 28), (7850..<7960, 1 / 10.0.squareRoot())] {
       let magnitudes = run.parameters[range].map { Double($0.magnitude) }
@@ -81,7 +81,7 @@ import VectorKernels
     }
   }
 
-  @Test func learns() throws {
+  @Test func `learns`() throws {
     let digits = try ImageDataset.syntheticDigits(train: 4096, test: 500)
     var recipe = MNISTRecipe(dataset: digits.identity)
     recipe.epochs = 10
@@ -94,7 +94,7 @@ import VectorKernels
   }
 
   /// Every epoch sees every image once.
-  @Test func everyEpochHasAnOrderOfItsOwn() throws {
+  @Test func `every epoch has an order of its own`() throws {
     let digits = try #require(Self.digits)
     var trainer = MNISTTrainer(
       recipe: try recipe(), images: MNISTImages(digits), kernels: try Kernels(environment: [:]), seed: 2)
@@ -118,7 +118,7 @@ import VectorKernels
     #expect(epochs[1] == order)
   }
 
-  @Test func refusesOtherImages() throws {
+  @Test func `refuses other images`() throws {
     let others = try ImageDataset.syntheticDigits(train: 640, test: 99)
     var error = #expect(throws: CorpusError.self) { try MNISTTask(recipe(), dataset: others) }
     #expect(error?.code == .differentDataset)
@@ -141,12 +141,12 @@ import VectorKernels
   static let published = MNISTRecipe(
     dataset: DatasetIdentity(name: "mnist", sha256: "00", trainImages: 60_000, testImages: 10_000))
 
-  @Test func thePublishedRecipeIsValid() throws {
+  @Test func `the published recipe is valid`() throws {
     try Self.published.validate()
     #expect(Self.published.stepsPerEpoch == 468 && Self.published.iterations == 11_700)
   }
 
-  @Test func survivesJSONInSnakeCase() throws {
+  @Test func `survives JSON in snake case`() throws {
     var recipe = Self.published
     recipe.learningRate = 1e-3
     let data = try CanonicalJSON.data(recipe, pretty: true)
@@ -179,7 +179,7 @@ import VectorKernels
     ("pixel_deviation", { $0.pixelDeviation = 0 }),
   ]
 
-  @Test(arguments: impossible.indices) func rejectsWhatCannotBe(index: Int) {
+  @Test(arguments: impossible.indices) func `rejects what cannot be`(index: Int) {
     let (name, change) = Self.impossible[index]
     var recipe = Self.published
     change(&recipe)

@@ -10,13 +10,13 @@ import VectorKernels
     return CheckpointSchedule.iterations(count: count, last: last, random: &random)
   }
 
-  @Test func isSortedAndDistinctWithBothEnds() {
+  @Test func `is sorted and distinct with both ends`() {
     expectBothEnds { draw($0, $1, seed: $2) }
     #expect(draw(200, 500, seed: 1).count == 200)
   }
 
   /// Each of the 10 pairs of 1...5 is drawn as often as any other.
-  @Test func drawsEverySubsetEquallyOften() {
+  @Test func `draws every subset equally often`() {
     var counts: [[Int32]: Int] = [:]
     for seed in 0..<10_000 as Range<UInt64> { counts[draw(4, 6, seed: seed), default: 0] += 1 }
     #expect(counts.count == 10)
@@ -25,7 +25,7 @@ import VectorKernels
 }
 
 @Suite struct CosineDecayTests {
-  @Test func isTheCosine() {
+  @Test func `is the cosine`() {
     for i in 0...1000 {
       let x = Double(i) / 1000
       #expect(abs(CosineDecay.cosineOfHalfTurns(x) - cos(Double.pi * x)) < 4e-16)
@@ -38,7 +38,7 @@ import VectorKernels
 }
 
 @Suite struct EpisodeWindowTests {
-  @Test func keepsTheLast() {
+  @Test func `keeps the last`() {
     var window = EpisodeWindow(capacity: 3)
     #expect(window.mean == 0)
     for (value, mean) in [(1, 1), (3, 2), (5, 3), (7, 5), (9, 7), (11, 9), (13, 11)] as [(Float, Float)] {
@@ -49,7 +49,8 @@ import VectorKernels
 }
 
 @Suite struct OrthogonalInitializationTests {
-  @Test(arguments: [(32, 4), (32, 32), (1, 32), (3, 5)]) func isOrthogonal(rows: Int, columns: Int) throws {
+  @Test(arguments: [(32, 4), (32, 32), (1, 32), (3, 5)]) func `is orthogonal`(rows: Int, columns: Int) throws
+  {
     var initialization = OrthogonalInitialization(kernels: try Kernels(environment: [:]), seed: 4)
     let matrix = initialization.matrix(rows: rows, columns: columns, gain: 2)
     #expect(matrix.count == rows * columns)
