@@ -166,8 +166,7 @@ let package = Package(
       "MaintenanceTests", "Maintenance", "Tasks", "Datasets", "ShardStore", "MetricIndex", "Corpus",
       "Platform"),
     tests(
-      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation", "Tasks",
-      "Datasets",
+      "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
       "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",

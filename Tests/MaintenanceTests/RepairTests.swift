@@ -159,7 +159,7 @@ import Testing
 
   @Test func `puts another corpus's shard aside where it took a place`() throws {
     let fixture = try RepairFixture()
-    let other = try RepairFixture(task: "chess")
+    let other = try RepairFixture(taskName: "chess")
     try fixture.write(other.bytes(RepairFixture.shard), to: RepairFixture.shard)
     try fixture.write(other.bytes(RepairFixture.shard), to: "shards/000007-000009.h5")
     let report = try fixture.repair()
