@@ -130,8 +130,8 @@ import VectorKernels
       #expect(seen.allSatisfy { $0[0] < 1000 && $0[1] < 2 })
       #expect(abs(seen.filter { $0[1] == 1 }.count - 240) < 60)
       for coordinate in 2...3 {
-        for place in 0..<8 as Range<UInt32> {
-          #expect(abs(seen.filter { $0[coordinate] == place }.count - 120) < 50)
+        for offset in 0..<8 as Range<UInt32> {
+          #expect(abs(seen.filter { $0[coordinate] == offset }.count - 120) < 50)
         }
       }
       epochs.append(seen)

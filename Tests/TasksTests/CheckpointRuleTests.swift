@@ -26,11 +26,11 @@ import VectorKernels
         while chosen.count < count {
           let number = random.next().multipliedFullWidth(by: weights.reduce(0, +)).high
           var sum: UInt64 = 0
-          for place in weights.indices {
-            sum += weights[place]
+          for index in weights.indices {
+            sum += weights[index]
             if sum > number {
-              chosen.append(Int32(place + 1))
-              weights[place] = 0
+              chosen.append(Int32(index + 1))
+              weights[index] = 0
               break
             }
           }
@@ -122,13 +122,13 @@ import VectorKernels
 
   /// Checks that a run's checkpoints are some of those of the run that keeps all.
   private func expect(_ run: Run, within all: Run) {
-    for (place, iteration) in run.iterations.enumerated() {
+    for (index, iteration) in run.iterations.enumerated() {
       let at = Int(iteration)
       #expect(all.iterations[at] == iteration)
-      #expect(run.metrics.map { $0[place] } == all.metrics.map { $0[at] })
+      #expect(run.metrics.map { $0[index] } == all.metrics.map { $0[at] })
       let size = run.parameterCount
       #expect(
-        run.parameters[(place * size)..<((place + 1) * size)]
+        run.parameters[(index * size)..<((index + 1) * size)]
           == all.parameters[(at * size)..<((at + 1) * size)])
     }
   }
@@ -153,9 +153,9 @@ import VectorKernels
   {
     let all = try run(task(taskName, 21))
     let metrics = try task(taskName, 21).metrics
-    for (place, metric) in metrics.enumerated() {
+    for (index, metric) in metrics.enumerated() {
       let kept = try run(task(taskName, 7, .metric, metric.name)).iterations
-      #expect(kept == CheckpointSchedule.spread(count: 7, over: all.metrics[place]).map(Int32.init))
+      #expect(kept == CheckpointSchedule.spread(count: 7, over: all.metrics[index]).map(Int32.init))
     }
     let usual = taskName == "cartpole" ? "train_return" : "test_loss"
     #expect(try run(task(taskName, 7, .metric)) == run(task(taskName, 7, .metric, usual)))
@@ -166,8 +166,8 @@ import VectorKernels
     let candidates = CheckpointSchedule.logarithmic(count: 12, last: 20, random: &random)
     let all = try run(task("mnist", 21))
     let losses = candidates.map { all.metrics[2][Int($0)] }
-    let places = CheckpointSchedule.spread(count: 3, over: losses)
-    #expect(try run(task("mnist", 3, .metric)).iterations == places.map { candidates[$0] })
+    let indices = CheckpointSchedule.spread(count: 3, over: losses)
+    #expect(try run(task("mnist", 3, .metric)).iterations == indices.map { candidates[$0] })
   }
 
   @Test(arguments: taskNames) func `keep the same on every path`(taskName: String) throws {

@@ -39,8 +39,8 @@ import VectorKernels
     #expect(recipe.stepsPerEpoch == 4)
     var trainer = MNISTTrainer(
       recipe: recipe, images: MNISTImages(digits), kernels: try Kernels(environment: [:]), seed: 8)
-    func images(_ part: ImageDataset.Part, _ places: [Int]) -> (pixels: [[UInt8]], labels: [UInt8]) {
-      (places.map { Array(part.pixels[(784 * $0)..<(784 * ($0 + 1))]) }, places.map { part.labels[$0] })
+    func images(_ part: ImageDataset.Part, _ indices: [Int]) -> (pixels: [[UInt8]], labels: [UInt8]) {
+      (indices.map { Array(part.pixels[(784 * $0)..<(784 * ($0 + 1))]) }, indices.map { part.labels[$0] })
     }
     let test = images(digits.test, Array(0..<40))
     let start = trainer.network.parameters.map(Double.init)

@@ -109,7 +109,7 @@ import VectorKernels
       epochs.append(seen)
     }
     #expect(Set(epochs).count == 3)
-    // By Fisher and Yates, from the last place down, with the numbers of the epoch's stream.
+    // By Fisher and Yates, from the last position down, with the numbers of the epoch's stream.
     var random = PhiloxGenerator(seed: 2, stream: 3)
     var order = [UInt32](0..<640)
     for last in stride(from: 639, to: 0, by: -1) {

@@ -1,4 +1,4 @@
-/* CKernels: the vector kernels of the generators and of the generative model, in C.
+/* CKernels: the vector kernels of the tasks and of the generative model, in C.
  *
  * There is one table of functions for each instruction set ("path"): `avx512` (x86-64-v4), `avx2`
  * (x86-64-v3) and `portable` (plain C, any processor). Every function gives the same bits on every path.

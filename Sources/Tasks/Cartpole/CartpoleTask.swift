@@ -109,7 +109,7 @@ public struct CartpoleTask: Evaluator {
     [Float](repeating: meanReturn(of: network, seed: seed), count: metrics.count)
   }
 
-  func meanReturn(of network: [Float], seed: UInt64) -> Float {
+  private func meanReturn(of network: [Float], seed: UInt64) -> Float {
     precondition(network.count == architecture.parameterCount)
     var recipe = settings
     recipe.environments = settings.evaluationEpisodes ?? max(256, settings.environments)
