@@ -2,7 +2,6 @@ import Platform
 import Tasks
 import ArgumentParser
 import CPeak
-import Corpus
 import Datasets
 import Foundation
 import VectorKernels

@@ -1,7 +1,6 @@
 import Platform
 import Tasks
 import ArgumentParser
-import Corpus
 import Datasets
 import Foundation
 import VectorKernels

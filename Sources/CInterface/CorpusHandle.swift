@@ -1,3 +1,4 @@
+import PairSampling
 import Platform
 import ShardStore
 import CorpusStore
@@ -5,7 +6,6 @@ import NetworkSymmetry
 public import CCheckpointCorpus
 import Corpus
 import MetricIndex
-import PairSampling
 import PairStream
 
 /// `cc_corpus`.

@@ -2,7 +2,6 @@ import Maintenance
 import TerminalOutput
 import ArgumentParser
 import Corpus
-import MetricIndex
 
 struct Compact: ParsableCommand {
   static let configuration = CommandConfiguration(

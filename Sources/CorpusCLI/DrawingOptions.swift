@@ -1,6 +1,5 @@
 import ShardStore
 public import ArgumentParser
-import Corpus
 public import PairSampling
 
 /// How pairs are drawn where that differs from the published sampling, as flags.

@@ -1,13 +1,12 @@
-import PairSampling
 import GenerativeModel
+import PairSampling
+import MetricIndex
 import Platform
 import TerminalOutput
 import ArgumentParser
 import Corpus
 import Evaluation
 import Foundation
-import MetricIndex
-import PairStream
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,3 +1,4 @@
+import PairSampling
 import ArrayFiles
 import ReleasedLayout
 import Export
@@ -5,7 +6,6 @@ import TerminalOutput
 import ArgumentParser
 import Corpus
 import MetricIndex
-import PairSampling
 import PairStream
 
 struct Export: ParsableCommand {

@@ -1,3 +1,4 @@
+import MetricIndex
 import Platform
 import ShardStore
 import Export
@@ -7,7 +8,6 @@ import Corpus
 import Evaluation
 import Foundation
 public import GenerativeModel
-import MetricIndex
 
 struct PromptCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,5 @@
 import TerminalOutput
 import ArgumentParser
-import Corpus
 import MetricIndex
 
 struct Show: ParsableCommand {

@@ -1,8 +1,8 @@
 import ShardStore
+import Corpus
 import Platform
 import TerminalOutput
 public import ArgumentParser
-import Corpus
 import Foundation
 import MetricIndex
 public import PairSampling

@@ -3,7 +3,6 @@ import ShardStore
 import TerminalOutput
 public import ArgumentParser
 import Corpus
-import Datasets
 import Evaluation
 import Foundation
 public import GenerativeModel

@@ -4,7 +4,6 @@ import TerminalOutput
 import Tasks
 import ArgumentParser
 import Corpus
-import MetricIndex
 import ShardStore
 import Synchronization
 

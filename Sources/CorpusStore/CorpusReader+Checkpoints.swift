@@ -1,5 +1,5 @@
-package import Corpus
 import MetricIndex
+package import Corpus
 import ShardStore
 
 extension CorpusReader {

@@ -1,8 +1,8 @@
 import ShardStore
+import PairSampling
 public import Platform
 public import ArrayFiles
 public import Corpus
-import PairSampling
 public import PairStream
 
 /// Writes training pairs to one file of arrays; Schemas/interchange.md describes it.

@@ -1,5 +1,4 @@
 import Platform
-import ShardStore
 import ArrayFiles
 public import Corpus
 

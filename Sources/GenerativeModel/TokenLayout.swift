@@ -1,6 +1,5 @@
 import NetworkSymmetry
 import Corpus
-import PairStream
 
 /// How a parameter vector is cut into tokens.
 ///

@@ -1,7 +1,5 @@
 import NetworkSymmetry
 package import CKernels
-import Corpus
-import PairStream
 package import VectorKernels
 
 /// G.pt's forward and backward passes over flat buffers (Schemas/reference.md, section 6).

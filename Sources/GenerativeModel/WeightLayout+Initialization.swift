@@ -1,5 +1,4 @@
 import CKernels
-import Corpus
 package import VectorKernels
 
 extension WeightLayout {

@@ -1,5 +1,4 @@
 import Platform
-import Corpus
 import Foundation
 
 /// How SQLite finds an index.

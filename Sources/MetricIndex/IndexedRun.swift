@@ -1,4 +1,3 @@
-import Platform
 public import Corpus
 import GRDB
 import ShardStore

@@ -1,10 +1,10 @@
+import VectorKernels
 import Platform
 import ArrayFiles
 import ShardStore
 import Corpus
 import Foundation
 import GenerativeModel
-import VectorKernels
 
 /// What a training stores, and goes on with.
 extension ModelDirectory {

@@ -1,6 +1,6 @@
+import ShardStore
 import Corpus
 import MetricIndex
-import ShardStore
 
 /// What the index says of a selection's metric, within the range that is wanted.
 struct MetricSurvey {

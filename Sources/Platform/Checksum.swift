@@ -1,5 +1,4 @@
 import CDeltaCodec
-import Corpus
 
 /// The XXH3 64-bit hash of bytes, at the speed of memory: what tells damage where a SHA-256 would take too long.
 package struct Checksum: Hashable, Sendable, CustomStringConvertible {

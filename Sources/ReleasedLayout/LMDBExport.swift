@@ -1,8 +1,7 @@
-import CorpusStore
 import ShardStore
+import CorpusStore
 import ArrayFiles
 public import Platform
-import Export
 public import Corpus
 import Foundation
 public import MetricIndex

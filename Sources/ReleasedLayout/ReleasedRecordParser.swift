@@ -1,4 +1,3 @@
-import Corpus
 import Glibc
 
 /// Reads `runs.json` as Python writes it: JSON in which a number may also be NaN, Infinity or -Infinity.

@@ -1,7 +1,6 @@
 import Platform
 import CDeltaCodec
 import Corpus
-import HDF5Files
 
 extension Checksum {
   /// What `/chunks/checksum` has for a chunk. That of `delta` is of all before the bodies of its frames, whose own

@@ -1,4 +1,3 @@
-import HDF5Files
 import CDeltaCodec
 import CZstd
 import Corpus

@@ -1,5 +1,4 @@
 import Platform
-import HDF5Files
 public import Corpus
 
 /// A run as it lies in a shard: compressed chunks and everything else that the shard says of it.

@@ -1,4 +1,3 @@
-import HDF5Files
 import Platform
 public import Corpus
 

@@ -1,5 +1,4 @@
 package import Platform
-import Corpus
 import Dispatch
 
 /// What every long command does beside its work: show how far it is, and stop at Ctrl-C.

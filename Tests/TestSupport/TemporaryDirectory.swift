@@ -15,7 +15,7 @@ public struct TemporaryDirectory: Sendable {
 }
 
 /// Removes what a test has put into temporary directories when the test has ended, however it ended.
-public struct TemporaryDirectories: SuiteTrait, TestScoping {
+public struct TemporaryDirectories: SuiteTrait, TestTrait, TestScoping {
   @TaskLocal static var root: String?
 
   public var isRecursive: Bool { true }
