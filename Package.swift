@@ -86,8 +86,8 @@ let package = Package(
       "NetworkSymmetry", "PairSampling"),
     room("ArrayFiles", "Corpus", "Platform", "VectorKernels", "HDF5Files", "CHDF5", "CZlib"),
     room(
-      "GenerativeModel", "Corpus", "Platform", "CDNNL", "CKernels", "VectorKernels", "ShardStore",
-      "NetworkSymmetry", "PairSampling", "PairStream", "ArrayFiles"),
+      "GenerativeModel", "Corpus", "Platform", "CDNNL", "CKernels", "VectorKernels", "NetworkSymmetry",
+      "PairSampling", "ArrayFiles"),
     room(
       "ModelTraining", "Corpus", "Platform", "CKernels", "VectorKernels", "ShardStore", "MetricIndex",
       "PairSampling", "PairStream", "ArrayFiles", "GenerativeModel"),
@@ -96,12 +96,10 @@ let package = Package(
       "PairSampling", "GenerativeModel"),
     room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
-      "PairStream",
-      "ArrayFiles", "GenerativeModel"),
+      "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
       "ReleasedLayout", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-      "ArrayFiles",
-      "Export", "CLMDB", "CLMDBReader"),
+      "ArrayFiles", "CLMDB", "CLMDBReader"),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
       name: "CInterface",
@@ -157,8 +155,7 @@ let package = Package(
     .testTarget(name: "PairSamplingTests", dependencies: ["PairSampling"], swiftSettings: swift),
     tests(
       "PairStreamTests", "PairSampling", "PairStream", "NetworkSymmetry", "CKernels", "VectorKernels",
-      "Tasks", "Datasets", "ShardStore", "MetricIndex",
-      "CorpusStore", "Maintenance", "Corpus", "Platform"),
+      "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance", "Corpus", "Platform"),
     tests(
       "TasksTests", "Tasks", "Maintenance", "Datasets", "ShardStore", "MetricIndex", "Corpus", "Platform",
       "CKernels", "VectorKernels"),
@@ -176,9 +173,8 @@ let package = Package(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",
       exclude: ["program.c"]),
     tests(
-      "ExportTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream",
-      "Maintenance", "ShardStore",
-      "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+      "ExportTests", "ArrayFiles", "Export", "ReleasedLayout", "PairSampling", "PairStream", "Maintenance",
+      "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     // The command is not imported but started.
     tests(
       "CLITests", "CorpusCLI", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform",

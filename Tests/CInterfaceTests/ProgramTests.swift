@@ -19,7 +19,7 @@ import Testing
     return isBeside ? beside : root + "/.build/release"
   }()
 
-  private static let directory = TemporaryDirectory()
+  private static let directory = TemporaryDirectory.ofProcess
 
   /// The compiled program, made once.
   private static let program = Result {

@@ -5,7 +5,7 @@ import Testing
 /// A C file beside the tests as a library to be preloaded, in which system calls come out as a test wishes.
 struct Preloaded {
   private let library: Result<String, any Error>
-  private let temporary = TemporaryDirectory()
+  private let temporary = TemporaryDirectory.ofProcess
 
   init(_ name: String) {
     let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/\(name).c"

@@ -73,7 +73,9 @@ import Testing
 
   @Test func `a metric of training alone is measured on test data`() throws {
     let digits = try ImageDataset.syntheticDigits(train: 256, test: 256)
-    let mnist = try MNISTTask(MNISTRecipe(dataset: digits.identity), dataset: digits)
+    var recipe = MNISTRecipe(dataset: digits.identity)
+    recipe.checkpoints = 2
+    let mnist = try MNISTTask(recipe, dataset: digits)
     let description = ModelDescription(
       task: "mnist", architecture: mnist.architecture, recipe: mnist.recipe, metric: .trainLoss,
       metricRange: [0, 1], scale: 1,

@@ -66,7 +66,7 @@ def test_contributing_draws_the_rooms_as_they_are(declared):
     rooms = {
         name: {other for other in others if not other.startswith("C") or other in {"Corpus", "CorpusStore"}} - OTHER_PACKAGES
         for name, others in declared.items()
-        if name in imported(declared) and not name.endswith("Tests") and name not in {"TestSupport", "Benchmarks"}
+        if name in imported(declared) and (ROOT / "Sources" / name).is_dir() and name != "Benchmarks"
     }
     assert reachable(drawn) == reachable(rooms)
 
@@ -76,3 +76,13 @@ def test_contributing_says_what_each_room_does():
     named = {name.removeprefix("Sources/") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
     folders = {folder.name for folder in (ROOT / "Sources").iterdir()}
     assert {row.split("`")[1].removeprefix("Sources/") for row in rows} <= folders <= named
+
+
+def test_contributing_walks_through_files_that_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text[text.index("### Three walks") : text.index("## Habits")]
+    walks = [re.findall(r"`(Sources/[^`]*)`", walk) for walk in re.split(r"^\d\. ", section, flags=re.MULTILINE)[1:]]
+    assert len(walks) == 3
+    for walk in walks:
+        assert 8 < len(walk) <= 14
+        assert [name for name in walk if not (ROOT / name).is_file()] == []

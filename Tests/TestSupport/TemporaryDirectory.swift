@@ -9,9 +9,23 @@ public struct TemporaryDirectory: Sendable {
     guard let root = TemporaryDirectories.root else {
       preconditionFailure("add .temporaryDirectories to the suite")
     }
+    self.init(in: root)
+  }
+
+  private init(in root: String) {
     path = "\(root)/\(UUID().uuidString)"
     try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
+}
+
+extension TemporaryDirectory {
+  private static let processRoot: String = {
+    atexit { try? FileManager.default.removeItem(atPath: TemporaryDirectory.processRoot) }
+    return FileManager.default.temporaryDirectory.path + "/corpus-test-\(UUID().uuidString)"
+  }()
+
+  /// A new directory, which lasts as long as the process, for what tests share.
+  public static var ofProcess: TemporaryDirectory { TemporaryDirectory(in: processRoot) }
 }
 
 /// Removes what a test has put into temporary directories when the test has ended, however it ended.
