@@ -20,8 +20,8 @@ _Static_assert(FC_BIAS + CLASSES == CK_CNN_PARAMETERS, "the tensors fill the par
 
 struct ck_cnn {
   float conv1[TAPS * CHANNELS1];                         // (27,16): transposed
-  float conv2[PLACES * CHANNELS1 * CHANNELS2];           // places of (16,32)
-  float conv2_backward[PLACES * CHANNELS2 * CHANNELS1];  // places of (32,16)
+  float conv2[POSITIONS * CHANNELS1 * CHANNELS2];           // positions of (16,32)
+  float conv2_backward[POSITIONS * CHANNELS2 * CHANNELS1];  // positions of (32,16)
   float fc[CHANNELS2 * CK_LANES];                        // (32,16): transposed, 0 beyond the classes
   float fc_backward[CLASSES * CHANNELS2];                // (10,32): as stored
   float fc_bias[CK_LANES];                               // minus infinity beyond the classes
@@ -31,15 +31,15 @@ typedef struct cnn_scratch {
   float picture[COLORS * FRAMED * PITCH];
   _Alignas(64) float hidden[BORDERED * BORDERED * CHANNELS1];  // after the first ReLU; its border stays 0
   float hidden_gradient[BORDERED * BORDERED * CHANNELS1];
-  float places1[PLACES * PLACE1], places1_gradient[PLACES * PLACE1];
-  float places2[PLACES * PLACE2];
-  float weight[CHANNELS2 * CHANNELS1];  // of one place
+  float positions1[POSITIONS * POSITION1], positions1_gradient[POSITIONS * POSITION1];
+  float positions2[POSITIONS * POSITION2];
+  float weight[CHANNELS2 * CHANNELS1];  // of one position
   float pooled[CHANNELS2], pooled_gradient[CHANNELS2];
   float logits[CK_LANES], logit_gradient[CK_LANES];
   // The gradient: sums over the batch, in the order of ck_cnn.
   struct {
     float conv1[TAPS * CHANNELS1];
-    float conv2[PLACES * CHANNELS1 * CHANNELS2];
+    float conv2[POSITIONS * CHANNELS1 * CHANNELS2];
     float fc[CHANNELS2 * CK_LANES];
     float fc_bias[CK_LANES];
   } sum;
@@ -52,7 +52,7 @@ static void cnn_pack(const float *parameters, ck_cnn *packed) {
   for (int c = 0; c < CHANNELS1; c++)
     for (int k = 0; k < TAPS; k++) packed->conv1[k * CHANNELS1 + c] = parameters[CONV1 + c * TAPS + k];
   winograd_weights(parameters + CONV2, packed->conv2);
-  for (int p = 0; p < PLACES; p++)
+  for (int p = 0; p < POSITIONS; p++)
     for (int j = 0; j < CHANNELS2; j++)
       for (int i = 0; i < CHANNELS1; i++)
         packed->conv2_backward[(p * CHANNELS2 + j) * CHANNELS1 + i] =
@@ -146,14 +146,14 @@ INLINE void conv1_backward(const float *picture, const float *hidden, const floa
   }
 }
 
-// From picture to logits. With `train`, places2 are left as winograd_leave's mask makes them.
+// From picture to logits. With `train`, positions2 are left as winograd_leave's mask makes them.
 INLINE void cnn_forward(const ck_cnn *cnn, int train, cnn_scratch *s) {
   conv1_forward(cnn->conv1, s->picture, s->hidden);
-  winograd_enter(s->hidden, s->places1);
-  for (int p = 0; p < PLACES; p++)
-    multiply(TILES, CHANNELS1, 2, s->places1 + p * PLACE1, CHANNELS1, 1,
-             cnn->conv2 + p * CHANNELS1 * CHANNELS2, 0, s->places2 + p * PLACE2);
-  winograd_leave(train, s->places2, s->pooled);
+  winograd_enter(s->hidden, s->positions1);
+  for (int p = 0; p < POSITIONS; p++)
+    multiply(TILES, CHANNELS1, 2, s->positions1 + p * POSITION1, CHANNELS1, 1,
+             cnn->conv2 + p * CHANNELS1 * CHANNELS2, 0, s->positions2 + p * POSITION2);
+  winograd_leave(train, s->positions2, s->pooled);
   vf logits = load(cnn->fc_bias);
   for (int h = 0; h < CHANNELS2; h += CK_LANES)
     store(s->pooled + h, load(s->pooled + h) * (1.0f / (SIDE * SIDE)));
@@ -204,16 +204,16 @@ INLINE void cnn_backward(const ck_cnn *cnn, cnn_scratch *s) {
 
   // Behind a mean, a channel's gradient is one number wherever the ReLU is open: a factor of the weights'
   // gradient on one side, and of the weights themselves on the other.
-  for (int p = 0; p < PLACES; p++) {
-    multiply(CHANNELS1, TILES, 2, s->places1 + p * PLACE1, 1, CHANNELS1, s->places2 + p * PLACE2,
+  for (int p = 0; p < POSITIONS; p++) {
+    multiply(CHANNELS1, TILES, 2, s->positions1 + p * POSITION1, 1, CHANNELS1, s->positions2 + p * POSITION2,
              s->pooled_gradient, s->sum.conv2 + p * CHANNELS1 * CHANNELS2);
     for (int j = 0; j < CHANNELS2; j++)
       store(s->weight + j * CHANNELS1,
             load(cnn->conv2_backward + (p * CHANNELS2 + j) * CHANNELS1) * s->pooled_gradient[j]);
-    multiply(TILES, CHANNELS2, 1, s->places2 + p * PLACE2, CHANNELS2, 1, s->weight, 0,
-             s->places1_gradient + p * PLACE1);
+    multiply(TILES, CHANNELS2, 1, s->positions2 + p * POSITION2, CHANNELS2, 1, s->weight, 0,
+             s->positions1_gradient + p * POSITION1);
   }
-  winograd_enter_back(s->places1_gradient, s->hidden_gradient);
+  winograd_enter_back(s->positions1_gradient, s->hidden_gradient);
   conv1_backward(s->picture, s->hidden, s->hidden_gradient, s->sum.conv1);
 }
 

@@ -77,7 +77,7 @@ INLINE vf cos_reduced(vf r) {
   return most + fma_(p, z * z, (1 - most) - half);
 }
 
-// Both, of quadrant * pi / 2 + r.
+// Sine and cosine of quadrant * pi / 2 + r.
 INLINE void sincos_reduced(vi quadrant, vf r, vf *sine, vf *cosine) {
   vf s = sin_reduced(r), c = cos_reduced(r);
   vi odd = (quadrant & 1) != 0;

@@ -15,7 +15,7 @@ struct ck_mnist {
   // Of weight1 without its background, in units of `value`; all zero between steps.
   float gradient1[PIXELS * CK_LANES], bias1_gradient[CK_LANES];
   float gradient2[UNITS * CK_LANES], bias2_gradient[CK_LANES];
-  // The sum of weight1 over all pixels.
+  // Of each hidden unit, the sum of weight1 over all pixels.
   float weight1_sum[CK_LANES];
   // The ink of one image, and some beyond its end.
   float ink[PIXELS + CK_LANES];
@@ -110,14 +110,14 @@ INLINE vf mnist_base(const ck_mnist *net, float background) {
   return fma_(load(net->weight1_sum), splat(background), load(net->bias1));
 }
 
-// What becomes of 16 images behind the hidden layer.
+// The losses of 16 images, and whether they are classified wrongly.
 typedef struct mnist_outcome {
   float loss[CK_LANES];
   int32_t wrong[CK_LANES];  // -1 where the class is not the one with the largest output, else 0
 } mnist_outcome;
 
-// Of units (10,16 images): the outcome and, with `delta`, the gradient of share * loss with regard to the
-// outputs, (10,16 images).
+// The output layer and the loss of hidden units (10,16 images): the outcome and, with `delta`, the gradient of
+// share * loss with regard to the outputs, (10,16 images).
 INLINE void mnist_head(const ck_mnist *net, const vf units[static UNITS], vi label, float share, vf *delta,
                        mnist_outcome *outcome) {
   vf outputs[UNITS];
@@ -160,11 +160,11 @@ INLINE void mnist_turn(const float *hidden, vf units[static CK_LANES]) {
   transpose16(units);
 }
 
-// These two are functions of their own, lest the compiler keep the second layer's weights in 100 vectors,
-// and those in the first-level cache, where the first layer's have to be.
+// Marks a function that is not inlined, lest the compiler keep the second layer's weights in 100 vectors, and those in
+// the first-level cache, where the first layer's have to be.
 #define APART static __attribute__((noinline))
 
-APART void mnist_judge(const ck_mnist *net, const float *hidden, const int32_t *labels,
+APART void mnist_classify(const ck_mnist *net, const float *hidden, const int32_t *labels,
                        mnist_outcome *outcome) {
   vf units[CK_LANES];
   mnist_turn(hidden, units);
@@ -239,7 +239,7 @@ static ck_outcome mnist_evaluate(ck_mnist *net, const ck_mnist_scale *s, const c
       labels[k] = images->labels[i + k];
     }
     _Alignas(64) mnist_outcome outcome;
-    mnist_judge(net, net->hidden, labels, &outcome);
+    mnist_classify(net, net->hidden, labels, &outcome);
     mnist_add(&totals, &outcome, n);
   }
   return mnist_mean(totals, count);

@@ -2,11 +2,12 @@
 
 #define HALF_LOG_TWO_PI 0.91893853f
 
-// log density at the mean + deviation * z.
+// The logarithm of the normal density at mean + deviation * z.
 INLINE vf log_probability(vf z, float log_std) {
   return fma_(z * z, splat(-0.5f), splat(-2 * log_std - HALF_LOG_TWO_PI));
 }
 
+// The standard deviation, exp(log_std)^2.
 INLINE float deviation(float log_std) { return exp_(splat(2 * log_std))[0]; }
 
 static void policy_sample(size_t count, float log_std, const float *means, const float *noise, float *actions,
@@ -49,13 +50,13 @@ static void normalize(size_t count, float *x) {
   for (size_t i = 0; i < count; i += CK_LANES) store(x + i, (load(x + i) - mean) / divisor);
 }
 
-static void policy_gradient(const ck_mlp *mlp, float log_std, float clip, size_t count,
+static void policy_gradient(const ck_mlp *mlp, float log_std, float clip_coefficient, size_t count,
                             const float *observations, const float *actions, const float *log_probabilities,
                             const float *advantages, float *gradient, void *memory) {
   scratch *s = memory;
   __builtin_memset(s, 0, sizeof *s);
   vf scale = splat(deviation(log_std));
-  vf low = splat(1 - clip), high = splat(1 + clip), share = splat(1 / (float)count);
+  vf low = splat(1 - clip_coefficient), high = splat(1 + clip_coefficient), share = splat(1 / (float)count);
   for (size_t i = 0; i < count; i += BLOCK) {
     int rows = block_rows(count - i);
     const float *inputs = observations + i * INPUTS;
@@ -75,11 +76,11 @@ static void policy_gradient(const ck_mlp *mlp, float log_std, float clip, size_t
   unpack_gradient(s, gradient + 1);
 }
 
-static void value_gradient(const ck_mlp *mlp, float coefficient, size_t count, const float *observations,
+static void value_gradient(const ck_mlp *mlp, float value_coefficient, size_t count, const float *observations,
                            const float *returns, float *gradient, void *memory) {
   scratch *s = memory;
   __builtin_memset(s, 0, sizeof *s);
-  vf factor = splat(2 * coefficient / (float)count);
+  vf factor = splat(2 * value_coefficient / (float)count);
   for (size_t i = 0; i < count; i += BLOCK) {
     int rows = block_rows(count - i);
     const float *inputs = observations + i * INPUTS;

@@ -3,7 +3,7 @@
 //
 // Each tile of 2x2 output pixels comes from 4x4 input pixels d and the weights g by
 //   Y = A' [(G g G') * (B' d B)] A,
-// so that 16 products of small matrices, one for each place in the 4x4 square, do the work of 36. The last
+// so that 16 products of small matrices, one for each position in the 4x4 square, do the work of 36. The last
 // row of B' has its sign turned, and with it A's, which spares A the negations. Lanes are channels.
 
 #define CHANNELS1 16
@@ -12,10 +12,10 @@
 #define BORDERED (SIDE + 2)     // with the padding
 #define TILE_SIDE (SIDE / 2)
 #define TILES (TILE_SIDE * TILE_SIDE)
-#define PLACES 16
-// One vector more than the numbers of a place: places a power of two apart would share the cache's sets.
-#define PLACE1 (TILES * CHANNELS1 + CK_LANES)
-#define PLACE2 (TILES * CHANNELS2 + CK_LANES)
+#define POSITIONS 16
+// One vector more than the numbers of a position: positions a power of two apart would share the cache's sets.
+#define POSITION1 (TILES * CHANNELS1 + CK_LANES)
+#define POSITION2 (TILES * CHANNELS2 + CK_LANES)
 
 // out (rows,16 n) of a (rows,inner) b (inner,16 n), a's elements row_step and inner_step apart. With a scale
 // (16 n), out += scale * product. A sum runs over the inner dimension in order, whatever the blocks.
@@ -55,7 +55,7 @@ INLINE void enter(const vf d[static 4], vf v[static 4]) {
   v[3] = d[3] - d[1];
 }
 
-// Its transpose, B v.
+// B v, the transpose of B' d.
 INLINE void enter_back(const vf v[static 4], vf d[static 4]) {
   d[0] = v[0];
   d[1] = v[1] - v[2] - v[3];
@@ -63,13 +63,13 @@ INLINE void enter_back(const vf v[static 4], vf d[static 4]) {
   d[3] = v[3];
 }
 
-// A' m.
+// A' m for one column of four.
 INLINE void leave(const vf m[static 4], vf y[static 2]) {
   y[0] = m[0] + m[1] + m[2];
   y[1] = m[1] - m[2] + m[3];
 }
 
-// Its transpose, A y.
+// A y, the transpose of A' m.
 INLINE void leave_back(const vf y[static 2], vf m[static 4]) {
   m[0] = y[0];
   m[1] = y[0] + y[1];
@@ -86,7 +86,7 @@ INLINE void weigh(const vf g[static 3], vf u[static 4]) {
   u[3] = g[2];
 }
 
-// Its transpose, G' u.
+// G' u, the transpose of G g.
 INLINE void weigh_back(const vf u[static 4], vf g[static 3]) {
   vf ends = (u[1] + u[2]) * 0.5f;
   g[0] = u[0] + ends;
@@ -94,8 +94,8 @@ INLINE void weigh_back(const vf u[static 4], vf g[static 3]) {
   g[2] = ends + u[3];
 }
 
-// weight (32,16,3,3) to places (16) of (16,32).
-INLINE void winograd_weights(const float *weight, float *places) {
+// weight (32,16,3,3) to positions (16) of (16,32).
+INLINE void winograd_weights(const float *weight, float *positions) {
   for (int c = 0; c < CHANNELS1; c++)
     for (int half = 0; half < CHANNELS2; half += CK_LANES) {
       vf g[3][3], u[3][4], w[4];
@@ -106,19 +106,19 @@ INLINE void winograd_weights(const float *weight, float *places) {
       for (int i = 0; i < 4; i++) {
         weigh((vf[]){u[0][i], u[1][i], u[2][i]}, w);
         for (int j = 0; j < 4; j++)
-          store(places + ((4 * i + j) * CHANNELS1 + c) * CHANNELS2 + half, w[j]);
+          store(positions + ((4 * i + j) * CHANNELS1 + c) * CHANNELS2 + half, w[j]);
       }
     }
 }
 
-// Its transpose: the gradient of weight from that of places.
-INLINE void winograd_weights_back(const float *places, float *weight) {
+// The transpose of winograd_weights: the gradient of weight from that of positions.
+INLINE void winograd_weights_back(const float *positions, float *weight) {
   for (int c = 0; c < CHANNELS1; c++)
     for (int half = 0; half < CHANNELS2; half += CK_LANES) {
       vf u[4][3], g[3], w[4];
       for (int i = 0; i < 4; i++) {
         for (int j = 0; j < 4; j++)
-          w[j] = load(places + ((4 * i + j) * CHANNELS1 + c) * CHANNELS2 + half);
+          w[j] = load(positions + ((4 * i + j) * CHANNELS1 + c) * CHANNELS2 + half);
         weigh_back(w, u[i]);
       }
       for (int j = 0; j < 3; j++) {
@@ -130,8 +130,8 @@ INLINE void winograd_weights_back(const float *places, float *weight) {
     }
 }
 
-// in (18,18,16) to places (16) of (tiles,16).
-INLINE void winograd_enter(const float *in, float *places) {
+// in (18,18,16) to positions (16) of (tiles,16).
+INLINE void winograd_enter(const float *in, float *positions) {
   for (int y = 0; y < TILE_SIDE; y++) {
     vf columns[4][4];
     for (int x = -1; x < TILE_SIDE; x++) {
@@ -148,20 +148,20 @@ INLINE void winograd_enter(const float *in, float *places) {
         enter((vf[]){load(p), load(p + row), load(p + 2 * row), load(p + 3 * row)}, columns[j]);
       }
       if (x < 0) continue;
-      float *out = places + (y * TILE_SIDE + x) * CHANNELS1;
+      float *out = positions + (y * TILE_SIDE + x) * CHANNELS1;
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         vf v[4];
         enter((vf[]){columns[0][i], columns[1][i], columns[2][i], columns[3][i]}, v);
 #pragma unroll
-        for (int j = 0; j < 4; j++) store(out + (4 * i + j) * PLACE1, v[j]);
+        for (int j = 0; j < 4; j++) store(out + (4 * i + j) * POSITION1, v[j]);
       }
     }
   }
 }
 
-// Its transpose: the gradient of in (18,18,16), whose border means nothing, from that of places.
-INLINE void winograd_enter_back(const float *places, float *in) {
+// The transpose of winograd_enter: the gradient of in (18,18,16), whose border means nothing, from that of positions.
+INLINE void winograd_enter_back(const float *positions, float *in) {
   const int row = BORDERED * CHANNELS1;
   for (int i = 0; i < 2 * row; i += CK_LANES) store(in + i, splat(0));
   for (int y = 0; y < TILE_SIDE; y++) {
@@ -176,12 +176,12 @@ INLINE void winograd_enter_back(const float *places, float *in) {
         done[1][i] = carry[1][i];
       }
       if (x < TILE_SIDE) {
-        const float *p = places + (y * TILE_SIDE + x) * CHANNELS1;
+        const float *p = positions + (y * TILE_SIDE + x) * CHANNELS1;
         vf d[4][4];
 #pragma unroll
         for (int j = 0; j < 4; j++)
-          enter_back((vf[]){load(p + j * PLACE1), load(p + (4 + j) * PLACE1), load(p + (8 + j) * PLACE1),
-                            load(p + (12 + j) * PLACE1)},
+          enter_back((vf[]){load(p + j * POSITION1), load(p + (4 + j) * POSITION1), load(p + (8 + j) * POSITION1),
+                            load(p + (12 + j) * POSITION1)},
                      d[j]);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
@@ -207,20 +207,20 @@ INLINE void winograd_enter_back(const float *places, float *in) {
   }
 }
 
-// places (16) of (tiles,32) to total (32): the sum over all pixels of the convolution's positive part. With
-// `mask`, places becomes the gradient of itself for a gradient of 1 in every total: that of the convolution
+// positions (16) of (tiles,32) to total (32): the sum over all pixels of the convolution's positive part. With
+// `mask`, positions becomes the gradient of itself for a gradient of 1 in every total: that of the convolution
 // is 1 where it is positive, else 0.
-INLINE void winograd_leave(int mask, float *places, float *total) {
+INLINE void winograd_leave(int mask, float *positions, float *total) {
   vf sums[2] = {splat(0), splat(0)};
   for (int t = 0; t < TILES; t++)
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float *p = places + t * CHANNELS2 + h * CK_LANES;
+      float *p = positions + t * CHANNELS2 + h * CK_LANES;
       vf half[4][2], y[2][2], back[2][4];
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        leave((vf[]){load(p + j * PLACE2), load(p + (4 + j) * PLACE2), load(p + (8 + j) * PLACE2),
-                     load(p + (12 + j) * PLACE2)},
+        leave((vf[]){load(p + j * POSITION2), load(p + (4 + j) * POSITION2), load(p + (8 + j) * POSITION2),
+                     load(p + (12 + j) * POSITION2)},
               half[j]);
 #pragma unroll
       for (int i = 0; i < 2; i++) leave((vf[]){half[0][i], half[1][i], half[2][i], half[3][i]}, y[i]);
@@ -235,7 +235,7 @@ INLINE void winograd_leave(int mask, float *places, float *total) {
         vf m[4];
         leave_back((vf[]){back[0][i], back[1][i]}, m);
 #pragma unroll
-        for (int j = 0; j < 4; j++) store(p + (4 * i + j) * PLACE2, m[j]);
+        for (int j = 0; j < 4; j++) store(p + (4 * i + j) * POSITION2, m[j]);
       }
     }
   store(total, sums[0]);

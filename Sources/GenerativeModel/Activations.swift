@@ -67,7 +67,7 @@ package struct Activations {
     /// A matrix with so many rows of each example.
     func matrix(_ count: Int, _ columns: Int, stride: Int? = nil) -> Matrix {
       let whole = Matrix(end, rows: capacity * count, columns: columns, stride: stride)
-      end += paddedToVectors(whole.rows * whole.stride)
+      end += ck_padded(whole.rows * whole.stride)
       return whole[(examples.lowerBound * count)..<(examples.upperBound * count)]
     }
     func rows(_ count: Int, _ columns: Int) -> Matrix { matrix(count, columns, stride: ck_row(columns)) }
@@ -89,7 +89,7 @@ package struct Activations {
     (encoderStatistics, finalStatistics) = (matrix(count, 2), matrix(decoded, 2))
     dvectors = owner.dvectors.row(group)
     attentionScratch = end + group * shape.attentionScratch
-    end += paddedToVectors(shape.groups(of: capacity) * shape.attentionScratch)
+    end += ck_padded(shape.groups(of: capacity) * shape.attentionScratch)
     var starts: [UnsafeMutablePointer<Float>] = []
     blocks = (0..<shape.configuration.layers).map { layer in
       // Without gradients, a block reads only what the one before has written, so two of them take turns.

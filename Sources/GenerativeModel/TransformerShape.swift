@@ -1,5 +1,5 @@
+import CKernels
 package import Corpus
-import VectorKernels
 
 /// The sizes of a G.pt for an architecture, and where its weights lie.
 package struct TransformerShape: Sendable {
@@ -42,7 +42,7 @@ package struct TransformerShape: Sendable {
   var depth: Int { configuration.width / configuration.heads }
 
   /// Floats of a row of attention's probabilities: T, and what fills a vector.
-  var across: Int { paddedToVectors(tokens.count) }
+  var across: Int { ck_padded(tokens.count) }
 
   /// The tokens of an example that a block passes on: all, but the last one only those that are decoded, which come
   /// first.
@@ -52,8 +52,8 @@ package struct TransformerShape: Sendable {
 
   /// Floats of the attention's probabilities of an example.
   var probabilities: Int { configuration.heads * tokens.count * across }
-  /// Floats of working memory for attention: `CK_ATTENTION_SCRATCH`.
-  var attentionScratch: Int { 12 * across * paddedToVectors(max(tokens.count, depth)) + 64 }
+  /// Floats of working memory for attention.
+  var attentionScratch: Int { ck_attention_scratch(tokens.count, depth) }
 
   /// The groups of so many examples.
   package func groups(of examples: Int) -> Int { (examples + group - 1) / group }

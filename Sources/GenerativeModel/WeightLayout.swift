@@ -1,7 +1,6 @@
 package import ArrayFiles
 import CKernels
 package import Corpus
-import VectorKernels
 
 /// The layers, and where each of their weights lies in one flat vector: first all vectors (gains, biases, positions), whose
 /// gradients are summed up row by row, then all matrices, whose gradients are products.
@@ -47,7 +46,7 @@ package struct WeightLayout: Sendable {
     func tensor(_ name: String, _ shape: [Int], stride: Int, at end: inout Int) -> Tensor {
       let tensor = Tensor(name: name, shape: shape, offset: end, stride: stride)
       // Each begins at a multiple of 64 bytes; the gaps stay 0.
-      end += paddedToVectors(tensor.rows * stride)
+      end += ck_padded(tensor.rows * stride)
       return tensor
     }
     func vector(_ name: String, _ shape: [Int]) -> Int {

@@ -45,7 +45,7 @@ struct PairLoader: ~Copyable {
     isPastCaches = vectors * context.parameterCount * MemoryLayout<Float>.stride > Self.cachedBytes
     finders = zip(context.sampler.sources, context.pools).map { RunFinder($0.corpus.table, pool: $1) }
     order = UnitOrder(context.hidden, kernels: context.kernels)
-    stride = paddedToVectors(context.parameterCount)
+    stride = ck_padded(context.parameterCount)
     scratch = AlignedBuffer(count: 2 * stride)
   }
 

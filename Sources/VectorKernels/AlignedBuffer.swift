@@ -20,6 +20,3 @@ package struct AlignedBuffer<Element: BitwiseCopyable & ExpressibleByIntegerLite
 
   deinit { base.deallocate() }
 }
-
-/// A number of floats, rounded up to whole vectors of the kernels (`CK_LANES`, 16).
-package func paddedToVectors(_ count: Int) -> Int { (count + 15) / 16 * 16 }

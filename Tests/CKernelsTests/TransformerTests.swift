@@ -115,14 +115,14 @@ import Testing
   ) {
     let (tokens, queries, heads, depth) = sizes
     let (examples, width) = (2, heads * depth)
-    let across = (tokens + 15) / 16 * 16
+    let across = ck_padded(tokens)
     let input = random(examples * tokens * 3 * width, scale: 2, stream: 10)
     let bias = random(3 * width, stream: 11), dout = random(examples * queries * width, stream: 12)
     let rows = spread(input, width: 3 * width), outRows = Floats(count: examples * queries * ck_row(width))
     let gradientRows = Floats(Array(repeating: Float.nan, count: rows.count))
     let probabilities = Floats(count: examples * heads * tokens * across)
     let biasGradient = Floats(count: 3 * width)
-    let scratch = Floats(count: 12 * across * ((max(tokens, depth) + 15) / 16 * 16) + 64)
+    let scratch = Floats(count: ck_attention_scratch(tokens, depth))
     // Both with and without.
     let links = depth == 1 ? nil : Floats(count: examples * tokens * across)
     for i in 0..<(examples * tokens * tokens) where links != nil {

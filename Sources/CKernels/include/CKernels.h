@@ -1,4 +1,4 @@
-/* CKernels: the vector kernels of the tasks and of the generative model, in C.
+/* CKernels: the vector kernels of the tasks, of the pair stream and of the generative model, in C.
  *
  * There is one table of functions for each instruction set ("path"): `avx512` (x86-64-v4), `avx2`
  * (x86-64-v3) and `portable` (plain C, any processor). Every function gives the same bits on every path.
@@ -79,8 +79,8 @@ typedef struct ck_cartpole {
 /* The most images in a batch. */
 #define CK_MNIST_BATCH 1024
 
-/* Such a network in the order in which the kernels read it, with its momentum, its gradient and working
- * memory: CK_MNIST_BYTES bytes, (64), that mnist_pack writes. One per thread. */
+/* A network of the MNIST task in the order in which the kernels read it, with its momentum, its gradient and
+ * working memory: CK_MNIST_BYTES bytes, (64), that mnist_pack writes. One per thread. */
 typedef struct ck_mnist ck_mnist;
 #define CK_MNIST_BYTES 290816
 
@@ -88,7 +88,7 @@ typedef struct ck_mnist ck_mnist;
  * starts[i + 1], both multiples of 4: pad with values of 0, and with 16 bytes of `values` behind the last. */
 typedef struct ck_ink {
   const uint32_t *starts;
-  const uint16_t *rows;  /* CK_LANES times the pixel's place, which is below 784; ascending but for padding */
+  const uint16_t *rows;  /* CK_LANES times the pixel's index, which is below 784; ascending but for padding */
   const uint8_t *values; /* 0 to 255 */
   const uint8_t *labels; /* an image; below 10 */
 } ck_ink;
@@ -114,7 +114,8 @@ typedef struct ck_outcome {
  * parameters are, in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
 #define CK_CNN_PARAMETERS 5370
 
-/* Its weights in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
+/* The weights of the CIFAR-10 network in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that
+ * cnn_pack writes. */
 typedef struct ck_cnn ck_cnn;
 #define CK_CNN_BYTES 70656
 
@@ -144,24 +145,25 @@ typedef struct ck_kernels {
    * (low, high half of i / 4; low, high half of stream), its key the (low, high half of seed). The arrays get
    * what belongs to the `count` words from word 4 * block on. */
 
-  /* The words themselves. */
+  /* The random words themselves. */
   void (*random_words)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, uint32_t *out);
-  /* Uniform in [0, 1): multiples of 2^-24. */
+  /* Random floats, uniform in [0, 1): multiples of 2^-24. */
   void (*random_uniform)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, float *out);
-  /* Standard normal, by Box and Muller: words 2i and 2i+1 make the normals 2i and 2i+1; at most 5.77. */
+  /* Random floats, standard normal, by Box and Muller: words 2i and 2i+1 make the normals 2i and 2i+1; at most 5.77. */
   void (*random_normal)(uint64_t seed, uint64_t stream, uint64_t block, size_t count, float *out);
 
   /* Elementwise functions; x and y may be the same array, count is any. */
 
-  /* Within 1.5 ulp; 0 below -87.3, infinity above 88.7. */
+  /* y = exp(x), within 1.5 ulp; 0 below -87.3, infinity above 88.7. */
   void (*exp)(size_t count, const float *x, float *y);
-  /* Within 1.5 ulp of the natural logarithm for normal numbers; -infinity at 0 and subnormals, NaN below. */
+  /* y = log(x), the natural logarithm, within 1.5 ulp for normal numbers; -infinity at 0 and subnormals, NaN below. */
   void (*log)(size_t count, const float *x, float *y);
-  /* Within 2 ulp for |x| <= 1000. */
+  /* y = sin(x), within 2 ulp for |x| <= 1000. */
   void (*sin)(size_t count, const float *x, float *y);
+  /* y = cos(x), within 2 ulp for |x| <= 1000. */
   void (*cos)(size_t count, const float *x, float *y);
 
-  /* The network. */
+  /* The network of policy and value function. */
 
   /* Brings `parameters` (CK_MLP_PARAMETERS) into the order of ck_mlp. */
   void (*mlp_pack)(const float *parameters, ck_mlp *packed);
@@ -182,13 +184,15 @@ typedef struct ck_kernels {
                      const float *dones, const float *values, float *advantages, float *returns);
   /* (x - mean) / (standard deviation + 1e-8) in place, the deviation with count - 1. */
   void (*normalize)(size_t count, float *x);
-  /* The gradient of mean(max(-A r, -A clip(r, 1 - clip, 1 + clip))), r the ratio of the new to the old
-   * probability: gradient (CK_POLICY_PARAMETERS), log_std first. observations (count,4), the rest (count). */
-  void (*policy_gradient)(const ck_mlp *mlp, float log_std, float clip, size_t count,
+  /* The gradient of mean(max(-A r, -A clip(r, 1 - clip_coefficient, 1 + clip_coefficient))), A the advantages and
+   * r the ratio of the new to the old probability: gradient (CK_POLICY_PARAMETERS), log_std first. observations
+   * (count,4), the rest (count). */
+  void (*policy_gradient)(const ck_mlp *mlp, float log_std, float clip_coefficient, size_t count,
                           const float *observations, const float *actions, const float *log_probabilities,
                           const float *advantages, float *gradient, void *scratch);
-  /* The gradient of coefficient * mean((returns - value)^2): gradient (CK_MLP_PARAMETERS). */
-  void (*value_gradient)(const ck_mlp *mlp, float coefficient, size_t count, const float *observations,
+  /* The gradient of value_coefficient * mean((returns - value)^2): gradient (CK_MLP_PARAMETERS); observations
+   * (count,4), returns (count). */
+  void (*value_gradient)(const ck_mlp *mlp, float value_coefficient, size_t count, const float *observations,
                          const float *returns, float *gradient, void *scratch);
   /* Scales the gradient down to the norm limit, as clip_grad_norm_ does, and takes a step of Adam. All arrays
    * (count) and (64), count (16): pad with zeros. */
@@ -210,13 +214,13 @@ typedef struct ck_kernels {
 
   /* Brings `parameters` (CK_MNIST_PARAMETERS) into the order of ck_mnist; momentum and gradient become 0. */
   void (*mnist_pack)(const float *parameters, ck_mnist *network);
-  /* And back. */
+  /* The parameters (CK_MNIST_PARAMETERS) of a network that mnist_pack has brought into its order. */
   void (*mnist_unpack)(const ck_mnist *network, float *parameters);
   /* One step of SGD with Nesterov's momentum and weight decay, all parameters decaying, on the images of a
    * batch (count), count (16) and at most CK_MNIST_BATCH; returns the batch's outcome before the step. */
   ck_outcome (*mnist_step)(ck_mnist *network, const ck_mnist_scale *scale, const ck_sgd *sgd,
                            const ck_ink *images, size_t count, const uint32_t *batch);
-  /* The outcome of the first `count` images, any number above 0. Changes but the working memory. */
+  /* The outcome of the first `count` images, any number above 0. Changes nothing but the working memory. */
   ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
                                size_t count);
 
@@ -243,16 +247,17 @@ typedef struct ck_kernels {
    * (rows,columns,block). An order that is NULL leaves things as they are. */
   void (*permute)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t columns,
                   const uint32_t *_Nullable column_order, size_t block, const float *in, float *out);
-  /* The same of whole rows (length), to memory that is not read soon: past the caches, so that it is not fetched first and
-   * they keep what they hold. */
+  /* out[r] = scale * in[row_order[r]], whole rows (length), to memory that is not read soon: past the caches, so that it
+   * is not fetched first and they keep what they hold. */
   void (*permute_rows_past_caches)(float scale, size_t rows, const uint32_t *_Nullable row_order, size_t length,
                                    const float *in, float *out);
-  /* How many of `count` numbers lie between two, these included. */
+  /* How many of `count` numbers lie from `low` to `high`, these included. */
   size_t (*count_between)(float low, float high, size_t count, const float *in);
-  /* The place of one of them, its number being counted from 0; `count` if there are not so many. */
+  /* The index of one of the `count` numbers from `low` to `high`: of the one that `number` others precede; `count` if
+   * there are not so many. */
   size_t (*find_between)(float low, float high, size_t number, size_t count, const float *in);
 
-  /* The generative model's. */
+  /* The kernels of the generative model. */
   const ck_transformer *transformer;
 } ck_kernels;
 

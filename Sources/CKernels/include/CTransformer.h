@@ -25,13 +25,14 @@ typedef struct ck_adamw {
   float ema_decay;                /* of the exponential moving average of the parameters */
 } ck_adamw;
 
+/* The floats of the whole vectors that `count` floats take: the next multiple of 16. */
+static inline size_t ck_padded(size_t count) { return (count + 15) / 16 * 16; }
+
 /* The floats of working memory that attention and attention_gradient need for examples of so many tokens and
  * heads of so many floats. One per thread. */
-#define CK_ATTENTION_SCRATCH(tokens, depth) \
-  (12 * (((tokens) + 15) / 16 * 16) * ((((tokens) > (depth) ? (tokens) : (depth)) + 15) / 16 * 16) + 64)
-
-/* The floats of attention's probabilities of an example, a head. */
-#define CK_ATTENTION_PROBABILITIES(tokens) ((tokens) * (((tokens) + 15) / 16 * 16))
+static inline size_t ck_attention_scratch(size_t tokens, size_t depth) {
+  return 12 * ck_padded(tokens) * ck_padded(tokens > depth ? tokens : depth) + 64;
+}
 
 typedef struct ck_transformer {
   /* Layer normalisation: y = (x - mean) / sqrt(variance + 1e-5) * gain + bias, of each row; plus, where `positions` are
@@ -53,8 +54,8 @@ typedef struct ck_transformer {
                       float *sums);
   /* Attention without a mask, of the first `queries` tokens of an example to all. qkv (examples * tokens, 3 * width),
    * queries first, gets `bias` (3 * width) added in place; width = heads * depth. probabilities
-   * (examples,heads,CK_ATTENTION_PROBABILITIES(tokens)), filled without gaps, are kept for the gradient; out
-   * (examples * queries,width). Where `links` (examples,CK_ATTENTION_PROBABILITIES(tokens)) are not NULL, all heads
+   * (examples,heads,tokens * ck_padded(tokens)), filled without gaps, are kept for the gradient; out
+   * (examples * queries,width). Where `links` (examples,tokens * ck_padded(tokens)) are not NULL, all heads
    * add them to their probabilities before they multiply the values. */
   void (*attention)(size_t examples, size_t tokens, size_t queries, size_t heads, size_t depth, const float *bias,
                     const float *_Nullable links, float *qkv, float *probabilities, float *out, float *scratch);

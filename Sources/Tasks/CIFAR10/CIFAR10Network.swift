@@ -11,7 +11,7 @@ package struct CIFAR10Network: ImageNetwork, ~Copyable {
   package static var streamsPerEpoch: UInt64 { 2 }
 
   private static let parameterCount = Int(CK_CNN_PARAMETERS)
-  private static let paddedCount = paddedToVectors(parameterCount)
+  private static let paddedCount = ck_padded(parameterCount)
 
   private let kernels: Kernels
   private let images: CIFAR10Images

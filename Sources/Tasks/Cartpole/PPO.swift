@@ -139,7 +139,7 @@ struct Rollout: ~Copyable {
 struct ActorCritic: ~Copyable {
   static let policyCount = Int(CK_POLICY_PARAMETERS)
   private static let valueCount = Int(CK_MLP_PARAMETERS)
-  private static let paddedCount = paddedToVectors(policyCount + valueCount)
+  private static let paddedCount = ck_padded(policyCount + valueCount)
 
   private let recipe: CartpoleRecipe
   private let kernels: Kernels
