@@ -114,8 +114,7 @@ typedef struct ck_outcome {
  * parameters are, in PyTorch's order, weight (16,3,3,3), weight (32,16,3,3), weight (10,32), bias (10). */
 #define CK_CNN_PARAMETERS 5370
 
-/* The weights of the CIFAR-10 network in the order in which the kernels read them: CK_CNN_BYTES bytes, (64), that
- * cnn_pack writes. */
+/* The CIFAR-10 network's weights as the kernels read them: CK_CNN_BYTES bytes, (64), that cnn_pack writes. */
 typedef struct ck_cnn ck_cnn;
 #define CK_CNN_BYTES 70656
 
@@ -158,9 +157,8 @@ typedef struct ck_kernels {
   void (*exp)(size_t count, const float *x, float *y);
   /* y = log(x), the natural logarithm, within 1.5 ulp for normal numbers; -infinity at 0 and subnormals, NaN below. */
   void (*log)(size_t count, const float *x, float *y);
-  /* y = sin(x), within 2 ulp for |x| <= 1000. */
+  /* y = sin(x) and y = cos(x), within 2 ulp for |x| <= 1000. */
   void (*sin)(size_t count, const float *x, float *y);
-  /* y = cos(x), within 2 ulp for |x| <= 1000. */
   void (*cos)(size_t count, const float *x, float *y);
 
   /* The network of policy and value function. */
