@@ -95,6 +95,8 @@ let package = Package(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "PairSampling", "GenerativeModel"),
     room(
+      "Baselines", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance"),
+    room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
       "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
@@ -126,7 +128,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation",
+        "ModelTraining", "Evaluation", "Baselines",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -165,6 +167,10 @@ let package = Package(
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
       "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+    tests(
+      "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
+      "Corpus",
+      "Platform", "Maintenance"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),
