@@ -97,6 +97,9 @@ let package = Package(
     room(
       "Baselines", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance"),
     room(
+      "Audit", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
+      "NetworkSymmetry", "PairSampling", "GenerativeModel", "Evaluation"),
+    room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
       "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
@@ -128,7 +131,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation", "Baselines",
+        "ModelTraining", "Evaluation", "Baselines", "Audit",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -171,6 +174,9 @@ let package = Package(
       "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
       "Corpus",
       "Platform", "Maintenance"),
+    tests(
+      "AuditTests", "Audit", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
+      "Corpus", "Platform", "Maintenance"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),
