@@ -175,7 +175,8 @@ let package = Package(
       "Corpus",
       "Platform", "Maintenance"),
     tests(
-      "AuditTests", "Audit", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
+      "AuditTests", "Audit", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
+      "CorpusStore",
       "Corpus", "Platform", "Maintenance"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
