@@ -2,6 +2,7 @@ public import Platform
 public import Corpus
 import Foundation
 public import GenerativeModel
+import Tasks
 
 /// What a model is judged by (Schemas/reference.md, section 7): how well networks reach what they are prompted for.
 public struct ModelEvaluation: Codable, Sendable {
@@ -93,14 +94,7 @@ public struct PromptEvaluation: Sendable {
 
   /// The best prompt of the published evaluation; of other tasks, the best value that the corpus holds.
   public static func publishedPrompt(_ description: ModelDescription) -> Float {
-    switch (description.task, description.metric.name) {
-    case ("mnist", "test_loss"), ("mnist", "train_loss"): 0
-    case ("mnist", "test_error"), ("mnist", "train_error"): 5
-    case ("cifar10", "test_loss"), ("cifar10", "train_loss"): 1.2
-    case ("cifar10", "test_error"), ("cifar10", "train_error"): 35
-    case ("cartpole", "train_return"), ("cartpole", "eval_return"): 500
-    default: description.bestValue
-    }
+    Tasks.publishedPrompt(task: description.task, metric: description.metric.name) ?? description.bestValue
   }
 
   /// Evaluates groups of starts by their names.

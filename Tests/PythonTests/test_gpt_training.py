@@ -189,6 +189,11 @@ def test_prompts_start_from_held_out_runs_and_from_networks_that_no_corpus_has(c
 def test_alignment_and_medians_are_the_commands():
     prompted = np.array([[0, 1, 2], [0, 2, 4]], np.float32)
     assert alignment(prompted, prompted) == 1
+    # The list is the library's; of a task of one's own it is the best value.
+    mine = {**stored, "task": "mine"}
+    assert best_prompt(mine, "published") == stored["metric_range"][1]
+    loss = {**stored, "task": "cifar10", "metric": {"name": "test_loss", "goal": "minimize"}}
+    assert best_prompt(loss, "published") == 1.2
     assert alignment(prompted, prompted[:, ::-1]) == -3
     assert alignment(prompted, np.array([[0, 1, 2], [2, 2, 2]], np.float32)) == 0.5
     assert np.isnan(alignment(prompted, np.full((2, 3), np.nan, np.float32)))
