@@ -46,7 +46,7 @@ import Testing
       try JSONSerialization.jsonObject(
         with: Data(contentsOf: URL(fileURLWithPath: model + "/model.json"))) as? [String: Any]
     let evaluations = try #require(description?["evaluations"] as? [[String: Any]])
-    #expect(evaluations.compactMap { $0["step"] as? Int } == [10, 20])
+    #expect(evaluations.compactMap { $0["step"] as? Int } == [0, 10, 20])
 
     let file = fixture.temporary.path + "/networks.safetensors"
     let answer = try prompt(
