@@ -5,9 +5,10 @@ func innerProduct(_ one: [Float], _ other: [Float]) -> Float {
       var sums = SIMD8<Float>(repeating: 0)
       let (count, whole) = (one.count / 4, one.count / 32)
       for vector in 0..<whole {
-        sums.addProduct(
-          one.loadUnaligned(fromByteOffset: 32 * vector, as: SIMD8<Float>.self),
-          other.loadUnaligned(fromByteOffset: 32 * vector, as: SIMD8<Float>.self))
+        // Not fused: on a processor that may lack it, that would be a call for each product.
+        sums +=
+          one.loadUnaligned(fromByteOffset: 32 * vector, as: SIMD8<Float>.self)
+          * other.loadUnaligned(fromByteOffset: 32 * vector, as: SIMD8<Float>.self)
       }
       var sum = sums.sum()
       for index in (8 * whole)..<count {

@@ -202,7 +202,7 @@ final class NearestSearch: Sendable {
             let difference =
               table.loadUnaligned(fromByteOffset: row + 32 * vector, as: SIMD8<Float>.self)
               - own.loadUnaligned(fromByteOffset: 32 * vector, as: SIMD8<Float>.self)
-            sums.addProduct(difference, difference)
+            sums += difference * difference
           }
           let distance = sums.sum()
           guard distance < limit, checkpoints[number].run != excluded else { continue }

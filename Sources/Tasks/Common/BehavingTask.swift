@@ -25,11 +25,16 @@ extension ImageTask {
   }
 
   public func similarity(_ one: [Float], _ other: [Float]) -> Float {
-    var (both, either): (Float, Float) = (0, 0)
-    for (a, b) in zip(one, other) {
-      both += a * b
-      either += max(a, b)
+    var (both, either): (Int32, Int32) = (0, 0)
+    one.withUnsafeBufferPointer { one in
+      other.withUnsafeBufferPointer { other in
+        for index in 0..<min(one.count, other.count) {
+          let (a, b): (Int32, Int32) = (one[index] > 0 ? 1 : 0, other[index] > 0 ? 1 : 0)
+          both &+= a & b
+          either &+= a | b
+        }
+      }
     }
-    return either == 0 ? 1 : both / either
+    return either == 0 ? 1 : Float(both) / Float(either)
   }
 }
