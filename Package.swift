@@ -50,6 +50,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CKernels", cSettings: c),
+    .target(name: "CPlaneKernels", dependencies: ["CKernels"], cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
     .target(
@@ -68,7 +69,7 @@ let package = Package(
     room("Platform", "Corpus", "CLinux", "CDeltaCodec"),
     room("VectorKernels", "Corpus", "CKernels"),
     room("Datasets", "Corpus", "Platform", "CZlib"),
-    room("Tasks", "Corpus", "Platform", "Datasets", "CKernels", "VectorKernels"),
+    room("Tasks", "Corpus", "Platform", "Datasets", "CKernels", "CPlaneKernels", "VectorKernels"),
     room("HDF5Files", "Corpus", "Platform", "CHDF5", "CDeltaCodec"),
     room("ShardStore", "Corpus", "Platform", "HDF5Files", "CHDF5", "CLinux", "CZstd", "CDeltaCodec"),
     .target(
@@ -94,6 +95,10 @@ let package = Package(
     room(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "PairSampling", "GenerativeModel"),
+    room(
+      "SampleViews", "Corpus", "Platform", "CZlib", "VectorKernels", "Tasks", "NetworkSymmetry",
+      "PairSampling",
+      "GenerativeModel", "Evaluation"),
     room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
       "PairStream", "ArrayFiles", "GenerativeModel"),

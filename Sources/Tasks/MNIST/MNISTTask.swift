@@ -1,3 +1,4 @@
+internal import CKernels
 public import Corpus
 public import Datasets
 package import VectorKernels
@@ -77,5 +78,12 @@ public struct MNISTTask: Evaluator {
 
   public func initialNetwork(seed: UInt64) -> [Float] {
     initialParameters(of: architecture, kernels: kernels, seed: seed)
+  }
+
+  public func evaluator(of plane: ParameterPlane, metric: Int, images limit: Int?) -> any PlaneEvaluator {
+    let count = min(max(1, limit ?? images.test.count), images.test.count)
+    return MNISTPlane(
+      plane, wantsLosses: evaluatedMetrics[metric] == .testLoss, images: images.test, count: count,
+      scale: ck_mnist_scale(settings), kernels: kernels)
   }
 }
