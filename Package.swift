@@ -65,6 +65,7 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CLMDBReader", dependencies: ["CLMDB"], cSettings: c),
     .target(name: "CPeak", cSettings: c),
+    .target(name: "CBuild", cSettings: c),
     room("Corpus", "CCrypto"),
     room("Platform", "Corpus", "CLinux", "CDeltaCodec"),
     room("VectorKernels", "Corpus", "CKernels"),
@@ -105,6 +106,13 @@ let package = Package(
     room(
       "ReleasedLayout", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "ArrayFiles", "CLMDB", "CLMDBReader"),
+    .target(
+      name: "Report",
+      dependencies: [
+        "Corpus", "Platform", "CBuild", "Datasets", "VectorKernels", "ShardStore", "MetricIndex",
+        "PairSampling", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews",
+      ],
+      resources: [.embedInCode("Page")], swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
       name: "CInterface",
@@ -131,7 +139,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation",
+        "ModelTraining", "Evaluation", "Report",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -173,6 +181,9 @@ let package = Package(
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),
+    tests(
+      "ReportTests", "Report", "GenerativeModel", "ModelTraining", "ModelSupport", "ShardStore", "Corpus",
+      "Platform"),
     // Not CInterface: the program links with the library as everybody does.
     tests(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",

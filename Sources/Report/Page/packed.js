@@ -4,8 +4,23 @@
 const Packed = (() => {
   async function bytes(base64) {
     const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const stream = new DecompressionStream("deflate"), writer = stream.writable.getWriter();
+    const reader = stream.readable.getReader(), parts = [];
+    // Without a Response, which browsers count as a fetch, and end as one that has failed where a page is left.
+    const written = writer.write(packed).then(() => writer.close());
+    for (let part = await reader.read(); !part.done; part = await reader.read()) parts.push(part.value);
+    await written;
+    return join(parts);
+  }
+
+  function join(parts) {
+    const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
   }
 
   // Numbers of 16 bits whose low bytes all come first.
