@@ -82,12 +82,13 @@ class TrainingPrompts:
             )  # fmt: skip
         starts = {"held-out runs": self._held_out(corpus, networks), "random": (random, self._measure(random))}
         is_canonical = description["training"]["augmentation"] == "canonical"
-        ways = np.arange(prompts, dtype=np.float32)
+        # One prompt alone is for the best.
+        ways = np.arange(prompts, dtype=np.float32) / np.float32(prompts - 1) if prompts > 1 else np.ones(1, np.float32)
         #: What is prompted for, by kinds of starts; there need not be any held-out runs.
         self.groups = [
             Group(
                 name, corpus.canonical(vectors) if is_canonical else vectors, metrics,
-                metrics[:, None] + (np.float32(self.best_prompt) - metrics[:, None]) * ways / np.float32(prompts - 1),
+                metrics[:, None] + (np.float32(self.best_prompt) - metrics[:, None]) * ways,
             )
             for name, (vectors, metrics) in starts.items() if len(vectors)
         ]  # fmt: skip
@@ -127,6 +128,8 @@ class TrainingPrompts:
         return {
             "starts": group.name, "alignment": _finite(alignment(group.prompted, observed)),
             "one_step": _finite(shortest(one_step)),
+            "start_metrics": _numbers(group.metrics), "prompted": _numbers(group.prompted),
+            "observed": _numbers(observed),
         }  # fmt: skip
 
     def _draw(self, group: Group, model: GPT, diffusion: Diffusion) -> np.ndarray:
@@ -161,13 +164,15 @@ class TrainingPrompts:
 def alignment(prompted: np.ndarray, observed: np.ndarray) -> float:
     """The mean over starts of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2.
 
+    NaN where all that a start was prompted for is the same.
+
     prompted, observed: (N, prompts).
     """
     prompted, observed = prompted.astype(np.float64), observed.astype(np.float64)
     apart = np.square(prompted - observed).sum(1)
     spread = np.square(prompted - prompted.mean(1, keepdims=True)).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float((1 - apart / spread).mean())
+        return float(np.where(spread > 0, 1 - apart / spread, np.nan).mean())
 
 
 def median(values: np.ndarray, goal: str) -> float:
@@ -180,3 +185,8 @@ def median(values: np.ndarray, goal: str) -> float:
 
 def _finite(value: float) -> Optional[float]:
     return value if math.isfinite(value) else None
+
+
+def _numbers(values: np.ndarray) -> list[Any]:
+    """Numbers, or rows of them, as JSON has them."""
+    return [_finite(shortest(value)) if np.ndim(value) == 0 else _numbers(value) for value in values]
