@@ -50,33 +50,6 @@ package protocol ArrayWriter: AnyObject {
   func finish() throws(CorpusError)
 }
 
-/// ShardStore's writer, at a place of ours.
-private final class HDF5File: ArrayWriter {
-  private let destination: ReservedPath
-  private let writer: HDF5ArrayWriter
-
-  init(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError) {
-    self.destination = destination
-    writer = try HDF5ArrayWriter(
-      path: destination.path, temporary: destination.temporary, columns: layout.columns, rows: layout.rows,
-      attributes: layout.metadata)
-  }
-
-  func append(_ bytes: UnsafeRawBufferPointer, to column: Int) throws(CorpusError) {
-    try writer.append(bytes, to: column)
-  }
-
-  func finish() throws(CorpusError) {
-    do {
-      try writer.finish()
-    } catch  where error.code == .alreadyExists {
-      throw ReservedPath.taken(destination.path)
-    } catch {
-      throw error.naming(destination.path, insteadOf: destination.temporary)
-    }
-  }
-}
-
 extension ArrayFormat {
   package func writer(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError)
     -> any ArrayWriter
@@ -84,7 +57,7 @@ extension ArrayFormat {
     switch self {
     case .safetensors: try SafetensorsWriter(layout, to: destination)
     case .npz: try NPZWriter(layout, to: destination)
-    case .hdf5: try HDF5File(layout, to: destination)
+    case .hdf5: try HDF5ArrayWriter(layout, to: destination)
     }
   }
 }
@@ -146,6 +119,26 @@ package final class ReservedPath {
 
   package static func requireFree(_ path: String) throws(CorpusError) {
     if Files.exists(path) { throw taken(path) }
+  }
+
+  /// Works on the temporary file, and names in an error the file that it is to become.
+  func naming<Value>(_ work: () throws(CorpusError) -> Value) throws(CorpusError) -> Value {
+    do {
+      return try work()
+    } catch {
+      throw error.naming(path, insteadOf: temporary)
+    }
+  }
+
+  /// Gives the temporary file its name.
+  ///
+  /// - Parameter rename: does so, unless a file has it already.
+  func publish(_ rename: () throws(CorpusError) -> Void) throws(CorpusError) {
+    do {
+      try naming(rename)
+    } catch  where error.code == .alreadyExists {
+      throw Self.taken(path)
+    }
   }
 
   package static func taken(_ path: String) -> CorpusError {

@@ -11,19 +11,13 @@ package final class ArrayOutput {
   package init(_ destination: ReservedPath, bytes: Int = 0) throws(CorpusError) {
     self.destination = destination
     file = try Descriptor(opening: destination.temporary, O_RDWR | O_CREAT | O_TRUNC)
-    do {
-      if bytes > 0 { try file.reserve(bytes: Int64(bytes)) }
-    } catch {
-      throw error.naming(destination.path, insteadOf: destination.temporary)
+    if bytes > 0 {
+      try destination.naming { [file] () throws(CorpusError) in try file.reserve(bytes: Int64(bytes)) }
     }
   }
 
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CorpusError) {
-    do {
-      try file.write(bytes, at: Int64(offset))
-    } catch {
-      throw error.naming(destination.path, insteadOf: destination.temporary)
-    }
+    try destination.naming { () throws(CorpusError) in try file.write(bytes, at: Int64(offset)) }
   }
 
   package func write(_ bytes: [UInt8], at offset: Int) throws(CorpusError) {
@@ -35,12 +29,8 @@ package final class ArrayOutput {
   /// Gives the file its name.
   package func publish() throws(CorpusError) {
     try file.releaseReserve()
-    do {
+    try destination.publish { () throws(CorpusError) in
       try Files.publish(destination.temporary, as: destination.path, replacing: false)
-    } catch  where error.code == .alreadyExists {
-      throw ReservedPath.taken(destination.path)
-    } catch {
-      throw error.naming(destination.path, insteadOf: destination.temporary)
     }
   }
 }

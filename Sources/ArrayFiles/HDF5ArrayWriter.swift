@@ -1,6 +1,6 @@
 import HDF5Files
 import CHDF5
-public import Corpus
+import Corpus
 
 /// One array of a file of arrays that all have the same number of rows.
 public struct ArrayColumn: Hashable, Sendable {
@@ -30,26 +30,21 @@ public struct ArrayColumn: Hashable, Sendable {
 /// reads without plugins.
 ///
 /// A writer that is dropped before ``finish()`` leaves nothing behind.
-public final class HDF5ArrayWriter {
+final class HDF5ArrayWriter: ArrayWriter {
+  private let destination: ReservedPath
   private let output: HDF5Output
   private let columns: [ArrayColumn]
   private let rows: Int
   private var written: [Int]
 
-  /// Begins a file.
-  ///
-  /// - Parameters:
-  ///   - temporary: the name of the file until it is complete.
-  ///   - attributes: of the root group.
-  public init(
-    path: String, temporary: String, columns: [ArrayColumn], rows: Int, attributes: [String: String]
-  ) throws(CorpusError) {
-    self.columns = columns
-    self.rows = rows
+  init(_ layout: ArrayLayout, to destination: ReservedPath) throws(CorpusError) {
+    self.destination = destination
+    (columns, rows) = (layout.columns, layout.rows)
+    let path = destination.path
     written = columns.map { _ in 0 }
-    let bytes = columns.reduce(0) { $0 + $1.rowBytes * rows }
-    output = try HDF5Output(path: path, temporary: temporary, bytes: Int64(bytes + (64 << 10)))
-    for (name, text) in attributes.sorted(by: { $0.key < $1.key }) {
+    let bytes = columns.reduce(0) { $0 + $1.rowBytes * layout.rows }
+    output = try HDF5Output(path: path, temporary: destination.temporary, bytes: Int64(bytes + (64 << 10)))
+    for (name, text) in layout.metadata.sorted(by: { $0.key < $1.key }) {
       try output.values.setAttribute(name, text)
     }
     let properties = HDF5.creation(ch5_dataset_create())
@@ -62,11 +57,8 @@ public final class HDF5ArrayWriter {
     }
   }
 
-  /// Adds rows to a column.
-  ///
-  /// - Parameter bytes: whole rows, as they lie in memory.
   /// - Precondition: the column has no more rows than announced.
-  public func append(_ bytes: UnsafeRawBufferPointer, to number: Int) throws(CorpusError) {
+  func append(_ bytes: UnsafeRawBufferPointer, to number: Int) throws(CorpusError) {
     try HDF5.prepare()
     let column = columns[number]
     let count = bytes.count / column.rowBytes
@@ -88,13 +80,10 @@ public final class HDF5ArrayWriter {
     written[number] += count
   }
 
-  /// Gives the file its name, unless one has it already.
-  ///
-  /// - Precondition: all rows are written.
-  public func finish() throws(CorpusError) {
+  func finish() throws(CorpusError) {
     precondition(written.allSatisfy { $0 == rows })
     try HDF5.prepare()
-    try output.publish(replacing: false)
+    try destination.publish { () throws(CorpusError) in try output.publish(replacing: false) }
   }
 }
 

@@ -121,3 +121,9 @@ public func cc_evaluator_cancel(_ evaluator: OpaquePointer?) {
   guard let evaluator = evaluator.object(EvaluatorHandle.self), evaluator.isOwn else { return }
   evaluator.cancel()
 }
+
+@c @implementation
+public func cc_published_prompt(_ task: UnsafePointer<CChar>?, _ metric: UnsafePointer<CChar>?) -> Float {
+  guard let task, let metric else { return .nan }
+  return Tasks.publishedPrompt(task: String(cString: task), metric: String(cString: metric)) ?? .nan
+}

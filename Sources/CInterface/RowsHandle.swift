@@ -61,7 +61,7 @@ final class RowsHandle: Handle {
     var value = cc_value(type, length: content.count)
     value.as.integer = Int64(bytes.count)
     values.append(value)
-    for byte in content { bytes.append(byte) }
+    bytes.append(contentsOf: content.bindMemory(to: UInt8.self))
     bytes.append(0)
   }
 
@@ -91,14 +91,19 @@ private final class RowMemory<Element> {
   }
 
   func append(_ element: Element) {
-    if count == capacity {
-      let larger = UnsafeMutablePointer<Element>.allocate(capacity: 2 * capacity)
+    withUnsafePointer(to: element) { append(contentsOf: UnsafeBufferPointer(start: $0, count: 1)) }
+  }
+
+  func append(contentsOf elements: UnsafeBufferPointer<Element>) {
+    if count + elements.count > capacity {
+      capacity = max(2 * capacity, count + elements.count)
+      let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity)
       larger.moveInitialize(from: base, count: count)
       base.deallocate()
-      (base, capacity) = (larger, 2 * capacity)
+      base = larger
     }
-    (base + count).initialize(to: element)
-    count += 1
+    if let first = elements.baseAddress { (base + count).initialize(from: first, count: elements.count) }
+    count += elements.count
   }
 }
 

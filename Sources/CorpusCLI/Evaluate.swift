@@ -13,13 +13,15 @@ struct Evaluate: ParsableCommand {
     abstract: "Measure how well a G.pt's networks reach what they are prompted for.",
     discussion: """
       From the first checkpoints of training runs and of held-out runs, and from random starts of neither, the model is \
-      prompted for values from the start's own to the best one, which is what the best tenth of the corpus reaches unless \
-      --best says another. The table gives the prompt alignment (the mean R^2 of reached against prompted), what the best \
-      prompt reaches in one step, after how many iterations the corpus's own runs are as good, and what feeding the \
-      networks back in gives. All of it goes to evaluation.json in the model's directory.
+      prompted for values from the start's own to the best one: once to what the best tenth of the corpus reaches, and \
+      once to the published best prompt, unless --best names one. The tables give the prompt alignment (the mean R^2 of \
+      reached against prompted), what the best prompt reaches in one step, after how many iterations the corpus's own \
+      runs are as good, and what feeding the networks back in gives. All of it goes to evaluation.json in the model's \
+      directory. --over-training shows what was measured while the model was trained, from before the first update on.
 
       EXAMPLE
         corpus evaluate models/cartpole
+        corpus evaluate models/cartpole --over-training
         corpus evaluate models/mnist --networks 50 --sampler ddpm --sampling-steps 1000
       """)
 
@@ -35,14 +37,20 @@ struct Evaluate: ParsableCommand {
   var recursions = 5
 
   @Option(
-    help: "The best prompt: a number, or published (default: what the best tenth of the corpus reaches).")
+    help:
+      "The best prompt: a number, or published (default: what the best tenth of the corpus reaches, and published)."
+  )
   var best: BestPrompt?
+
+  @Flag(help: "Show the evaluations that training has stored, and measure nothing; --out takes them as JSON.")
+  var overTraining = false
 
   @OptionGroup var sampling: SamplingFlags
 
   @OptionGroup var datasets: DatasetOptions
 
-  @Option(help: "Where the results go (default: evaluation.json beside the model).", completion: .file())
+  @Option(
+    help: "Where the results go as JSON (default: evaluation.json beside the model).", completion: .file())
   var out: String?
 
   @Flag(help: "Show no progress.")
@@ -51,11 +59,15 @@ struct Evaluate: ParsableCommand {
   mutating func validate() throws {
     try requireFile(out)
     if networks < 1 { throw ValidationError("--networks must be at least 1") }
-    if prompts < 2 { throw ValidationError("--prompts must be at least 2") }
+    if prompts < 1 { throw ValidationError("--prompts must be at least 1") }
+    if overTraining && best != nil {
+      throw ValidationError("--over-training shows what was measured: leave out --best")
+    }
     if recursions < 1 { throw ValidationError("--recursions must be at least 1") }
   }
 
   func run() throws {
+    if overTraining { return try showTraining() }
     let model = try model.open()
     let measurer = try TaskMeasurer(
       of: model.description, datasets: datasets.directory, workers: sampling.threads)
@@ -70,29 +82,48 @@ struct Evaluate: ParsableCommand {
       model, measurer: measurer, options: sampling.options, workers: sampling.threads)
     prompting.prompts = prompts
     prompting.recursions = recursions
-    switch best {
-    case .number(let value): prompting.bestPrompt = value
-    case .published: prompting.bestPrompt = PromptEvaluation.publishedPrompt(model.description)
-    case nil: break
+    let groups = [
+      ("training runs", try reader.initialStarts(networks, split: "train")),
+      ("held-out runs", try reader.initialStarts(networks, split: "test")),
+      ("random", try measurer.randomStarts(networks, seed: sampling.seed, cancellation: work.cancellation)),
+    ]
+    func progress(_ done: Int, _ total: Int) {
+      work.display.update(done, of: total, unit: "networks") { [] }
     }
-    let evaluation = try prompting.run(
-      [
-        ("training runs", reader.initialStarts(networks, split: "train")),
-        ("held-out runs", reader.initialStarts(networks, split: "test")),
-        ("random", measurer.randomStarts(networks, seed: sampling.seed)),
-      ], reader: reader, cancellation: work.cancellation
-    ) { done, total in work.display.update(done, of: total, unit: "networks") { [] } }
+    let evaluation: ModelEvaluation
+    if let best {
+      prompting.bestPrompt = best.value(model.description)
+      evaluation = try prompting.run(
+        groups, reader: reader, cancellation: work.cancellation, progress: progress)
+    } else {
+      evaluation = try prompting.runBesidePublished(
+        groups, reader: reader, cancellation: work.cancellation, progress: progress)
+    }
     work.end()
-    let path = out ?? "\(self.model.path)/evaluation.json"
-    try Files.write(CanonicalJSON.data(evaluation, pretty: true), to: path)
-    Self.show(evaluation)
-    let published = PromptEvaluation.publishedPrompt(model.description)
-    if best == nil, published != evaluation.bestPrompt, !quiet {
-      Console.note(
-        "\(evaluation.bestPrompt) is what the best tenth of the corpus reaches; the published evaluation prompts for "
-          + "\(published): --best published")
-    }
+    EvaluationTables.show(evaluation, isBestOfTenth: best == nil)
+    if !quiet { caveats(evaluation, model.description.metricRange).forEach(Console.note) }
+    try store(evaluation, at: out ?? "\(self.model.path)/evaluation.json")
+  }
+
+  private func showTraining() throws {
+    let training = try OverTraining(ModelDirectory(model.path).description())
+    EvaluationTables.show(training)
+    if let out { try store(training, at: out) }
+  }
+
+  private func store(_ results: some Encodable, at path: String) throws {
+    try Files.write(CanonicalJSON.data(results, pretty: true), to: path)
     if !quiet { Console.note("written to \(path)") }
+  }
+
+  /// What the numbers are not: what lies outside of the corpus can be wished for and not be learned.
+  private func caveats(_ evaluation: ModelEvaluation, _ range: [Float]) -> [String] {
+    let outside = [evaluation.bestPrompt, evaluation.published?.bestPrompt].compactMap { $0 }
+      .filter { $0 < range[0] || $0 > range[1] }
+    let name = evaluation.metric.name
+    return outside.map {
+      "the corpus holds \(name) from \(range[0]) to \(range[1]), and \($0) lies outside of it"
+    } + (prompts == 1 ? ["one prompt for each start has no alignment: give --prompts 2 or more"] : [])
   }
 
   /// What is prompted for at most.
@@ -109,52 +140,12 @@ struct Evaluate: ParsableCommand {
         return nil
       }
     }
-  }
 
-  private static func show(_ evaluation: ModelEvaluation) {
-    let name = evaluation.metric.name
-    Console.print("One step from initial networks, prompted for \(name) \(evaluation.bestPrompt)")
-    var printer = RowPrinter(format: .table)
-    printer.begin(columns: [
-      "starts", "networks", "start", "worst", "lower", "median", "upper", "best", "alignment", "iterations",
-    ])
-    for group in evaluation.groups {
-      let step = group.oneStep
-      let values = [mean(group.startMetrics), step.worst, step.lower, step.median, step.upper, step.best]
-      printer.add(
-        [.text(group.starts), .integer(Int64(group.startMetrics.count))]
-          + values.map { .real(rounded(Double($0))) }
-          + [.real(rounded(group.alignment)), group.iterations.map { .real(rounded($0)) } ?? .text("never")])
+    func value(_ description: ModelDescription) -> Float {
+      switch self {
+      case .number(let value): value
+      case .published: PromptEvaluation.publishedPrompt(description)
+      }
     }
-    printer.end()
-    Console.print("\nReached (mean) for what was prompted (mean)")
-    printer = RowPrinter(format: .table)
-    printer.begin(columns: evaluation.groups.flatMap { ["prompted", $0.starts] })
-    for prompt in evaluation.groups.first?.prompted.first?.indices ?? 0..<0 {
-      printer.add(
-        evaluation.groups.flatMap { group in
-          [group.prompted, group.observed].map { values in
-            .real(rounded(Double(mean(values.map { $0[prompt] }))))
-          }
-        })
-    }
-    printer.end()
-    Console.print("\nFed back in, for \(evaluation.bestPrompt) (medians)")
-    printer = RowPrinter(format: .table)
-    printer.begin(columns: ["steps"] + evaluation.groups.map(\.starts))
-    for step in evaluation.groups.first?.recursive.indices ?? 0..<0 {
-      printer.add(
-        [.integer(Int64(step + 1))] + evaluation.groups.map { .real(rounded(Double($0.recursive[step]))) })
-    }
-    printer.end()
-  }
-
-  private static func mean(_ values: [Float]) -> Float { values.reduce(0, +) / Float(max(1, values.count)) }
-
-  /// To four significant digits.
-  private static func rounded(_ value: Double) -> Double {
-    guard value != 0, value.isFinite else { return value }
-    let scale = pow(10, 3 - floor(log10(abs(value))))
-    return (value * scale).rounded() / scale
   }
 }

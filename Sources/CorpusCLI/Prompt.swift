@@ -137,7 +137,13 @@ struct ModelArgument: ParsableArguments {
   func open() throws(CorpusError) -> Sampler { try Sampler(opening: ModelDirectory(path)) }
 
   func reader(_ description: ModelDescription) throws(CorpusError) -> StartReader {
-    try StartReader(CorpusDirectory(opening: corpus ?? description.corpus.path), for: description)
+    do throws(CorpusError) {
+      return try StartReader(CorpusDirectory(opening: corpus ?? description.corpus.path), for: description)
+    } catch  where corpus == nil && error.code == .notACorpus {
+      throw CorpusError(
+        error.code, "the model was trained on \(description.corpus.path), and \(error.message)",
+        remedy: "say with --corpus where it lies now")
+    }
   }
 }
 

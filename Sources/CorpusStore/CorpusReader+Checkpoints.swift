@@ -22,7 +22,7 @@ extension CorpusReader {
   package func read(
     _ steps: [Int], of run: Int64, body: (Checkpoints) throws(CorpusError) -> Void
   ) throws(CorpusError) {
-    let (shard, position) = try find(run)
+    let (shard, position) = try findAmongOpen(run)
     let stored = shard.runs[position]
     let (iterations, metrics) = (shard.iterations(of: stored), shard.metrics(of: stored))
     let (length, rowsPerChunk) = (shard.header.parameterCount, shard.header.rowsPerChunk)

@@ -102,6 +102,12 @@ public final class CorpusReader: Sendable {
     return (shard, position)
   }
 
+  /// As ``find(_:)``, but asks the index only for what lies in no shard that is open: for who goes through many runs.
+  func findAmongOpen(_ run: Int64) throws(CorpusError) -> (ShardReader, Int) {
+    if let found = shards.withLock({ $0.find(run) }) { return found }
+    return try find(run)
+  }
+
   private func open(_ file: String) throws(CorpusError) -> RecentShards.Shard {
     if let known = shards.withLock({ $0.find(file) }) { return known }
     let reader = try ShardReader(opening: file, of: directory)
@@ -128,6 +134,13 @@ private struct RecentShards {
     let shard = shards.remove(at: index)
     shards.append(shard)
     return shard
+  }
+
+  func find(_ run: Int64) -> (ShardReader, Int)? {
+    for shard in shards.reversed() {
+      if let position = shard.positions[run] { return (shard.reader, position) }
+    }
+    return nil
   }
 
   mutating func add(_ reader: ShardReader, as file: String) -> Shard {

@@ -2,6 +2,7 @@ public import Platform
 public import Corpus
 import Foundation
 public import GenerativeModel
+import Tasks
 
 /// What a model is judged by (Schemas/reference.md, section 7): how well networks reach what they are prompted for.
 public struct ModelEvaluation: Codable, Sendable {
@@ -17,7 +18,7 @@ public struct ModelEvaluation: Codable, Sendable {
     @Nullable public var prompted: [[Float]]
     @Nullable public var observed: [[Float]]
     /// The mean over networks of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2; NaN, which JSON
-    /// has as null, where a network has no finite metric.
+    /// has as null, where a network has no finite metric, and where it was prompted for one value alone.
     @Nullable public var alignment: Double
     /// What the networks prompted for the best reach in one step.
     public var oneStep: Quartiles
@@ -55,6 +56,8 @@ public struct ModelEvaluation: Codable, Sendable {
   public var version = 1
   public var task: String
   public var metric: Metric
+  /// The lowest and the highest value of the metric that the corpus holds; nil in files from before there was one.
+  public var metricRange: [Float]?
   /// What was prompted for at most.
   public var bestPrompt: Float
   /// The updates of the model.
@@ -62,10 +65,24 @@ public struct ModelEvaluation: Codable, Sendable {
   public var sampler: String
   public var samplingSteps: Int
   public var groups: [Group]
+  /// The same for the published best prompt, where that is another one and was asked for.
+  public var published: Published?
+
+  /// Prompts up to the best one of the published evaluation.
+  public struct Published: Codable, Sendable {
+    public var bestPrompt: Float
+    public var groups: [Group]
+
+    enum CodingKeys: String, CodingKey {
+      case groups
+      case bestPrompt = "best_prompt"
+    }
+  }
 
   enum CodingKeys: String, CodingKey {
-    case format, version, task, metric, step, sampler, groups
+    case format, version, task, metric, step, sampler, groups, published
     case bestPrompt = "best_prompt"
+    case metricRange = "metric_range"
     case samplingSteps = "sampling_steps"
   }
 }
@@ -93,17 +110,31 @@ public struct PromptEvaluation: Sendable {
 
   /// The best prompt of the published evaluation; of other tasks, the best value that the corpus holds.
   public static func publishedPrompt(_ description: ModelDescription) -> Float {
-    switch (description.task, description.metric.name) {
-    case ("mnist", "test_loss"), ("mnist", "train_loss"): 0
-    case ("mnist", "test_error"), ("mnist", "train_error"): 5
-    case ("cifar10", "test_loss"), ("cifar10", "train_loss"): 1.2
-    case ("cifar10", "test_error"), ("cifar10", "train_error"): 35
-    case ("cartpole", "train_return"), ("cartpole", "eval_return"): 500
-    default: description.bestValue
-    }
+    Tasks.publishedPrompt(task: description.task, metric: description.metric.name) ?? description.bestValue
   }
 
-  /// Evaluates groups of starts by their names.
+  /// Evaluates groups of starts by their names, up to ``bestPrompt``, and up to the published best prompt as well where
+  /// that is another one: what the corpus holds, beside what the paper asked for.
+  ///
+  /// - Parameters: as of ``run(_:reader:cancellation:progress:)``.
+  public func runBesidePublished(
+    _ groups: [(name: String, starts: [Start])], reader: StartReader?,
+    cancellation: Cancellation = Cancellation(), progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(CorpusError) -> ModelEvaluation {
+    var other = self
+    other.bestPrompt = Self.publishedPrompt(model.description)
+    let rounds = other.bestPrompt == bestPrompt ? 1 : 2
+    var evaluation = try run(groups, reader: reader, cancellation: cancellation) { progress($0, rounds * $1) }
+    if rounds == 2 {
+      let published = try other.run(groups, reader: reader, cancellation: cancellation) {
+        progress($1 + $0, 2 * $1)
+      }
+      evaluation.published = .init(bestPrompt: published.bestPrompt, groups: published.groups)
+    }
+    return evaluation
+  }
+
+  /// Evaluates groups of starts by their names, up to ``bestPrompt``.
   ///
   /// - Parameters:
   ///   - reader: the corpus, for the pace of its own training; nil where it is not at hand.
@@ -125,8 +156,8 @@ public struct PromptEvaluation: Sendable {
     }
     let description = model.description
     return ModelEvaluation(
-      task: description.task, metric: measurer.metric, bestPrompt: bestPrompt,
-      step: description.bestEvaluation?.step ?? description.step,
+      task: description.task, metric: measurer.metric, metricRange: description.metricRange,
+      bestPrompt: bestPrompt, step: description.bestEvaluation?.step ?? description.step,
       sampler: options.sampler.rawValue, samplingSteps: options.steps, groups: results)
   }
 
@@ -137,7 +168,9 @@ public struct PromptEvaluation: Sendable {
     let goal = measurer.metric.goal
     let targets = starts.map { start in
       (0..<prompts).map {
-        start.metric + (bestPrompt - start.metric) * Float($0) / Float(max(1, prompts - 1))
+        // One prompt alone is for the best.
+        prompts == 1
+          ? bestPrompt : start.metric + (bestPrompt - start.metric) * Float($0) / Float(prompts - 1)
       }
     }
     let networks = try draw(
@@ -179,13 +212,13 @@ public struct PromptEvaluation: Sendable {
     }
   }
 
-  /// The mean over networks of R^2.
+  /// The mean over networks of R^2; NaN where all that a network was prompted for is the same.
   package static func alignment(_ prompted: [[Float]], _ observed: [[Float]]) -> Double {
     let scores = zip(prompted, observed).map { prompted, observed in
       let mean = prompted.reduce(0) { $0 + Double($1) } / Double(prompted.count)
       let apart = zip(prompted, observed).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
       let spread = prompted.reduce(0.0) { $0 + pow(Double($1) - mean, 2) }
-      return 1 - apart / spread
+      return spread > 0 ? 1 - apart / spread : .nan
     }
     return scores.reduce(0, +) / Double(scores.count)
   }

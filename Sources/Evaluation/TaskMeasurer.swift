@@ -50,9 +50,13 @@ public struct TaskMeasurer: Sendable {
   }
 
   /// Networks as runs begin with, of seeds that no corpus has; and their metric.
-  public func randomStarts(_ count: Int, seed: UInt64) throws(CorpusError) -> [Start] {
+  ///
+  /// - Throws: `interrupted`.
+  public func randomStarts(
+    _ count: Int, seed: UInt64, cancellation: Cancellation = Cancellation()
+  ) throws(CorpusError) -> [Start] {
     let networks = (0..<count).map { evaluator.initialNetwork(seed: 1 << 62 | seed << 32 | UInt64($0)) }
-    let metrics = try measure(networks)
+    let metrics = try measure(networks, cancellation: cancellation)
     return zip(networks, metrics).map { Start(run: nil, step: nil, parameters: $0, metric: $1) }
   }
 }

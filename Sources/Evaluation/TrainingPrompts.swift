@@ -59,7 +59,10 @@ public struct TrainingPrompts: Sendable {
     return TrainingEvaluation(
       step: model.description.step, bestPrompt: bestPrompt,
       groups: evaluation.groups.map {
-        TrainingEvaluation.Group(starts: $0.starts, alignment: $0.alignment, oneStep: $0.oneStep.median)
+        TrainingEvaluation.Group(
+          starts: $0.starts, alignment: $0.alignment, oneStep: $0.oneStep.median,
+          prompts: TrainingEvaluation.Prompts(
+            startMetrics: $0.startMetrics, prompted: $0.prompted, observed: $0.observed))
       })
   }
 }

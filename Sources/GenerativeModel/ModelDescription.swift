@@ -151,8 +151,11 @@ public struct ModelDescription: Hashable, Sendable, Codable {
 
 extension ModelDescription {
   /// The evaluation with the best alignment, the first of equals: that of the weights in `model.safetensors`.
+  ///
+  /// Not that of the untrained model, which shows where the way began: it gives starts back as they are, and much
+  /// of what is learned first is worse than that.
   public var bestEvaluation: TrainingEvaluation? {
-    evaluations?.reduce(nil) { best, next in
+    evaluations?.filter { $0.step > 0 }.reduce(nil) { best, next in
       next.alignment > best?.alignment ?? -.infinity ? next : best
     }
   }

@@ -11,16 +11,58 @@ public struct TrainingEvaluation: Hashable, Sendable, Codable {
     @Nullable public var alignment: Double
     /// The median of what the best prompt reaches in one step.
     @Nullable public var oneStep: Float
+    /// What was prompted for and reached; nil in files from before that was kept.
+    public var prompts: Prompts?
 
-    public init(starts: String, alignment: Double, oneStep: Float) {
+    public init(starts: String, alignment: Double, oneStep: Float, prompts: Prompts? = nil) {
       self.starts = starts
       self.alignment = alignment
       self.oneStep = oneStep
+      self.prompts = prompts
     }
 
     enum CodingKeys: String, CodingKey {
       case starts, alignment
       case oneStep = "one_step"
+    }
+
+    public init(from decoder: any Decoder) throws {
+      let members = try decoder.container(keyedBy: CodingKeys.self)
+      starts = try members.decode(String.self, forKey: .starts)
+      _alignment = try members.decode(Nullable<Double>.self, forKey: .alignment)
+      _oneStep = try members.decode(Nullable<Float>.self, forKey: .oneStep)
+      let isThere = try decoder.container(keyedBy: Prompts.CodingKeys.self).contains(.observed)
+      prompts = isThere ? try Prompts(from: decoder) : nil
+    }
+
+    /// In JSON, the members of ``prompts`` are the group's own, as in a whole evaluation.
+    public func encode(to encoder: any Encoder) throws {
+      var members = encoder.container(keyedBy: CodingKeys.self)
+      try members.encode(starts, forKey: .starts)
+      try members.encode(_alignment, forKey: .alignment)
+      try members.encode(_oneStep, forKey: .oneStep)
+      try prompts?.encode(to: encoder)
+    }
+  }
+
+  /// Prompts from some starts, one after the other.
+  public struct Prompts: Hashable, Sendable, Codable {
+    /// The metric of each start: (starts).
+    @Nullable public var startMetrics: [Float]
+    /// (starts, prompts): evenly spaced from a start's own metric to the best prompt.
+    @Nullable public var prompted: [[Float]]
+    /// What was reached: (starts, prompts).
+    @Nullable public var observed: [[Float]]
+
+    public init(startMetrics: [Float], prompted: [[Float]], observed: [[Float]]) {
+      self.startMetrics = startMetrics
+      self.prompted = prompted
+      self.observed = observed
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case prompted, observed
+      case startMetrics = "start_metrics"
     }
   }
 

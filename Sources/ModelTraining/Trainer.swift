@@ -24,9 +24,9 @@ public final class Trainer {
   public var step: Int { description.step }
   /// Whether all updates are made, or alignment has fallen for as long as the configuration is patient.
   public var isComplete: Bool { description.step >= description.training.steps || description.hasStalled }
-  /// Whether the configuration wants prompts evaluated at this update, and they were not.
+  /// Whether the configuration wants prompts evaluated at this update, before the first one too, and they were not.
   public var isEvaluationDue: Bool {
-    guard let interval = description.training.evaluationInterval, step > 0 else { return false }
+    guard let interval = description.training.evaluationInterval else { return false }
     guard step.isMultiple(of: interval) || step >= description.training.steps else { return false }
     return description.evaluations?.last?.step != step
   }
@@ -171,7 +171,7 @@ public final class Trainer {
   public func record(_ evaluation: TrainingEvaluation) throws(CorpusError) {
     description.evaluations =
       (description.evaluations ?? []).filter { $0.step < evaluation.step } + [evaluation]
-    if description.bestEvaluation == evaluation {
+    if description.bestEvaluation?.step == evaluation.step {
       try Files.createDirectory(directory.path)
       try directory.writeWeights(description, state, layout: shape.weights)
     }

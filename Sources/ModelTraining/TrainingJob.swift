@@ -15,10 +15,11 @@ public struct TrainingJob {
 
   public init(_ trainer: Trainer) { self.trainer = trainer }
 
-  /// Plans as many updates as fit into so much time beside the evaluations, which get at most half of it.
+  /// Plans as many updates as fit into so much time beside the evaluations, which get at most half of it and of which
+  /// the first is made here.
   public func plan(seconds: Double) throws(CorpusError) {
     let start = ContinuousClock.now
-    if let evaluate { _ = try evaluate(trainer.sampler()) }
+    if let evaluate, trainer.isEvaluationDue { try trainer.record(evaluate(trainer.sampler())) }
     let evaluations =
       Double(TrainingConfiguration.usualEvaluations) * ((ContinuousClock.now - start) / .seconds(1))
     try trainer.plan(seconds: max(seconds / 2, seconds - evaluations))

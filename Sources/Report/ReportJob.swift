@@ -121,8 +121,8 @@ public struct ReportJob {
     _ progress: (Int, Int) -> Void
   ) throws(CorpusError) -> Data {
     switch section {
-    case .prompts: try json(PromptSection(model, options, cancellation, progress))
-    case .overTraining: try json(OverTrainingSection(model.description))
+    case .prompts: try json(model.prompts(cancellation, progress))
+    case .overTraining: try json(OverTraining(model.description))
     case .cartpole: try json(model.policies(cancellation, progress))
     case .landscape: try json(model.landscape(cancellation, progress))
     case .walks: try json(model.walks(cancellation, progress))

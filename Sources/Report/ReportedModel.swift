@@ -13,6 +13,8 @@ final class ReportedModel {
   let directory: ModelDirectory
   let sampler: Sampler
   private let options: ReportOptions
+  /// For each start.
+  private static let prompts = 10
   private var opened: (corpus: CorpusDirectory?, measurer: TaskMeasurer?) = (nil, nil)
 
   var description: ModelDescription { sampler.description }
@@ -58,6 +60,26 @@ final class ReportedModel {
   }
 
   func starts() throws(CorpusError) -> StartReader { try StartReader(corpus(), for: description) }
+
+  func prompts(_ cancellation: Cancellation, _ progress: (Int, Int) -> Void) throws(CorpusError)
+    -> PromptsSection
+  {
+    let (measurer, reader) = (try measurer(), try starts())
+    var prompting = PromptEvaluation(
+      sampler, measurer: measurer, options: options.sampling, workers: options.workers)
+    prompting.prompts = Self.prompts
+    return PromptsSection(
+      try prompting.runBesidePublished(
+        [
+          ("training runs", reader.initialStarts(options.samples, split: "train")),
+          ("held-out runs", reader.initialStarts(options.samples, split: "test")),
+          (
+            "random",
+            measurer.randomStarts(
+              options.samples, seed: options.sampling.seed, cancellation: cancellation)
+          ),
+        ], reader: reader, cancellation: cancellation, progress: progress))
+  }
 
   /// What looks at its samples; without the corpus, from random starts.
   private func viewer() throws(CorpusError) -> SampleViewer {

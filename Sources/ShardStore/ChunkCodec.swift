@@ -9,9 +9,10 @@ struct ChunkCodec: ~Copyable {
   let layout: ChunkLayout
 
   private let delta: OpaquePointer
-  private let compressor: OpaquePointer
-  private let decompressor: OpaquePointer
-  /// As long as a chunk's values: the shuffled bytes of codec `zstd`.
+  /// Of codec `zstd` alone, as they are not cheap to make: a reader of many small shards makes a codec for each.
+  private let compressor: OpaquePointer?
+  private let decompressor: OpaquePointer?
+  /// As long as a chunk's values: the shuffled bytes of codec `zstd`; empty for the other codecs.
   private let scratch: UnsafeMutableRawBufferPointer
 
   /// The zstd level: entropy coding does nearly all of the work on weights, and higher levels search for
@@ -21,20 +22,23 @@ struct ChunkCodec: ~Copyable {
   private var codec: Codec { layout.codec }
   private var rows: Int { layout.rows }
   private var parameters: Int { layout.parameters }
+  /// The length of a chunk's values.
+  private var byteCount: Int { 4 * rows * parameters }
 
   init(_ layout: ChunkLayout) throws(CorpusError) {
     self.layout = layout
-    guard let delta = cdelta_create(), let compressor = ZSTD_createCCtx(),
-      let decompressor = ZSTD_createDCtx()
-    else {
+    let isZstd = layout.codec == .zstd
+    compressor = isZstd ? ZSTD_createCCtx() : nil
+    decompressor = isZstd ? ZSTD_createDCtx() : nil
+    guard let delta = cdelta_create(), !isZstd || compressor != nil && decompressor != nil else {
       throw CorpusError(.resource, "there is no memory for a codec", remedy: "use fewer --workers")
     }
     self.delta = delta
-    self.compressor = compressor
-    self.decompressor = decompressor
-    scratch = .allocate(byteCount: 4 * layout.rows * layout.parameters, alignment: 64)
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Self.zstdLevel)
-    ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
+    scratch = .allocate(byteCount: isZstd ? 4 * layout.rows * layout.parameters : 0, alignment: 64)
+    if isZstd {
+      ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, Self.zstdLevel)
+      ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1)
+    }
   }
 
   deinit {
@@ -52,8 +56,8 @@ struct ChunkCodec: ~Copyable {
     let bound =
       switch codec {
       case .delta: cdelta_bound(UInt32(rows), UInt32(parameters))
-      case .zstd: ZSTD_compressBound(scratch.count)
-      case .raw: scratch.count
+      case .zstd: ZSTD_compressBound(byteCount)
+      case .raw: byteCount
       }
     var length: Int64 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: bound) { output, count in
@@ -67,7 +71,7 @@ struct ChunkCodec: ~Copyable {
         length = ZSTD_isError(size) == 0 ? Int64(size) : -1
       case .raw:
         UnsafeMutableRawBufferPointer(output).copyMemory(from: UnsafeRawBufferPointer(values))
-        length = Int64(scratch.count)
+        length = Int64(byteCount)
       }
       count = max(Int(length), 0)
     }
@@ -153,7 +157,7 @@ struct ChunkCodec: ~Copyable {
   /// Brings the values of a chunk to where ``copy(row:of:to:)`` reads them.
   private mutating func open(_ bytes: UnsafeRawBufferPointer, _ source: () -> String) throws(CorpusError) {
     if codec == .raw {
-      guard bytes.count == scratch.count else {
+      guard bytes.count == byteCount else {
         throw damaged(source, "it does not hold \(rows) checkpoints")
       }
       return

@@ -69,7 +69,8 @@ import Testing
     let header = try String(
       contentsOfFile: Self.root + "/Sources/CCheckpointCorpus/include/checkpoint_corpus.h", encoding: .utf8)
     let declared = Set(
-      header.matches(of: /\n(?:int|void|size_t|int64_t|const char|const int32_t) ?\*?(cc_[a-z_]+)\(/).map(\.1)
+      header.matches(of: /\n(?:int|void|float|size_t|int64_t|const char|const int32_t) ?\*?(cc_[a-z_]+)\(/)
+        .map(\.1)
     )
     #expect(declared.count > 30)
     // The first version has all that no later one names.
@@ -81,6 +82,7 @@ import Testing
     #expect(later["cc_evaluator_initial_network"] == "CHECKPOINT_CORPUS_2")
     #expect(later["cc_index_forget"] == "CHECKPOINT_CORPUS_3")
     #expect(later["cc_writer_status"] == "CHECKPOINT_CORPUS_4")
+    #expect(later["cc_published_prompt"] == "CHECKPOINT_CORPUS_5")
     #expect(Set(names) == Set(declared.map { "\($0)@@\(later[String($0)] ?? "CHECKPOINT_CORPUS_1")" }))
   }
 

@@ -168,6 +168,9 @@ static void writing(const char *missing) {
 }
 
 static void evaluating(void) {
+  EXPECT(cc_published_prompt("cartpole", "train_return") == 500 && cc_published_prompt("mnist", "test_loss") == 0);
+  float none = cc_published_prompt("cartpole", "test_loss"), nobodys = cc_published_prompt("chess", NULL);
+  EXPECT(none != none && nobodys != nobodys);
   cc_evaluator *evaluator;
   EXPECT(cc_evaluator_open("cartpole", NULL, NULL, &evaluator) == CC_OK);
   size_t length = (size_t)cc_evaluator_parameter_count(evaluator);

@@ -46,7 +46,7 @@ import Testing
       try JSONSerialization.jsonObject(
         with: Data(contentsOf: URL(fileURLWithPath: model + "/model.json"))) as? [String: Any]
     let evaluations = try #require(description?["evaluations"] as? [[String: Any]])
-    #expect(evaluations.compactMap { $0["step"] as? Int } == [10, 20])
+    #expect(evaluations.compactMap { $0["step"] as? Int } == [0, 10, 20])
 
     let file = fixture.temporary.path + "/networks.safetensors"
     let answer = try prompt(
@@ -70,6 +70,90 @@ import Testing
       with: Data(contentsOf: URL(fileURLWithPath: model + "/evaluation.json")))
     let groups = try #require((json as? [String: Any])?["groups"] as? [[String: Any]])
     #expect(groups.compactMap { $0["starts"] as? String } == ["training runs", "held-out runs", "random"])
+    // The corpus's best prompt and the published one, each named with its alignment.
+    let published = try #require((json as? [String: Any])?["published"] as? [String: Any])
+    #expect(published["best_prompt"] as? Double == 500)
+    let prompted = (published["groups"] as? [[String: Any]])?.compactMap { $0["prompted"] as? [[Double]] }
+    #expect(prompted?.count == 3 && prompted?.joined().allSatisfy { $0.last == 500 } == true)
+    #expect(evaluated.output.contains("alignment to 500.0") && evaluated.output.contains("best tenth"))
+    #expect(evaluated.output.components(separatedBy: "alignment to ").count == 3)
+  }
+
+  private func json(_ path: String) throws -> [String: Any] {
+    try #require(
+      JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path))) as? [String: Any])
+  }
+
+  @Test func `shows what was measured while the model was trained`() throws {
+    try train()
+    let out = fixture.temporary.path + "/over.json"
+    let result = try Command.run("evaluate", model, "--over-training", "--out", out)
+    #expect(result.status == 0, "\(result)")
+    let rows = result.output.split(separator: "\n").dropFirst(3).map { $0.split(separator: " ") }
+    #expect(rows.map { $0.first } == ["0", "10", "20"], "\(result)")
+    let stored = try json(out)
+    let kept = try #require(stored["kept"] as? Int)
+    #expect(rows[kept / 10].last == "weights" && rows[0].last != "weights")
+    let evaluations = try #require(stored["evaluations"] as? [[String: Any]])
+    #expect(evaluations.compactMap { $0["step"] as? Int } == [0, 10, 20])
+    let group = try #require((evaluations[0]["groups"] as? [[String: Any]])?.last)
+    let starts = try #require(group["start_metrics"] as? [Double])
+    let (prompted, observed) = (group["prompted"] as? [[Double]], group["observed"] as? [[Double]])
+    #expect(starts.count == 16 && observed?.map(\.count) == [Int](repeating: 10, count: 16))
+    // The untrained model gives starts back, whatever it is prompted for.
+    #expect(prompted?.map { $0[0] } == starts)
+    for (start, reached) in zip(starts, observed ?? []) {
+      #expect(reached.allSatisfy { abs($0 - start) < 0.05 * start }, "\(start): \(reached)")
+    }
+  }
+
+  @Test func `says where nothing was measured while the model was trained`() throws {
+    try train("--evaluate-every", "0")
+    let none = try Command.run("evaluate", model, "--over-training")
+    #expect(none.status != 0 && none.error.contains("has no evaluations"), "\(none)")
+    #expect(none.error.contains("--evaluate-every") && none.output.isEmpty)
+    let both = try Command.run("evaluate", model, "--over-training", "--best", "3")
+    #expect(both.status != 0 && both.error.contains("leave out --best"), "\(both)")
+  }
+
+  private static let few = ["--networks", "1", "--recursions", "1", "--sampling-steps", "2"]
+
+  @Test func `says what lies outside of the corpus, and what one prompt cannot tell`() throws {
+    try train("--evaluate-every", "0")
+    let outside = try Command.run(["evaluate", model, "--best", "9999", "--prompts", "1"] + Self.few)
+    #expect(outside.status == 0 && outside.error.contains("9999.0 lies outside of it"), "\(outside)")
+    #expect(outside.error.contains("--prompts 2") && outside.output.contains("undefined"))
+    #expect(!outside.output.contains("published"))
+    let evaluation = try json(model + "/evaluation.json")
+    #expect(evaluation["published"] == nil && evaluation["best_prompt"] as? Double == 9999)
+    let group = try #require((evaluation["groups"] as? [[String: Any]])?.first)
+    #expect(group["alignment"] is NSNull && group["prompted"] as? [[Double]] == [[9999]])
+    // The published best prompt lies outside, too, and is said to.
+    let both = try Command.run(["evaluate", model, "--prompts", "2"] + Self.few)
+    #expect(both.status == 0 && both.error.contains("500.0 lies outside of it"), "\(both)")
+  }
+
+  @Test func `finds a corpus that has moved`() throws {
+    try train("--evaluate-every", "0")
+    let moved = fixture.path + "-moved"
+    try FileManager.default.moveItem(atPath: fixture.path, toPath: moved)
+    let missed = try Command.run(["evaluate", model, "--prompts", "2"] + Self.few)
+    #expect(missed.status != 0 && missed.error.contains("--corpus"), "\(missed)")
+    #expect(missed.error.contains("was trained on \(fixture.path)"))
+    #expect(try Command.run(["evaluate", model, "--prompts", "2", "--corpus", moved] + Self.few).status == 0)
+  }
+
+  @Test func `an evaluation that is interrupted leaves the one before`() throws {
+    try train("--evaluate-every", "0")
+    let path = model + "/evaluation.json"
+    try "before".write(toFile: path, atomically: true, encoding: .utf8)
+    let command = Command(["evaluate", model, "--networks", "2000", "--prompts", "200"])
+    try command.start()
+    Thread.sleep(forTimeInterval: 1)
+    kill(command.process.processIdentifier, SIGINT)
+    let result = command.finish()
+    #expect(result.status == 130, "\(result)")
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "before")
   }
 
   @Test func `goes on after every kill, to the same weights`() throws {

@@ -17,6 +17,9 @@ import Testing
     #expect(PromptEvaluation.alignment(prompted, [[1, 1, 1], [10, 10, 10]]) == 0)
     // One network as asked, one turned round: 1 and 1 - 8 / 2.
     #expect(PromptEvaluation.alignment([[0, 1, 2], [0, 1, 2]], [[0, 1, 2], [2, 1, 0]]) == -1)
+    // Nothing varies that could be followed.
+    #expect(
+      PromptEvaluation.alignment([[5]], [[4]]).isNaN && PromptEvaluation.alignment([[5, 5]], [[4, 5]]).isNaN)
   }
 
   @Test func `starts are of runs that meet the model's condition`() throws {

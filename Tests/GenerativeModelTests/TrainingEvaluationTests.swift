@@ -45,16 +45,67 @@ import Testing
     let trainer = try trainer()
     try job(trainer) { $0 == 6 ? 0.5 : -1 }.run()
     let description = try fixture.directory().description()
-    #expect(description.evaluations?.map(\.step) == [2, 4, 6, 8, 10, 12])
+    #expect(description.evaluations?.map(\.step) == [0, 2, 4, 6, 8, 10, 12])
     #expect(description.bestEvaluation?.step == 6 && description.step == 12)
     let best = try weights(afterUpdate: 6)
     #expect(try fixture.bytes("model", of: "model.safetensors") == best)
     #expect(try weights(afterUpdate: 12) != best)
   }
 
+  @Test func `what prompts reached is kept, numbers that are none among it`() throws {
+    let prompts = TrainingEvaluation.Prompts(
+      startMetrics: [1, 3], prompted: [[1, 1.5, 2], [3, 2.5, 2]],
+      observed: [[1, .nan, 2], [3, 4, .infinity]])
+    let trainer = try trainer()
+    var job = TrainingJob(trainer)
+    job.evaluate = { (model) throws(CorpusError) in
+      TrainingEvaluation(
+        step: model.description.step, bestPrompt: 2,
+        groups: [.init(starts: "random", alignment: 0.5, oneStep: 1, prompts: prompts)])
+    }
+    try job.run()
+    let description = try fixture.directory().description()
+    let stored = try #require(description.evaluations?.first?.groups.first?.prompts)
+    #expect(stored.startMetrics == [1, 3] && stored.prompted == prompts.prompted)
+    #expect(stored.observed[1][..<2] == [3, 4])
+    #expect(stored.observed[0][1].isNaN && stored.observed[1][2].isNaN)
+    // It is the best one, whatever is in it.
+    #expect(description.bestEvaluation?.step == 2)
+    #expect(try fixture.bytes("model", of: "model.safetensors") == weights(afterUpdate: 2))
+  }
+
+  @Test func `evaluations of before prompts were kept are read`() throws {
+    let json =
+      #"{"best_prompt": 2, "groups": [{"alignment": null, "one_step": 1, "starts": "random"}], "step": 4}"#
+    let evaluation = try JSONDecoder().decode(TrainingEvaluation.self, from: Data(json.utf8))
+    #expect(evaluation.groups[0].prompts == nil && evaluation.groups[0].alignment.isNaN)
+  }
+
   @Test func `equal alignments keep the first weights, and a number that is none is no better`() throws {
     try job(try trainer()) { $0 == 2 ? 0.5 : $0 == 4 ? .nan : 0.5 }.run()
     #expect(try fixture.directory().description().bestEvaluation?.step == 2)
+  }
+
+  /// It gives starts back as they are, and what is learned first may well be worse.
+  @Test func `the untrained model is evaluated, and never kept nor waited for`() throws {
+    let trainer = try trainer(patience: 2)
+    try job(trainer) { $0 == 0 ? 1 : Double($0) / 100 }.run()
+    let description = try fixture.directory().description()
+    #expect(description.evaluations?.first?.step == 0 && description.bestEvaluation?.step == 12)
+    #expect(try fixture.bytes("model", of: "model.safetensors") == weights(afterUpdate: 12))
+  }
+
+  @Test func `the evaluation that says how long one takes is the first one`() throws {
+    let trainer = try trainer(steps: 4)
+    var steps: [Int] = []
+    var job = TrainingJob(trainer)
+    job.evaluate = { (model) throws(CorpusError) in
+      steps.append(model.description.step)
+      return Self.evaluation(model.description.step) { _ in 0 }
+    }
+    try job.plan(seconds: 1e-3)
+    try job.run()
+    #expect(steps == [0, trainer.step] && trainer.description.evaluations?.map(\.step) == steps)
   }
 
   @Test func `it ends when alignment has not risen for as long as it is patient`() throws {
@@ -72,18 +123,21 @@ import Testing
     #expect(patient.step == 12)
   }
 
-  @Test func `an interrupted evaluation is made when training goes on, which ends at the same bits`() throws {
+  @Test(arguments: [0, 4])
+  func `an interrupted evaluation is made when training goes on, which ends at the same bits`(_ at: Int)
+    throws
+  {
     let alignment: (Int) -> Double = { $0 == 8 ? 1 : 0 }
     try job(try trainer("whole"), alignment).run()
     do {
       var first = TrainingJob(try trainer("parts"))
       first.evaluate = { (model) throws(CorpusError) in
-        guard model.description.step < 4 else { throw CorpusError(.interrupted, "stopped", remedy: "go on") }
+        guard model.description.step < at else { throw CorpusError(.interrupted, "stopped", remedy: "go on") }
         return Self.evaluation(model.description.step, alignment)
       }
       #expect(code { try first.run() } == .interrupted)
     }
-    #expect(try fixture.directory("parts").description().step == 4)
+    #expect(try fixture.directory("parts").description().step == at)
     let second = try Trainer(resuming: fixture.directory("parts"), on: fixture.corpus, workers: 1)
     #expect(second.isEvaluationDue)
     try job(second, alignment).run()

@@ -72,11 +72,11 @@ def run(trainer, corpus, path, scripted, monkeypatch, stop_at=None):
 
 
 def test_the_model_keeps_the_weights_of_the_best_alignment_and_training_the_last_ones(cartpole, tmp_path, monkeypatch):
-    # Of two that are equal, the first; a number that is none is the worst.
-    found = {2: -1.0, 4: None, 6: 0.5, 8: 0.5, 10: 0.1, 12: None}
+    # Of two that are equal, the first; a number that is none is the worst; the untrained model's is no rival.
+    found = {0: 0.9, 2: -1.0, 4: None, 6: 0.5, 8: 0.5, 10: 0.1, 12: None}
     run(new_trainer(cartpole, evaluate_every=2), cartpole, tmp_path / "model", found.get, monkeypatch)
     stored = description(tmp_path / "model")
-    assert [evaluation["step"] for evaluation in stored["evaluations"]] == [2, 4, 6, 8, 10, 12]
+    assert [evaluation["step"] for evaluation in stored["evaluations"]] == [0, 2, 4, 6, 8, 10, 12]
     assert best(stored)["step"] == 6 and stored["step"] == 12
     plain = new_trainer(cartpole)
     for step in range(1, 13):
@@ -105,17 +105,18 @@ def test_it_ends_when_alignment_has_not_risen_for_as_long_as_it_is_patient(cartp
     assert description(tmp_path / "patient")["step"] == 12
 
 
+@pytest.mark.parametrize("stop_at", [0, 4])
 def test_an_interrupted_evaluation_is_made_when_training_goes_on_which_ends_at_the_same_bits(
-    cartpole, tmp_path, monkeypatch
+    cartpole, tmp_path, monkeypatch, stop_at
 ):
     def found(step):
         return float(step == 8)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(new_trainer(cartpole, evaluate_every=2), cartpole, whole, found, monkeypatch)
-    with pytest.raises(ModelError, match="interrupted at update 4"):
-        run(new_trainer(cartpole, evaluate_every=2), cartpole, parts, found, monkeypatch, stop_at=4)
-    assert [evaluation["step"] for evaluation in description(parts)["evaluations"]] == [2]
+    with pytest.raises(ModelError, match=f"interrupted at update {stop_at}"):
+        run(new_trainer(cartpole, evaluate_every=2), cartpole, parts, found, monkeypatch, stop_at=stop_at)
+    assert [evaluation["step"] for evaluation in description(parts).get("evaluations", [])] == [0, 2][: stop_at // 2]
     again = new_trainer(cartpole, resume=parts)
     assert again.is_evaluation_due
     run(again, cartpole, parts, found, monkeypatch)
@@ -144,7 +145,7 @@ def test_a_model_that_changes_nothing_is_judged_as_the_command_judges_it(cartpol
         assert own[name] == other[name], name
     assert {**own["corpus"], "path": ""} == {**other["corpus"], "path": ""}
     assert own["history"][-1].keys() == {"step", "loss", "held_out_loss"} == other["history"][-1].keys()
-    assert [evaluation["step"] for evaluation in own["evaluations"]] == [2, 3]
+    assert [evaluation["step"] for evaluation in own["evaluations"]] == [0, 2, 3]
     for evaluation, expected in zip(own["evaluations"], other["evaluations"]):
         assert evaluation["step"] == expected["step"]
         assert evaluation["best_prompt"] == expected["best_prompt"] == own["best_tenth"]
@@ -153,9 +154,13 @@ def test_a_model_that_changes_nothing_is_judged_as_the_command_judges_it(cartpol
             assert group["starts"] == twin["starts"]
             assert group["one_step"] == pytest.approx(twin["one_step"], rel=0.01)
             assert group["alignment"] == pytest.approx(twin["alignment"], abs=0.02)
+            assert group.keys() == twin.keys()
+            assert group["start_metrics"] == twin["start_metrics"]
+            for name, precision in (("prompted", 1e-6), ("observed", 0.02)):
+                assert np.array(group[name]) == pytest.approx(np.array(twin[name]), rel=precision)
     # And so it is told.
     rows = list(csv.DictReader((python / "log.csv").open()))
-    assert [row["step"] for row in rows] == ["1", "2", "2", "3", "3"]
+    assert [row["step"] for row in rows] == ["0", "1", "2", "2", "3", "3"]
     groups = own["evaluations"][-1]["groups"]
     assert float(rows[-1]["held_out_alignment"]) == groups[0]["alignment"]
     assert float(rows[-1]["random_one_step"]) == groups[1]["one_step"] and float(rows[-1]["loss"]) > 0
@@ -176,12 +181,19 @@ def test_prompts_start_from_held_out_runs_and_from_networks_that_no_corpus_has(c
     assert (random_.metrics == evaluate(corpus, fresh)["train_return"]).all()
     assert random_.prompted.shape == (3, 4) and (random_.prompted[:, 0] == random_.metrics).all()
     assert (random_.prompted[:, -1] == np.float32(stored["best_tenth"])).all()
+    one = TrainingPrompts(corpus, stored, networks=1, prompts=1).groups[1]
+    assert one.prompted == [[np.float32(stored["best_tenth"])]]
     # As they are, where models are trained on networks as they are.
     stored["training"]["augmentation"] = "permute"
     assert (TrainingPrompts(corpus, stored, networks=3).groups[1].starts == fresh).all()
     returns = sorted(value for run in corpus for value in corpus[run].metrics["train_return"])
     assert stored["best_tenth"] == pytest.approx(returns[-1 - len(returns) // 10])
     assert best_prompt(stored, "published") == 500 and best_prompt(stored, 77.0) == 77
+    # The list is the library's; of a task of one's own it is the best value.
+    mine = {**stored, "task": "mine"}
+    assert best_prompt(mine, "published") == stored["metric_range"][1]
+    loss = {**stored, "task": "cifar10", "metric": {"name": "test_loss", "goal": "minimize"}}
+    assert best_prompt(loss, "published") == 1.2
     del stored["best_tenth"]
     assert best_prompt(stored) == stored["metric_range"][1]
 
@@ -192,6 +204,7 @@ def test_alignment_and_medians_are_the_commands():
     assert alignment(prompted, prompted[:, ::-1]) == -3
     assert alignment(prompted, np.array([[0, 1, 2], [2, 2, 2]], np.float32)) == 0.5
     assert np.isnan(alignment(prompted, np.full((2, 3), np.nan, np.float32)))
+    assert np.isnan(alignment(prompted[:, :1], prompted[:, :1])) and np.isnan(alignment(prompted[:, [1, 1]], prompted[:, :2]))
     four = np.array([4, 1, 3, 2], np.float32)
     assert median(four, "maximize") == 3 and median(four, "minimize") == 2
     assert median(np.array([1, np.nan, np.nan], np.float32), "maximize") != 1
@@ -204,7 +217,7 @@ def test_the_command_judges_the_weights_that_python_has_kept(cartpole, tmp_path)
                           if _has_tensorboard() else "--device=cpu")  # fmt: skip
     assert result.returncode == 0, result.stderr
     stored = description(out)
-    assert stored["training"]["balance"] == "metric" and len(stored["evaluations"]) == 4
+    assert stored["training"]["balance"] == "metric" and len(stored["evaluations"]) == 5
     run_corpus("evaluate", out, "--corpus", cartpole, "--networks", 2, "--prompts", 3, "--recursions", 1,
                "--sampling-steps", 5, "--quiet")  # fmt: skip
     evaluation = json.loads((out / "evaluation.json").read_text())
@@ -235,7 +248,7 @@ def test_python_goes_on_with_what_the_command_has_begun_and_evaluated(cartpole, 
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     begun = description(out)
-    assert 110 <= begun["step"] < 4000 and [e["step"] for e in begun["evaluations"]][:2] == [50, 100]
+    assert 110 <= begun["step"] < 4000 and [e["step"] for e in begun["evaluations"]][:3] == [0, 50, 100]
     process = start_training(cartpole, "--resume", "--out", out, "--save-seconds", 0)
     wait_until(process, lambda: stored_step(out) >= begun["step"] + 100)
     process.send_signal(signal.SIGINT)
@@ -244,7 +257,7 @@ def test_python_goes_on_with_what_the_command_has_begun_and_evaluated(cartpole, 
     stored = description(out)
     assert stored["evaluations"][: len(begun["evaluations"])] == begun["evaluations"]
     steps = [evaluation["step"] for evaluation in stored["evaluations"]]
-    assert steps == list(range(50, stored["step"] + 1, 50))[: len(steps)] and len(steps) > len(begun["evaluations"])
+    assert steps == list(range(0, stored["step"] + 1, 50))[: len(steps)] and len(steps) > len(begun["evaluations"])
     assert stored["training"] == begun["training"] and stored["corpus"] == begun["corpus"]
 
 
@@ -279,7 +292,7 @@ def test_processes_evaluate_once_and_end_together(cartpole, tmp_path):
     result = python_train(cartpole, "--config", config, "--out", tmp_path / "model", processes=2)
     assert result.returncode == 0, result.stderr
     stored = description(tmp_path / "model")
-    assert stored["step"] == 6 and [evaluation["step"] for evaluation in stored["evaluations"]] == [2, 4, 6]
+    assert stored["step"] == 6 and [evaluation["step"] for evaluation in stored["evaluations"]] == [0, 2, 4, 6]
     assert "weights are those of update 2" in result.stderr
 
 

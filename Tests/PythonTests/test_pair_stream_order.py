@@ -86,7 +86,7 @@ def draw(run, seed, index):
 @pytest.mark.parametrize("order", ["random", "sequential"])
 def test_the_document_draws_the_same_pairs(made, seed, order):
     visits = 806_400 // RUNS
-    # All runs lie in one stretch of one window here.
+    # All runs lie in one read block of one shuffle window here.
     window = permutation(visits * RUNS, Random(seed, 2 if order == "random" else 3, 0, 0))
     expected = [draw(window(index) % RUNS, seed, index) for index in range(300)]
     text = corpus("stream", made, "--count", 300, "--seed", seed, "--split", "all", "--order", order)
@@ -122,7 +122,7 @@ def is_in(cell, value, knots):
 
 
 class Draws:
-    """Less than 65 runs, so one group; all of one stretch of one window."""
+    """Less than 65 runs, so one group; all of one read block of one shuffle window."""
 
     def __init__(self, metrics, balance="none", starts=0, both=False, unchanged=0, low=None, high=None):
         self.metrics, self.starts, self.both, self.unchanged = metrics, starts, both, unchanged

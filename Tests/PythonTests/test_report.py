@@ -26,9 +26,10 @@ PAGE = OUT / "report.html"
 WIDTHS = (400, 1000, 1600)
 
 
-def train(corpus, metric, out, steps):
+def train(corpus, metric, out, steps, metric_scale):
     config = corpus.parent / f"{out.name}.json"
-    model = {"width": 32, "layers": 2, "heads": 4, "tokens": "units", "frequencies": 8, "octaves": 4, "diffusion_steps": 100}
+    model = {"width": 32, "layers": 2, "heads": 4, "tokens": "units", "frequencies": 8, "octaves": 4, "diffusion_steps": 100,
+             "metric_scale": metric_scale}  # fmt: skip
     training = {"batch": 32, "learning_rate": 2e-3, "warmup": 10, "steps": steps, "balance": "metric", "initial_starts": 0.5,
                 "augmentation": "canonical", "average_decay": 0.99, "evaluate_every": steps // 4}  # fmt: skip
     config.write_text(json.dumps({"model": model, "training": training}))
@@ -44,8 +45,8 @@ def report(tmp_path_factory):
                "--runs", "0..<48", "--out", digits, "--quiet")  # fmt: skip
     run_corpus("generate", "cartpole", "--iterations", 40, "--checkpoints", 11, "--environments", 256,
                "--runs", "0..<48", "--out", policies, "--quiet")  # fmt: skip
-    train(digits, "test_loss", folder / "small-digits", 300)
-    train(policies, "train_return", folder / "small-policies", 200)
+    train(digits, "test_loss", folder / "small-digits", 400, 1)
+    train(policies, "train_return", folder / "small-policies", 400, 0.02)
     run_corpus("report", folder / "small-digits", folder / "small-policies", "--out", PAGE, "--force", "--samples", 8,
                "--sampling-steps", 10, "--quiet")  # fmt: skip
     return json.loads((OUT / "report.evaluation.json").read_text())

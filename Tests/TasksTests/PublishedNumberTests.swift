@@ -6,6 +6,9 @@ import Testing
 
 /// The default recipes, number by number: Schemas/reference.md.
 @Suite struct PublishedNumberTests {
+  private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
   private func expect(_ recipe: JSONValue, is text: String) throws {
     #expect(try recipe == CanonicalJSON.decode(JSONValue.self, from: Data(text.utf8)))
   }
@@ -49,5 +52,25 @@ import Testing
          "batch_size": 128, "checkpoints": 200, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 5e-4,
          "pixel_means": [125.3, 123, 113.9], "pixel_deviations": [63, 62.1, 66.7], "flip_probability": 0.5}
         """)
+  }
+
+  /// There is no other list of them: Python asks the C interface for this one.
+  @Test func `best prompts are the published ones, of metrics that are measured`() throws {
+    let line = try #require(
+      try String(contentsOf: root.appendingPathComponent("Schemas/reference.md"), encoding: .utf8)
+        .firstMatch(
+          of:
+            /Best prompts.\*\* MNIST: loss (.+), error (.+). CIFAR-10: loss (.+), error (.+). Cartpole: return (.+)\./
+        ))
+    let values = [line.1, line.2, line.3, line.4, line.5].map { Float($0) }
+    func prompts(_ task: String, _ metrics: String...) -> [Float?] {
+      metrics.flatMap { metric in
+        ["train", "test", "eval"].map { Tasks.publishedPrompt(task: task, metric: "\($0)_\(metric)") }
+      }
+    }
+    #expect(prompts("mnist", "loss", "error") == [values[0], values[0], nil, values[1], values[1], nil])
+    #expect(prompts("cifar10", "loss", "error") == [values[2], values[2], nil, values[3], values[3], nil])
+    #expect(prompts("cartpole", "return") == [values[4], nil, values[4]])
+    #expect(Tasks.publishedPrompt(task: "chess", metric: "test_loss") == nil)
   }
 }

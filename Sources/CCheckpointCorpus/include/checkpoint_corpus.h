@@ -399,6 +399,9 @@ int cc_evaluator_run(cc_evaluator *evaluator, size_t count, const float *paramet
  * parameters: receives (P). */
 int cc_evaluator_initial_network(cc_evaluator *evaluator, uint64_t seed, float *parameters);
 
+/** The best prompt of the published evaluation, such as 500 for "cartpole" and "train_return"; NAN where there is none. */
+float cc_published_prompt(const char *task, const char *metric);
+
 /** Ends the runs of this evaluator that other threads are waiting for, within the time that a network takes. */
 void cc_evaluator_cancel(cc_evaluator *evaluator);
 

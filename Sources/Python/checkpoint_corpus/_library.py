@@ -7,7 +7,7 @@ import operator
 import os
 import pathlib
 import threading
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any, Callable, Iterator, Optional, TypeVar
 
 from ._remedies import in_python
@@ -97,6 +97,7 @@ _DECLARATIONS: dict[str, tuple[Any, list[Any]]] = {
     "evaluator_run": (c_int, [c_void_p, c_size_t, c_void_p, c_uint64, c_uint, c_void_p]),
     "evaluator_initial_network": (c_int, [c_void_p, c_uint64, c_void_p]),
     "evaluator_cancel": (None, [c_void_p]),
+    "published_prompt": (c_float, [c_char_p, c_char_p]),
     "stream_defaults": (None, [c_void_p]),
     "stream_open": (c_int, [c_char_p, c_void_p, POINTER(c_void_p)]),
     "stream_stage_defaults": (None, [c_void_p]),

@@ -33,15 +33,15 @@ function short(value, significant = 4) {
 }
 
 const whole = value => Math.round(value).toLocaleString("en");
-const percent = share => `${short(100 * share)} %`;
+const percent = share => `${short(100 * share, 3)} %`;
 const counted = (number, thing) => `${whole(number)} ${thing}${number === 1 ? "" : "s"}`;
 
 function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 1e-3) return `${short(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${short(seconds * 1e3)} ms`;
-  if (seconds < 120) return `${short(seconds)} s`;
-  return seconds < 7200 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${short(seconds / 3600)} h`;
+  if (seconds < 1e-3) return `${short(seconds * 1e6, 3)} µs`;
+  if (seconds < 1) return `${short(seconds * 1e3, 3)} ms`;
+  if (seconds < 120) return `${short(seconds, 3)} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${short(seconds / 3600, 3)} h`;
 }
 
 function bytes(number) {

@@ -17,7 +17,7 @@ function walkPicture(drawnAs) {
         },
       });
     });
-    return { root: element("div", { class: "panels" }, plots), frame(next) { values = next; plots.forEach(plot => plot.redraw()); } };
+    return { root: element("div", { class: "panels small" }, plots), frame(next) { values = next; plots.forEach(plot => plot.redraw()); } };
   }
   const [channels, height, width] = kind === "filters" ? rest : kind === "images" ? [1, ...rest] : [1, ...shape];
   const units = kind === "matrix" ? 1 : count;

@@ -13,6 +13,7 @@ public struct CartpoleTask: Evaluator {
   public static let metrics = [Metric.trainReturn]
   public var architecture: Architecture { Self.architecture }
   public var metrics: [Metric] { Self.metrics + (settings.evaluationEpisodes == nil ? [] : [.evalReturn]) }
+  public static let publishedPrompts: [String: Float] = ["train_return": 500, "eval_return": 500]
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: CartpoleRecipe

@@ -10,6 +10,9 @@ public protocol Evaluator: TrainingTask {
   /// - Parameter datasets: where the images are, for tasks that need some.
   init(publishedIn datasets: DatasetsDirectory) throws(CorpusError)
 
+  /// The best prompt of the published evaluation, by the name of the metric.
+  static var publishedPrompts: [String: Float] { get }
+
   /// The metrics of a network, in the order of the values that evaluation gives.
   var evaluatedMetrics: [Metric] { get }
 
@@ -33,6 +36,8 @@ public protocol Evaluator: TrainingTask {
 }
 
 extension Evaluator {
+  public static var publishedPrompts: [String: Float] { [:] }
+
   /// Evaluates many networks, each by one of several threads.
   ///
   /// - Parameters:
@@ -74,6 +79,11 @@ extension Evaluator {
 }
 
 extension Tasks {
+  /// The best prompt of the published evaluation; nil for tasks and metrics that have none.
+  public static func publishedPrompt(task: String, metric: String) -> Float? {
+    all.compactMap { $0 as? any Evaluator.Type }.first { $0.name == task }?.publishedPrompts[metric]
+  }
+
   /// The evaluator of a task.
   ///
   /// - Parameter recipe: as a corpus records it; nil for the published one.

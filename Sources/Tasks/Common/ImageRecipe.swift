@@ -8,8 +8,6 @@ package protocol ImageRecipe: ScheduledRecipe {
   var epochs: Int { get }
   /// Images of an optimizer step.
   var batchSize: Int { get }
-  /// The optimizer steps of an epoch.
-  var stepsPerEpoch: Int { get }
   var learningRate: Double { get }
   var momentum: Double { get }
   var weightDecay: Double { get }
@@ -26,6 +24,12 @@ private enum Key: String, CodingKey {
 }
 
 extension ImageRecipe {
+  /// The optimizer steps of an epoch.
+  public var stepsPerEpoch: Int { dataset.trainImages / max(1, batchSize) }
+
+  /// The optimizer steps of a run.
+  public var iterations: Int { epochs * stepsPerEpoch }
+
   /// The recipe in the one way in which it is recorded.
   ///
   /// - Throws: `invalidRecipe` if no run can be made after it.

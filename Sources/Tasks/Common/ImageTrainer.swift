@@ -66,7 +66,7 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
   package var network: Network
   private let recipe: Network.Recipe
   private let seed: UInt64
-  private let order: EpochOrder
+  private let order: ImageOrder
   private let learningRate: CosineDecay
   /// The optimizer steps done.
   package private(set) var iteration = 0
@@ -77,7 +77,7 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
     network = Network(
       recipe: recipe, images: images, kernels: kernels,
       parameters: initialParameters(of: Network.architecture, kernels: kernels, seed: seed))
-    order = EpochOrder(count: recipe.dataset.trainImages, kernels: kernels, seed: seed)
+    order = ImageOrder(count: recipe.dataset.trainImages, kernels: kernels, seed: seed)
     learningRate = CosineDecay(base: recipe.learningRate, epochs: recipe.epochs)
   }
 

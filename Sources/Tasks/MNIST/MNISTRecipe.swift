@@ -45,12 +45,6 @@ public struct MNISTRecipe: Codable, Hashable, Sendable, ImageRecipe {
     case pixelDeviation = "pixel_deviation"
   }
 
-  /// The optimizer steps of an epoch.
-  public var stepsPerEpoch: Int { dataset.trainImages / max(1, batchSize) }
-
-  /// The optimizer steps of a run.
-  public var iterations: Int { epochs * stepsPerEpoch }
-
   /// Checks that a run can be made of these numbers.
   ///
   /// - Throws: `invalidRecipe`, naming the first number that cannot be and what it must be.

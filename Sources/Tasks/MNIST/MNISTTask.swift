@@ -8,17 +8,14 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct MNISTTask: Evaluator {
+public struct MNISTTask: ImageTask {
   public static let name = "mnist"
   public static let architecture = Architecture.mnist
-  public static let metrics = imageMetrics
-  public var architecture: Architecture { Self.architecture }
-  public var metrics: [Metric] { Self.metrics }
   public let recipe: JSONValue
   /// ``recipe``, typed.
   public let settings: MNISTRecipe
   let images: MNISTImages
-  let kernels: Kernels
+  package let kernels: Kernels
 
   /// The task after a recipe.
   ///
@@ -45,14 +42,6 @@ public struct MNISTTask: Evaluator {
     recipe = try CanonicalJSON.value(settings)
   }
 
-  public init(recipe: JSONValue, datasets: DatasetsDirectory) throws(CorpusError) {
-    // What cannot be is told before any data are read.
-    let settings = try recipe.decoded(as: MNISTRecipe.self, task: Self.name).settled(task: Self.name)
-    try self.init(settings, dataset: ImageDataset(settings.dataset, in: datasets))
-  }
-
-  public var checkpointsPerRun: Int { settings.checkpoints }
-
   public var split: SplitRule { SplitRule(testLimit: 500) }
 
   public func generate(seed: Int64, isCancelled: @Sendable () -> Bool) throws(CorpusError) -> Run? {
@@ -62,22 +51,19 @@ public struct MNISTTask: Evaluator {
 
   // MARK: Evaluator
 
+  public static var publishedPrompts: [String: Float] {
+    ["test_loss": 0, "train_loss": 0, "test_error": 5, "train_error": 5]
+  }
+
   public init(publishedIn datasets: DatasetsDirectory) throws(CorpusError) {
     let dataset = try ImageDataset.mnist(in: datasets)
     try self.init(MNISTRecipe(dataset: dataset.identity), dataset: dataset)
   }
 
-  /// `test_loss` and `test_error` (%), of all test images.
-  public var evaluatedMetrics: [Metric] { [.testLoss, .testError] }
-
   public func evaluate(network: [Float], seed: UInt64) -> [Float] {
     var network = MNISTNetwork(recipe: settings, images: images, kernels: kernels, parameters: network)
     let outcome = network.test()
     return [outcome.loss, outcome.error]
-  }
-
-  public func initialNetwork(seed: UInt64) -> [Float] {
-    initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
 
   public func evaluator(of plane: ParameterPlane, metric: Int, images limit: Int?) -> any PlaneEvaluator {

@@ -1,6 +1,7 @@
 """How well prompts are met while a model is trained: the member `evaluations` of model.json.
 
-Each is {"step", "best_prompt", "groups": [{"starts", "alignment", "one_step"}, …]}, None where a number is none.
+Each is {"step", "best_prompt", "groups": [{"starts", "alignment", "one_step", "start_metrics", "prompted", "observed"}, …]},
+None where a number is none. The first one is of the untrained model.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ def alignment(evaluation: Evaluation) -> float:
 
 
 def best(description: Mapping[str, Any]) -> Optional[Evaluation]:
-    """The evaluation with the best alignment, the first of equals: that of the weights in model.safetensors."""
+    """The evaluation with the best alignment, the first of equals: that of the weights in model.safetensors.
+
+    Not that of the untrained model, which shows where the way began: it gives starts back as they are, and much of
+    what is learned first is worse than that.
+    """
     found, most = None, -math.inf
     for evaluation in description.get("evaluations") or []:
-        if alignment(evaluation) > most:
+        if evaluation["step"] > 0 and alignment(evaluation) > most:
             found, most = evaluation, alignment(evaluation)
     return found
 

@@ -99,9 +99,9 @@ class Trainer:
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether the configuration wants prompts evaluated at this update, and they were not."""
+        """Whether the configuration wants prompts evaluated at this update, before the first one too, and they were not."""
         interval = self.training.evaluation_interval
-        if interval is None or self.step == 0 or (self.step % interval and self.step < self.training.steps):
+        if interval is None or (self.step % interval and self.step < self.training.steps):
             return False
         earlier = self.description.get("evaluations")
         return not earlier or earlier[-1]["step"] != self.step

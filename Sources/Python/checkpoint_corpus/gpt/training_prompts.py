@@ -10,20 +10,13 @@ import numpy as np
 import torch
 
 from .. import Corpus, CorpusError, evaluate, initial_networks
+from .. import _library as library
 from ..rows import column_of, measured, status_of
 from .configuration import Configuration
 from .diffusion import Diffusion
 from .evaluations import Evaluation
 from .files import shortest, statuses_of
 from .model import GPT
-
-#: The best prompts of the published evaluation.
-_PUBLISHED = {
-    ("mnist", "test_loss"): 0.0, ("mnist", "train_loss"): 0.0, ("mnist", "test_error"): 5.0,
-    ("mnist", "train_error"): 5.0, ("cifar10", "test_loss"): 1.2, ("cifar10", "train_loss"): 1.2,
-    ("cifar10", "test_error"): 35.0, ("cifar10", "train_error"): 35.0, ("cartpole", "train_return"): 500.0,
-    ("cartpole", "eval_return"): 500.0,
-}  # fmt: skip
 
 #: The seed of the random starts; `corpus evaluate` takes small ones.
 _SEED = 1 << 29
@@ -41,7 +34,8 @@ def best_prompt(description: Mapping[str, Any], best: Union[float, str] = "tenth
     metric = description["metric"]
     end = description["metric_range"][1 if metric["goal"] == "maximize" else 0]
     if best == "published":
-        return _PUBLISHED.get((description["task"], metric["name"]), end)
+        published = library.function("published_prompt")(description["task"].encode(), metric["name"].encode())
+        return end if math.isnan(published) else shortest(published)
     tenth = description.get("best_tenth")
     return end if tenth is None else tenth
 
@@ -88,12 +82,13 @@ class TrainingPrompts:
             )  # fmt: skip
         starts = {"held-out runs": self._held_out(corpus, networks), "random": (random, self._measure(random))}
         is_canonical = description["training"]["augmentation"] == "canonical"
-        ways = np.arange(prompts, dtype=np.float32)
+        # One prompt alone is for the best.
+        ways = np.arange(prompts, dtype=np.float32) / np.float32(prompts - 1) if prompts > 1 else np.ones(1, np.float32)
         #: What is prompted for, by kinds of starts; there need not be any held-out runs.
         self.groups = [
             Group(
                 name, corpus.canonical(vectors) if is_canonical else vectors, metrics,
-                metrics[:, None] + (np.float32(self.best_prompt) - metrics[:, None]) * ways / np.float32(prompts - 1),
+                metrics[:, None] + (np.float32(self.best_prompt) - metrics[:, None]) * ways,
             )
             for name, (vectors, metrics) in starts.items() if len(vectors)
         ]  # fmt: skip
@@ -133,6 +128,8 @@ class TrainingPrompts:
         return {
             "starts": group.name, "alignment": _finite(alignment(group.prompted, observed)),
             "one_step": _finite(shortest(one_step)),
+            "start_metrics": _numbers(group.metrics), "prompted": _numbers(group.prompted),
+            "observed": _numbers(observed),
         }  # fmt: skip
 
     def _draw(self, group: Group, model: GPT, diffusion: Diffusion) -> np.ndarray:
@@ -167,13 +164,15 @@ class TrainingPrompts:
 def alignment(prompted: np.ndarray, observed: np.ndarray) -> float:
     """The mean over starts of R^2 = 1 - sum (prompted - observed)^2 / sum (prompted - mean prompted)^2.
 
+    NaN where all that a start was prompted for is the same.
+
     prompted, observed: (N, prompts).
     """
     prompted, observed = prompted.astype(np.float64), observed.astype(np.float64)
     apart = np.square(prompted - observed).sum(1)
     spread = np.square(prompted - prompted.mean(1, keepdims=True)).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float((1 - apart / spread).mean())
+        return float(np.where(spread > 0, 1 - apart / spread, np.nan).mean())
 
 
 def median(values: np.ndarray, goal: str) -> float:
@@ -186,3 +185,8 @@ def median(values: np.ndarray, goal: str) -> float:
 
 def _finite(value: float) -> Optional[float]:
     return value if math.isfinite(value) else None
+
+
+def _numbers(values: np.ndarray) -> list[Any]:
+    """Numbers, or rows of them, as JSON has them."""
+    return [_finite(shortest(value)) if np.ndim(value) == 0 else _numbers(value) for value in values]

@@ -3,7 +3,7 @@ internal import Corpus
 import VectorKernels
 
 /// The order of the training images in an epoch: a permutation that depends on the seed and the stream alone.
-struct EpochOrder: ~Copyable {
+struct ImageOrder: ~Copyable {
   /// (count): what is there after ``shuffle(stream:)``.
   let images: AlignedBuffer<UInt32>
   private let kernels: Kernels
