@@ -101,6 +101,8 @@ let package = Package(
       "PairSampling",
       "GenerativeModel", "Evaluation"),
     room(
+      "Baselines", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance"),
+    room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
       "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
@@ -111,6 +113,7 @@ let package = Package(
       dependencies: [
         "Corpus", "Platform", "CBuild", "Datasets", "VectorKernels", "ShardStore", "MetricIndex",
         "PairSampling", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews",
+        "Baselines", "Tasks",
       ],
       resources: [.embedInCode("Page")], swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
@@ -139,7 +142,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation", "Report",
+        "ModelTraining", "Evaluation", "Baselines", "Report",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -178,6 +181,10 @@ let package = Package(
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
       "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+    tests(
+      "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
+      "Corpus",
+      "Platform", "Maintenance"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),

@@ -40,6 +40,7 @@ const ck_kernels CK_TABLE = {
     .mnist_pack = mnist_pack,
     .mnist_unpack = mnist_unpack,
     .mnist_step = mnist_step,
+    .mnist_gradient = mnist_gradient,
     .mnist_evaluate = mnist_evaluate,
     .cnn_pack = cnn_pack,
     .cnn_picture = cnn_picture,

@@ -46,15 +46,21 @@ static void mnist_pack(const float *parameters, ck_mnist *net) {
   mnist_sum_weights(net);
 }
 
-static void mnist_unpack(const ck_mnist *net, float *parameters) {
+// From rows of hidden units, (784,16) and (10,16), and the biases: into PyTorch's order.
+INLINE void mnist_reorder(const float *rows1, const float *row1, const float *rows2, const float *row2,
+                          float *parameters) {
   float *weight1 = parameters, *bias1 = weight1 + UNITS * PIXELS;
   float *weight2 = bias1 + UNITS, *bias2 = weight2 + UNITS * UNITS;
   for (int j = 0; j < UNITS; j++) {
-    for (int p = 0; p < PIXELS; p++) weight1[j * PIXELS + p] = net->weight1[p * CK_LANES + j];
-    for (int i = 0; i < UNITS; i++) weight2[j * UNITS + i] = net->weight2[j * CK_LANES + i];
-    bias1[j] = net->bias1[j];
-    bias2[j] = net->bias2[j];
+    for (int p = 0; p < PIXELS; p++) weight1[j * PIXELS + p] = rows1[p * CK_LANES + j];
+    for (int i = 0; i < UNITS; i++) weight2[j * UNITS + i] = rows2[j * CK_LANES + i];
+    bias1[j] = row1[j];
+    bias2[j] = row2[j];
   }
+}
+
+static void mnist_unpack(const ck_mnist *net, float *parameters) {
+  mnist_reorder(net->weight1, net->bias1, net->weight2, net->bias2, parameters);
 }
 
 // The values of an image's ink as floats; returns how many, a multiple of 4.
@@ -308,4 +314,14 @@ static ck_outcome mnist_step(ck_mnist *net, const ck_mnist_scale *s, const ck_sg
     mnist_add_ink(net, load(net->delta + k * CK_LANES), images, batch[k]);
   mnist_update(net, s, sgd);
   return mnist_mean(totals, count);
+}
+
+// A step that goes nowhere and forgets its momentum at once leaves the gradient there.
+static ck_outcome mnist_gradient(ck_mnist *net, const ck_mnist_scale *s, const ck_ink *images, size_t count,
+                                 const uint32_t *batch, float *gradient) {
+  const ck_sgd none = {0, 0, 0};
+  ck_outcome outcome = mnist_step(net, s, &none, images, count, batch);
+  mnist_reorder(net->momentum1, net->momentum1 + PIXELS * CK_LANES, net->momentum2,
+                net->momentum2 + UNITS * CK_LANES, gradient);
+  return outcome;
 }

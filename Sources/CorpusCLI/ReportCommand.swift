@@ -90,8 +90,9 @@ struct ReportCommand: ParsableCommand {
     let job = try ReportJob(models.map(ModelDirectory.init), options: options)
     let work = LongWork("report", quiet: quiet)
     defer { work.end() }
+    let display = work.display
     let report = try job.run(keepingIn: place.parts, cancellation: work.cancellation) { progress in
-      work.display.update(progress.done, of: progress.total, unit: "sections", force: progress.share == 0) {
+      display.update(progress.done, of: progress.total, unit: "sections", force: progress.share == 0) {
         ["\(progress.section.rawValue) \(Int(100 * progress.share)) %"]
       }
     }

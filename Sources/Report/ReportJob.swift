@@ -1,5 +1,6 @@
 public import Corpus
 public import Datasets
+import Evaluation
 import Foundation
 public import GenerativeModel
 public import Platform
@@ -64,11 +65,11 @@ public struct ReportJob {
   ///
   /// - Parameters:
   ///   - path: the directory where sections are kept, each under a name that holds all that it depends on.
-  ///   - progress: called before each section, and now and then within.
+  ///   - progress: called before each section, and now and then within, from any thread.
   /// - Throws: `interrupted`; `diskFull` or `readOnly` where nothing can be kept.
   public func run(
     keepingIn path: String, cancellation: Cancellation = Cancellation(),
-    progress: (Progress) -> Void = { _ in }
+    progress: @escaping @Sendable (Progress) -> Void = { _ in }
   ) throws(CorpusError) -> Report {
     let store = SectionStore(path)
     let sections = ReportSection.allCases.filter(options.sections.contains)
@@ -79,13 +80,13 @@ public struct ReportJob {
       var contents: [ReportSection: SectionContents] = [:]
       for (place, section) in sections.enumerated() {
         try cancellation.check()
-        func show(_ done: Int, of total: Int) {
+        let (done, total) = (number * sections.count + place, models.count * sections.count)
+        let show: @Sendable (Int, Int) -> Void = {
           progress(
             Progress(
-              done: number * sections.count + place, total: models.count * sections.count, section: section,
-              share: Double(done) / Double(max(1, total))))
+              done: done, total: total, section: section, share: Double($0) / Double(max(1, $1))))
         }
-        show(0, of: 1)
+        show(0, 1)
         let name = try SectionStore.name(section, of: dependencies)
         used.insert(name)
         if let data = store.contents(name) {
@@ -94,13 +95,14 @@ public struct ReportJob {
         }
         let data: Data
         do throws(CorpusError) {
-          data = try compute(section, of: model, cancellation, show)
+          data = try compute(section, of: model, in: store.scratch(name), cancellation, show)
         } catch  where error.code != .interrupted {
           contents[section] = .leftOut(error)
           continue
         }
         // The command is no reason to compute anything again, and must not be an old one.
         if section != .made { try store.keep(data, as: name) }
+        try store.removeScratch(name)
         contents[section] = .data(data)
       }
       reports.append(Report.Model(identity: identity(of: model), sections: contents))
@@ -117,8 +119,8 @@ public struct ReportJob {
   }
 
   private func compute(
-    _ section: ReportSection, of model: ReportedModel, _ cancellation: Cancellation,
-    _ progress: (Int, Int) -> Void
+    _ section: ReportSection, of model: ReportedModel, in scratch: String, _ cancellation: Cancellation,
+    _ progress: @escaping @Sendable (Int, Int) -> Void
   ) throws(CorpusError) -> Data {
     switch section {
     case .prompts: try json(model.prompts(cancellation, progress))
@@ -132,7 +134,8 @@ public struct ReportJob {
         MadeSection(
           model.description, path: model.directory.path, corpus: try? model.corpus(), command: options.command
         ))
-    case .optimizers, .audit:
+    case .optimizers: try json(OptimizerSection(model, options, in: scratch, cancellation, progress))
+    case .audit:
       throw CorpusError(
         .cannotReplay, "this program does not compute it", remedy: "use a newer release of checkpoint-corpus")
     }

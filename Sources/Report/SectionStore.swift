@@ -35,9 +35,29 @@ struct SectionStore: Sendable {
     try Files.write(Data((try Self.hash(data) + "\n").utf8) + data, to: "\(path)/\(name)")
   }
 
+  /// A directory for what a section keeps of itself until it is complete.
+  func scratch(_ name: String) -> String { "\(path)/\(name).unfinished" }
+
+  func removeScratch(_ name: String) throws(CorpusError) { try Self.remove(scratch(name)) }
+
   /// Removes what belongs to earlier reports.
   func removeOthers(than names: Set<String>) throws(CorpusError) {
-    for name in try Files.names(in: path) where !names.contains(name) { try Files.remove("\(path)/\(name)") }
+    for name in try Files.names(in: path)
+    where !names.contains(name) && !names.contains(where: { name == "\($0).unfinished" }) {
+      try Self.remove("\(path)/\(name)")
+    }
+  }
+
+  /// Removes a file, or a directory with all that is in it.
+  private static func remove(_ path: String) throws(CorpusError) {
+    guard Files.exists(path) else { return }
+    do {
+      try FileManager.default.removeItem(atPath: path)
+    } catch {
+      throw CorpusError(
+        .inputOutput, "cannot remove \(path)", remedy: "remove it yourself",
+        cause: error.localizedDescription)
+    }
   }
 
   private static func hash(_ data: Data) throws(CorpusError) -> String {

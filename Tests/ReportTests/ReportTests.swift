@@ -25,7 +25,8 @@ import Testing
 
   private func report(
     _ directory: ModelDirectory? = nil, options: ReportOptions = ReportOptions(),
-    cancellation: Cancellation = Cancellation(), progress: (ReportJob.Progress) -> Void = { _ in }
+    cancellation: Cancellation = Cancellation(),
+    progress: @escaping @Sendable (ReportJob.Progress) -> Void = { _ in }
   ) throws -> Report {
     try ReportJob([directory ?? fixture.directory()], options: options)
       .run(keepingIn: parts, cancellation: cancellation, progress: progress)

@@ -218,6 +218,10 @@ typedef struct ck_kernels {
    * batch (count), count (16) and at most CK_MNIST_BATCH; returns the batch's outcome before the step. */
   ck_outcome (*mnist_step)(ck_mnist *network, const ck_mnist_scale *scale, const ck_sgd *sgd,
                            const ck_ink *images, size_t count, const uint32_t *batch);
+  /* The gradient (CK_MNIST_PARAMETERS) of the batch's mean cross entropy, and its outcome; as mnist_step, but that it
+   * leaves the parameters as they are. The momentum is lost. */
+  ck_outcome (*mnist_gradient)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images, size_t count,
+                               const uint32_t *batch, float *gradient);
   /* The outcome of the first `count` images, any number above 0. Changes nothing but the working memory. */
   ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
                                size_t count);

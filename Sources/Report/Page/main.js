@@ -26,7 +26,7 @@ function headlines(model) {
   const first = optimizers?.optimizers[0];
   if (first) {
     const updates = first.updates_to_one_step;
-    found.push([`updates of ${first.name}`, Number.isFinite(updates) && updates !== null ? whole(updates) : "never", "for what one step reaches"]);
+    found.push([`updates of ${optimizerName(first)}`, Number.isFinite(updates) && updates !== null ? whole(updates) : "never", "for what one step reaches"]);
   }
   const share = part("audit")?.novel_and_good?.[0]?.share;
   if (Number.isFinite(share) && share !== null) found.push(["novel and good", percent(share), "of generated networks"]);

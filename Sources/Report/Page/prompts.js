@@ -86,8 +86,7 @@ sections.push({
     const metric = model.metric;
     root.append(paragraph(`Training prompts the model now and then, always from the same starts and with the same noise, and keeps the
       weights that met the prompts best. Move the slider through ${counted(all.length, "evaluation")}.`, "seen-as"));
-    const scores = all.map(({ groups }) => groups.reduce((sum, group) => sum + group.alignment / groups.length, 0));
-    const best = scores.reduce((found, score, i) => score > scores[found] || !Number.isFinite(scores[found]) ? i : found, 0);
+    const best = Math.max(0, all.findIndex(({ step }) => step === model.sections.over_training.kept));
     let now = best;
     const names = [...new Set(all.flatMap(({ groups }) => groups.map(group => group.starts)))];
     const curve = name => all.map(({ step, groups }) => [step, groups.find(group => group.starts === name)?.alignment ?? NaN]);
@@ -115,7 +114,7 @@ sections.push({
       const { step, groups } = all[place];
       if (detailed) panels.replaceChildren(...groups.filter(group => group.prompted?.length).map(group =>
         element("div", {}, element("h3", {}, startLook(group.starts).title), promptPlot(group, metric, domain))));
-      return `${whole(step)}: ${groups.map(group => `${group.starts} ${short(group.alignment)}`).join(", ")}${place === best ? " (the best)" : ""}`;
+      return `${whole(step)}: ${groups.map(group => `${group.starts} ${short(group.alignment)}`).join(", ")}${place === best ? " (kept)" : ""}`;
     }, { start: best, seconds: 6 });
     root.append(control, figure(`${detailed ? "Above, the prompts as they were met then; below, the" : "The"} alignment over all of training, of prompts up to
       ${named(metric)} ${short(all[0].best_prompt)}; the vertical line is where the slider is.`,

@@ -72,6 +72,20 @@ package struct CIFAR10Network: ImageNetwork, ~Copyable {
         OpaquePointer(packed.base), &trainPictures, crops.count, crops, gradient.base, scratch.base))
   }
 
+  package mutating func gradient(
+    order: UnsafePointer<UInt32>, range: Range<Int>, into result: UnsafeMutablePointer<Float>
+  ) -> Outcome {
+    crops = range.map { crop(of: order[$0], word: words.base[$0]) }
+    let outcome = backpropagate()
+    result.update(from: gradient.base, count: Self.parameterCount)
+    return outcome
+  }
+
+  package mutating func replace(parameters: UnsafePointer<Float>) {
+    network.base.update(from: parameters, count: Self.parameterCount)
+    pack()
+  }
+
   package mutating func test() -> Outcome { test(first: images.test.count) }
 
   /// The outcome of the first `count` test images.

@@ -7,7 +7,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct CIFAR10Task: ImageTask {
+public struct CIFAR10Task: ImageTask, OptimizedTask {
   public static let name = "cifar10"
   public static let architecture = Architecture.cifar10
   public let recipe: JSONValue
@@ -74,5 +74,15 @@ public struct CIFAR10Task: ImageTask {
       let outcome = network.test(first: count)
       return measuresLoss ? outcome.loss : outcome.error
     }
+  }
+
+  public func optimize(
+    seed: UInt64, by optimizer: OptimizerSettings, updates: [Int], isCancelled: @Sendable () -> Bool
+  ) throws(CorpusError) -> (metrics: [[Float]], parameters: [Float])? {
+    var recipe = settings
+    (recipe.momentum, recipe.weightDecay) = (0.9, 0)
+    let trainer = CIFAR10Trainer(
+      recipe: recipe, images: images, kernels: kernels, seed: seed, optimizer: optimizer)
+    return trainer.checkpoints(at: updates, isCancelled: isCancelled)
   }
 }

@@ -5,7 +5,7 @@ package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (Schemas/reference.md, section 3).
-public struct CartpoleTask: Evaluator {
+public struct CartpoleTask: OptimizedTask {
   public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
@@ -125,6 +125,35 @@ public struct CartpoleTask: Evaluator {
   public func initialNetwork(seed: UInt64) -> [Float] {
     let agent = ActorCritic(recipe: settings, kernels: kernels, seed: seed)
     return withExtendedLifetime(agent) { Array($0.policyParameters) }
+  }
+
+  // MARK: Optimizers
+
+  public static var optimizers: [OptimizerSettings.Name: [Double]] {
+    [.ppo: [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]]
+  }
+  public static var update: String { "an iteration of PPO: a rollout, and the optimizer steps on it" }
+
+  public func optimize(
+    seed: UInt64, by optimizer: OptimizerSettings, updates: [Int], isCancelled: @Sendable () -> Bool
+  ) throws(CorpusError) -> (metrics: [[Float]], parameters: [Float])? {
+    var recipe = settings
+    recipe.learningRate = optimizer.learningRate
+    recipe.decayIterations = max(recipe.decayIterations ?? recipe.iterations, updates.last ?? 0)
+    var ppo = PPO(recipe: recipe, kernels: kernels, seed: seed)
+    var parameters: [Float] = []
+    var returns: [Float] = []
+    for target in updates {
+      while ppo.iteration < target {
+        if isCancelled() { return nil }
+        ppo.iterate()
+      }
+      let network = Array(ppo.parameters)
+      // The same episodes for all networks, as evaluation has them.
+      returns.append(meanReturn(of: network, seed: 0))
+      parameters.append(contentsOf: network)
+    }
+    return ([[Float]](repeating: returns, count: metrics.count), parameters)
   }
 }
 

@@ -31,4 +31,12 @@ extension ImageTask {
   public func initialNetwork(seed: UInt64) -> [Float] {
     initialParameters(of: architecture, kernels: kernels, seed: seed)
   }
+
+  public static var optimizers: [OptimizerSettings.Name: [Double]] {
+    [
+      .adam: [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1],
+      .nesterov: [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1],
+    ]
+  }
+  public static var update: String { "an optimizer step on a batch" }
 }

@@ -57,6 +57,14 @@ package protocol ImageNetwork: ~Copyable {
   ///   - range: the batch's part of it.
   mutating func update(order: UnsafePointer<UInt32>, range: Range<Int>) -> Outcome
 
+  /// The gradient of a batch, (P), and the batch's outcome; no step is taken.
+  mutating func gradient(
+    order: UnsafePointer<UInt32>, range: Range<Int>, into gradient: UnsafeMutablePointer<Float>
+  ) -> Outcome
+
+  /// Puts other parameters, (P), in place of the present ones; what a step remembers of those before is lost.
+  mutating func replace(parameters: UnsafePointer<Float>)
+
   /// The outcome of all test images.
   mutating func test() -> Outcome
 }
@@ -67,7 +75,10 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
   private let recipe: Network.Recipe
   private let seed: UInt64
   private let order: ImageOrder
-  private let learningRate: CosineDecay
+  /// The rate of each epoch.
+  private let learningRate: (Int) -> Double
+  /// The optimizer in place of the recipe's.
+  private let adam: Adam?
   /// The optimizer steps done.
   package private(set) var iteration = 0
 
@@ -78,7 +89,26 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
       recipe: recipe, images: images, kernels: kernels,
       parameters: initialParameters(of: Network.architecture, kernels: kernels, seed: seed))
     order = ImageOrder(count: recipe.dataset.trainImages, kernels: kernels, seed: seed)
-    learningRate = CosineDecay(base: recipe.learningRate, epochs: recipe.epochs)
+    let decay = CosineDecay(base: recipe.learningRate, epochs: recipe.epochs)
+    learningRate = { decay.rate(epoch: $0) }
+    adam = nil
+  }
+
+  /// Another optimizer's training from the same network on the same batches.
+  ///
+  /// - Parameter recipe: with the optimizer's momentum and weight decay.
+  init(
+    recipe: Network.Recipe, images: TrainAndTest<Network.Images>, kernels: Kernels, seed: UInt64,
+    optimizer: OptimizerSettings
+  ) {
+    self.recipe = recipe
+    self.seed = seed
+    let parameters = initialParameters(of: Network.architecture, kernels: kernels, seed: seed)
+    network = Network(recipe: recipe, images: images, kernels: kernels, parameters: parameters)
+    order = ImageOrder(count: recipe.dataset.trainImages, kernels: kernels, seed: seed)
+    let rate = optimizer.learningRate
+    learningRate = { _ in rate }
+    adam = optimizer.name == .adam ? Adam(parameters, kernels: kernels, learningRate: rate) : nil
   }
 
   /// The part of the epoch's order that the step after `iteration` others is taken on.
@@ -96,14 +126,38 @@ package struct ImageTrainer<Network: ImageNetwork & ~Copyable>: ~Copyable {
       let epoch = iteration / recipe.stepsPerEpoch
       let stream = ImageStream.firstEpoch + Network.streamsPerEpoch * UInt64(epoch)
       order.shuffle(stream: stream)
-      network.beginEpoch(learningRate: Float(learningRate.rate(epoch: epoch)), seed: seed, stream: stream)
+      network.beginEpoch(learningRate: Float(learningRate(epoch)), seed: seed, stream: stream)
     }
     defer { iteration += 1 }
-    return network.update(order: order.images.base, range: range(of: iteration))
+    guard let adam else { return network.update(order: order.images.base, range: range(of: iteration)) }
+    let outcome = network.gradient(
+      order: order.images.base, range: range(of: iteration), into: adam.gradient.base)
+    network.replace(parameters: adam.step())
+    return outcome
   }
 }
 
 extension ImageTrainer where Network: ~Copyable {
+  /// The networks before some of the next updates, and their outcomes on all test images; nil on cancellation.
+  ///
+  /// - Parameter updates: ascending.
+  consuming func checkpoints(
+    at updates: [Int], isCancelled: @Sendable () -> Bool
+  ) -> (metrics: [[Float]], parameters: [Float])? {
+    var trainer = self
+    var parameters: [Float] = []
+    var test: [Outcome] = []
+    for target in updates {
+      while trainer.iteration < target {
+        if isCancelled() { return nil }
+        trainer.update()
+      }
+      parameters.append(contentsOf: trainer.network.parameters)
+      test.append(trainer.network.test())
+    }
+    return ([test.map(\.loss), test.map(\.error)], parameters)
+  }
+
   /// The run of a seed, or nil if it was cancelled.
   ///
   /// A checkpoint's iteration is the number of optimizer steps before it. `train_loss` and `train_error` are of

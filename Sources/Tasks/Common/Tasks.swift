@@ -9,6 +9,9 @@ public enum Tasks {
     CartpoleTask.self,
     MNISTTask.self,
     CIFAR10Task.self,
+    BaselineTask<CartpoleTask>.self,
+    BaselineTask<MNISTTask>.self,
+    BaselineTask<CIFAR10Task>.self,
   ])
 
   public static var all: [any TrainingTask.Type] { known.withLock { $0 } }

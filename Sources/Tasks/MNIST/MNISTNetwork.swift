@@ -43,6 +43,19 @@ package struct MNISTNetwork: ImageNetwork, ~Copyable {
         OpaquePointer(memory.base), &scale, &sgd, &view, range.count, order + range.lowerBound))
   }
 
+  package mutating func gradient(
+    order: UnsafePointer<UInt32>, range: Range<Int>, into gradient: UnsafeMutablePointer<Float>
+  ) -> Outcome {
+    var view = images.train.view
+    return Outcome(
+      kernels.functions.mnist_gradient(
+        OpaquePointer(memory.base), &scale, &view, range.count, order + range.lowerBound, gradient))
+  }
+
+  package mutating func replace(parameters: UnsafePointer<Float>) {
+    kernels.functions.mnist_pack(parameters, OpaquePointer(memory.base))
+  }
+
   package mutating func test() -> Outcome {
     var view = images.test.view
     return Outcome(

@@ -8,7 +8,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct MNISTTask: ImageTask {
+public struct MNISTTask: ImageTask, OptimizedTask {
   public static let name = "mnist"
   public static let architecture = Architecture.mnist
   public let recipe: JSONValue
@@ -71,5 +71,15 @@ public struct MNISTTask: ImageTask {
     return MNISTPlane(
       plane, wantsLosses: evaluatedMetrics[metric] == .testLoss, images: images.test, count: count,
       scale: ck_mnist_scale(settings), kernels: kernels)
+  }
+
+  public func optimize(
+    seed: UInt64, by optimizer: OptimizerSettings, updates: [Int], isCancelled: @Sendable () -> Bool
+  ) throws(CorpusError) -> (metrics: [[Float]], parameters: [Float])? {
+    var recipe = settings
+    (recipe.momentum, recipe.weightDecay) = (0.9, 0)
+    let trainer = MNISTTrainer(
+      recipe: recipe, images: images, kernels: kernels, seed: seed, optimizer: optimizer)
+    return trainer.checkpoints(at: updates, isCancelled: isCancelled)
   }
 }
