@@ -159,10 +159,10 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Corpus", "Platform", "CPeak", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-        "VectorKernels", "GenerativeModel", "ModelTraining", argumentParser,
+        "VectorKernels", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews", argumentParser,
       ], swiftSettings: swift),
     tests("CorpusTests", "Corpus", "Platform", "ShardStore"),
-    tests("CKernelsTests", "CKernels", "Corpus"),
+    tests("CKernelsTests", "CKernels", "CPlaneKernels", "Corpus"),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
     tests("DatasetsTests", "Datasets", "Corpus"),
     tests("ShardStoreTests", "ShardStore", "Corpus", "Platform", "Maintenance"),
@@ -180,7 +180,7 @@ let package = Package(
       "Platform"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
-      "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+      "PairSampling", "VectorKernels", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     tests(
       "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
       "Corpus",
@@ -191,6 +191,9 @@ let package = Package(
     tests(
       "ReportTests", "Report", "GenerativeModel", "ModelTraining", "ModelSupport", "ShardStore", "Corpus",
       "Platform"),
+    tests(
+      "SampleViewsTests", "SampleViews", "Evaluation", "GenerativeModel", "ModelTraining", "Maintenance",
+      "Tasks", "Datasets", "ShardStore", "Corpus", "Platform", "CZlib"),
     // Not CInterface: the program links with the library as everybody does.
     tests(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",

@@ -1,6 +1,6 @@
 import CKernels
 import Foundation
-import VectorKernels
+package import VectorKernels
 
 /// The standard normal noise of a sample: a draft of the options' seed, which has as many as anyone wants, or what lies between
 /// two of them.
@@ -22,7 +22,7 @@ public struct SamplingNoise: Hashable, Sendable {
   }
 
   /// Writes the noise (count) of a pass of sampling.
-  func write(
+  package func write(
     pass: Int, seed: UInt64, count: Int, kernels: Kernels, to output: UnsafeMutablePointer<Float>
   ) {
     func fill(_ draft: Int, _ output: UnsafeMutablePointer<Float>) {

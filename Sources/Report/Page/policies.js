@@ -18,7 +18,7 @@ class Cart {
     this.root = element("div", {}, element("h3", {}, title), this.svg, this.status);
   }
   restart(policy, index) {
-    Object.assign(this, { policy, index, time: 0, sum: 0, hasFallen: false, ended: 0 });
+    Object.assign(this, { policy: Cartpole.policy(this.cartpole, policy), index, time: 0, sum: 0, hasFallen: false, ended: 0 });
     this.state = Cartpole.firstState(this.environment, this.cartpole.seed, index);
     this.draw();
   }
@@ -29,8 +29,7 @@ class Cart {
     const place = this.index % 4, block = (this.time * this.cartpole.short_episodes + this.index - place) / 4;
     const words = Cartpole.philox(this.cartpole.seed, 5, block);
     const noise = Cartpole.normals(...(place < 2 ? words.slice(0, 2) : words.slice(2)))[place % 2];
-    const action = Cartpole.mean(this.cartpole, this.policy, this.state) + Cartpole.deviation(this.policy) * noise;
-    const { reward, fallen } = Cartpole.step(this.environment, this.c, this.state, action);
+    const { reward, fallen } = Cartpole.step(this.c, this.state, Cartpole.action(this.c, this.policy, this.state, noise));
     this.sum += reward;
     this.time++;
     this.hasFallen = fallen;
