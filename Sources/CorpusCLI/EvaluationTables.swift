@@ -11,9 +11,12 @@ enum EvaluationTables {
   ///
   /// - Parameter isBestOfTenth: whether its best prompt is what the best tenth of the corpus reaches.
   static func show(_ evaluation: ModelEvaluation, isBestOfTenth: Bool) {
+    let isBoth = evaluation.published == nil
     show(
       evaluation.groups, evaluation.metric.name, evaluation.bestPrompt,
-      isBestOfTenth ? ", which the best tenth of the corpus reaches" : "")
+      isBestOfTenth
+        ? ", which the best tenth of the corpus reaches" + (isBoth ? ", the published best prompt, too" : "")
+        : "")
     guard let published = evaluation.published else { return }
     Console.print("")
     show(published.groups, evaluation.metric.name, published.bestPrompt, ", the published best prompt")
@@ -48,7 +51,8 @@ enum EvaluationTables {
     Console.print("One step from initial networks, prompted for \(name) \(best)\(what)")
     var printer = RowPrinter(format: .table)
     printer.begin(columns: [
-      "starts", "networks", "start", "worst", "lower", "median", "upper", "best", "alignment to \(best)",
+      "starts", "networks", "start", "worst", "lower", "median", "upper", "best",
+      "alignment to \(number(Double(best)).short)",
       "iterations",
     ])
     for group in groups {

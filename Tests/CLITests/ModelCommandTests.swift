@@ -75,7 +75,7 @@ import Testing
     #expect(published["best_prompt"] as? Double == 500)
     let prompted = (published["groups"] as? [[String: Any]])?.compactMap { $0["prompted"] as? [[Double]] }
     #expect(prompted?.count == 3 && prompted?.joined().allSatisfy { $0.last == 500 } == true)
-    #expect(evaluated.output.contains("alignment to 500.0") && evaluated.output.contains("best tenth"))
+    #expect(evaluated.output.contains("alignment to 500") && evaluated.output.contains("best tenth"))
     #expect(evaluated.output.components(separatedBy: "alignment to ").count == 3)
   }
 

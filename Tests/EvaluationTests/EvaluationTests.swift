@@ -99,4 +99,40 @@ import Testing
       code { _ = try TaskMeasurer(of: description, datasets: DatasetsDirectory(nil), workers: 1) }
         == .cannotReplay)
   }
+
+  private static func group(_ alignment: String) -> String {
+    """
+    {"starts": "random", "start_metrics": [2], "prompted": [[2, 1]], "observed": [[2, null]], "alignment": \(alignment),
+     "one_step": {"worst": 1, "lower": 1, "median": 1, "upper": 1, "best": null}, "recursive": [1]}
+    """
+  }
+
+  private func evaluation(_ more: String = "") throws -> ModelEvaluation {
+    let json = """
+      {"format": "checkpoint-corpus evaluation", "version": 1, "task": "mnist", "best_prompt": 1,
+       "metric": {"name": "test_loss", "goal": "minimize"}, "step": 7, "sampler": "ddim", "sampling_steps": 10,
+       "groups": [\(Self.group("0.5"))]\(more)}
+      """
+    return try JSONDecoder().decode(ModelEvaluation.self, from: Data(json.utf8))
+  }
+
+  @Test func `a report has both best prompts, each with its alignment`() throws {
+    let both = try evaluation(
+      #", "metric_range": [0.5, 3], "published": {"best_prompt": 0, "groups": [\#(Self.group("-1"))]}"#)
+    let section = PromptsSection(both)
+    #expect(section.withinCorpus.bestPrompt == 1 && section.withinCorpus.groups[0].alignment == 0.5)
+    #expect(section.published.bestPrompt == 0 && section.published.groups[0].alignment == -1)
+    #expect(section.published.metricRange == [0.5, 3])
+    let json = try JSONEncoder().encode(section)
+    let members = try #require(JSONSerialization.jsonObject(with: json) as? [String: [String: Any]])
+    #expect(Set(members.keys) == ["published", "within_corpus"])
+    #expect(members.values.allSatisfy { $0["published"] == nil && $0["best_prompt"] != nil })
+  }
+
+  @Test func `evaluations of before there were two are read, and both best prompts are the same`() throws {
+    let before = try evaluation()
+    #expect(before.published == nil && before.metricRange == nil && before.groups[0].observed[0][1].isNaN)
+    let section = PromptsSection(before)
+    #expect(section.published.bestPrompt == 1 && section.withinCorpus.bestPrompt == 1)
+  }
 }

@@ -1,7 +1,7 @@
 """How well prompts are met while a model is trained: the member `evaluations` of model.json.
 
-Each is {"step", "best_prompt", "groups": [{"starts", "alignment", "one_step", "start_metrics", "prompted", "observed"}, …]},
-None where a number is none. The first one is of the untrained model.
+Each is {"step", "best_prompt", "groups"}, a group {"starts", "alignment", "one_step", "start_metrics", "prompted",
+"observed"}, None where a number is none. The first one is of the untrained model.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Trainer:
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether the configuration wants prompts evaluated at this update, before the first one too, and they were not."""
+        """Whether the configuration wants prompts evaluated now, before the first update too, and they were not."""
         interval = self.training.evaluation_interval
         if interval is None or (self.step % interval and self.step < self.training.steps):
             return False
