@@ -193,7 +193,7 @@ public struct BaselineStudy: Sendable {
     }
     // As many as take far longer than both evaluations, which the difference is to be without.
     var updates = 16
-    while try updates < 4096 && seconds(updates) < 4 * seconds(1) + 0.05 { updates *= 2 }
+    while updates < 4096, try seconds(updates) < 4 * seconds(1) + 0.05 { updates *= 2 }
     var differences: [Double] = []
     for _ in 0..<3 { differences.append(try (seconds(updates + 1) - seconds(1)) / Double(updates)) }
     return max(0, differences.sorted()[1])

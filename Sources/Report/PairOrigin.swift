@@ -46,7 +46,7 @@ struct PairOrigin {
       CorpusSection.Fact(
         name: "their targets",
         value:
-          "balance \(training.balance), directions \(training.directions), \(training.unchanged) unchanged"),
+          "balance \(training.balance), directions \(training.directions), \(Int(100 * training.unchanged)) % unchanged"),
       CorpusSection.Fact(
         name: "their starts",
         value: training.initialStarts.map {
