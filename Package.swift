@@ -103,6 +103,9 @@ let package = Package(
     room(
       "Baselines", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance"),
     room(
+      "Audit", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
+      "NetworkSymmetry", "PairSampling", "GenerativeModel", "Evaluation"),
+    room(
       "Export", "Corpus", "Platform", "ShardStore", "MetricIndex", "CorpusStore", "PairSampling",
       "PairStream", "ArrayFiles", "GenerativeModel"),
     room(
@@ -113,7 +116,7 @@ let package = Package(
       dependencies: [
         "Corpus", "Platform", "CBuild", "Datasets", "VectorKernels", "ShardStore", "MetricIndex",
         "PairSampling", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews",
-        "Baselines", "Tasks",
+        "Baselines", "Audit", "Tasks",
       ],
       resources: [.embedInCode("Page")], swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
@@ -142,7 +145,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation", "Baselines", "Report",
+        "ModelTraining", "Evaluation", "Baselines", "Audit", "Report",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -185,6 +188,10 @@ let package = Package(
       "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
       "Corpus",
       "Platform", "Maintenance"),
+    tests(
+      "AuditTests", "Audit", "NetworkSymmetry", "Tasks", "Datasets", "ShardStore", "MetricIndex",
+      "CorpusStore",
+      "Corpus", "Platform", "Maintenance"),
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),

@@ -242,16 +242,28 @@ static ck_outcome cnn_gradient(const ck_cnn *cnn, const ck_pictures *pictures, s
   return cnn_outcome(score, count);
 }
 
-static ck_outcome cnn_evaluate(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *memory) {
+INLINE ck_outcome cnn_examine(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, uint8_t *mistakes,
+                              void *memory) {
   cnn_scratch *s = memory;
   __builtin_memset(s->hidden, 0, sizeof s->hidden);
   cnn_score score = {0, 0};
   for (size_t i = 0; i < count; i++) {
     frame(pictures, (ck_crop){.picture = (uint32_t)i, .row = 4, .column = 4}, s->picture);
     cnn_forward(cnn, 0, s);
+    cnn_score before = score;
     cross_entropy(pictures->labels[i], 0, s, &score);
+    if (mistakes) mistakes[i] = score.errors != before.errors;
   }
   return cnn_outcome(score, count);
+}
+
+static ck_outcome cnn_evaluate(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *memory) {
+  return cnn_examine(cnn, pictures, count, NULL, memory);
+}
+
+static ck_outcome cnn_mistakes(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, uint8_t *mistakes,
+                               void *memory) {
+  return cnn_examine(cnn, pictures, count, mistakes, memory);
 }
 
 // torch.optim.SGD's step with Nesterov's momentum.

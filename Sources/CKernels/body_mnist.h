@@ -234,7 +234,8 @@ INLINE ck_outcome mnist_mean(mnist_totals totals, size_t count) {
   return (ck_outcome){(float)(totals.loss / n), (float)(100 * (double)totals.wrong / n)};
 }
 
-static ck_outcome mnist_evaluate(ck_mnist *net, const ck_mnist_scale *s, const ck_ink *images, size_t count) {
+INLINE ck_outcome mnist_examine(ck_mnist *net, const ck_mnist_scale *s, const ck_ink *images, size_t count,
+                                uint8_t *mistakes) {
   vf base = mnist_base(net, s->background), scale = splat(s->scale);
   mnist_totals totals = {0};
   for (size_t i = 0; i < count; i += CK_LANES) {
@@ -247,8 +248,19 @@ static ck_outcome mnist_evaluate(ck_mnist *net, const ck_mnist_scale *s, const c
     _Alignas(64) mnist_outcome outcome;
     mnist_classify(net, net->hidden, labels, &outcome);
     mnist_add(&totals, &outcome, n);
+    if (mistakes)
+      for (size_t k = 0; k < n; k++) mistakes[i + k] = (uint8_t)-outcome.wrong[k];
   }
   return mnist_mean(totals, count);
+}
+
+static ck_outcome mnist_evaluate(ck_mnist *net, const ck_mnist_scale *s, const ck_ink *images, size_t count) {
+  return mnist_examine(net, s, images, count, NULL);
+}
+
+static ck_outcome mnist_mistakes(ck_mnist *net, const ck_mnist_scale *s, const ck_ink *images, size_t count,
+                                 uint8_t *mistakes) {
+  return mnist_examine(net, s, images, count, mistakes);
 }
 
 // One step of SGD with Nesterov's momentum on 16 parameters, as torch.optim.SGD takes it.

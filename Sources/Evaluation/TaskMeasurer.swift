@@ -1,5 +1,5 @@
 public import Platform
-package import Tasks
+public import Tasks
 public import Corpus
 public import Datasets
 public import GenerativeModel
@@ -18,7 +18,18 @@ public struct TaskMeasurer: Sendable {
   public init(
     of description: ModelDescription, datasets: DatasetsDirectory, workers: Int
   ) throws(CorpusError) {
-    evaluator = try Tasks.evaluator(task: description.task, recipe: description.recipe, datasets: datasets)
+    try self.init(
+      Tasks.evaluator(task: description.task, recipe: description.recipe, datasets: datasets),
+      of: description,
+      workers: workers)
+  }
+
+  /// - Parameter evaluator: of the model's task and recipe.
+  /// - Throws: `cannotReplay` for a metric that this program cannot measure.
+  public init(
+    _ evaluator: any Evaluator, of description: ModelDescription, workers: Int
+  ) throws(CorpusError) {
+    self.evaluator = evaluator
     self.workers = workers
     let name = description.metric.name
     let names = evaluator.evaluatedMetrics.map(\.name)

@@ -46,11 +46,12 @@ struct PairOrigin {
       CorpusSection.Fact(
         name: "their targets",
         value:
-          "balance \(training.balance), directions \(training.directions), \(Int(100 * training.unchanged)) % unchanged"),
+          "balance \(training.balance), directions \(training.directions), \(Int(100 * training.unchanged)) % unchanged"
+      ),
       CorpusSection.Fact(
         name: "their starts",
         value: training.initialStarts.map {
-          "\($0) at a run's first checkpoint, the others anywhere before or after"
+          "\(Int(100 * $0)) % at a run's first checkpoint, the others anywhere"
         }
           ?? "anywhere, as published"),
     ]

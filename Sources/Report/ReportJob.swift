@@ -135,9 +135,7 @@ public struct ReportJob {
           model.description, path: model.directory.path, corpus: try? model.corpus(), command: options.command
         ))
     case .optimizers: try json(OptimizerSection(model, options, in: scratch, cancellation, progress))
-    case .audit:
-      throw CorpusError(
-        .cannotReplay, "this program does not compute it", remedy: "use a newer release of checkpoint-corpus")
+    case .audit: try json(model.audit(cancellation, progress))
     }
   }
 

@@ -1,3 +1,4 @@
+import Audit
 import Corpus
 import Datasets
 import Evaluation
@@ -79,6 +80,15 @@ final class ReportedModel {
               options.samples, seed: options.sampling.seed, cancellation: cancellation)
           ),
         ], reader: reader, cancellation: cancellation, progress: progress))
+  }
+
+  func audit(
+    _ cancellation: Cancellation, _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) throws(CorpusError) -> AuditReport {
+    var view = ModelAudit.Options()
+    (view.samples, view.sampling) = (4 * options.samples, options.sampling)
+    return try ModelAudit(sampler, datasets: options.datasets, options: view, workers: options.workers)
+      .run(on: corpus(), cancellation: cancellation) { progress($1, $2) }
   }
 
   /// What looks at its samples; without the corpus, from random starts.

@@ -225,6 +225,9 @@ typedef struct ck_kernels {
   /* The outcome of the first `count` images, any number above 0. Changes nothing but the working memory. */
   ck_outcome (*mnist_evaluate)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
                                size_t count);
+  /* The same, and for each image whether it is classified wrongly, 1 or 0: mistakes (count). */
+  ck_outcome (*mnist_mistakes)(ck_mnist *network, const ck_mnist_scale *scale, const ck_ink *images,
+                               size_t count, uint8_t *mistakes);
 
   /* The CIFAR-10 task. Pictures go through the network one by one, and their gradients are added in order. */
 
@@ -237,6 +240,9 @@ typedef struct ck_kernels {
                              const ck_crop *crops, float *gradient, void *scratch);
   /* The outcome of the first `count` pictures as they are, any number above 0. */
   ck_outcome (*cnn_evaluate)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, void *scratch);
+  /* The same, and for each picture whether it is classified wrongly, 1 or 0: mistakes (count). */
+  ck_outcome (*cnn_mistakes)(const ck_cnn *cnn, const ck_pictures *pictures, size_t count, uint8_t *mistakes,
+                             void *scratch);
 
   /* parameters -= a step along the gradient, with weight decay and Nesterov's momentum, as torch.optim.SGD;
    * start with a velocity of 0. All arrays (count) and (64), count (16): pad with zeros. */

@@ -86,6 +86,13 @@ package struct CIFAR10Network: ImageNetwork, ~Copyable {
     pack()
   }
 
+  package mutating func mistakes() -> [Float] {
+    mistakes(of: images.test.count) { mistakes in
+      _ = kernels.functions.cnn_mistakes(
+        OpaquePointer(packed.base), &testPictures, images.test.count, mistakes, scratch.base)
+    }
+  }
+
   package mutating func test() -> Outcome { test(first: images.test.count) }
 
   /// The outcome of the first `count` test images.

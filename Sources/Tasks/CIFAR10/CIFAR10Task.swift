@@ -7,7 +7,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct CIFAR10Task: ImageTask, OptimizedTask {
+public struct CIFAR10Task: ImageTask, OptimizedTask, BehavingTask {
   public static let name = "cifar10"
   public static let architecture = Architecture.cifar10
   public let recipe: JSONValue
@@ -84,5 +84,10 @@ public struct CIFAR10Task: ImageTask, OptimizedTask {
     let trainer = CIFAR10Trainer(
       recipe: recipe, images: images, kernels: kernels, seed: seed, optimizer: optimizer)
     return trainer.checkpoints(at: updates, isCancelled: isCancelled)
+  }
+
+  public func behavior(of network: [Float], asked questions: [Float]) -> [Float] {
+    var network = CIFAR10Network(recipe: settings, images: images, kernels: kernels, parameters: network)
+    return network.mistakes()
   }
 }

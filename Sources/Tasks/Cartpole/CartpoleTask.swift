@@ -5,7 +5,7 @@ package import VectorKernels
 
 /// Trains Gaussian policies that balance a pole on a cart: proximal policy optimization of a 4-32-32-1
 /// network (Schemas/reference.md, section 3).
-public struct CartpoleTask: OptimizedTask {
+public struct CartpoleTask: OptimizedTask, BehavingTask {
   public static let name = "cartpole"
   /// The tensors of the policy; the value function is not stored.
   public static let architecture = Architecture.cartpole
@@ -154,6 +154,45 @@ public struct CartpoleTask: OptimizedTask {
       parameters.append(contentsOf: network)
     }
     return ([[Float]](repeating: returns, count: metrics.count), parameters)
+  }
+
+  // MARK: Behaviour
+
+  /// Observations that the policy meets: of 16 environments, every 8th step of one episode's length; (states, 4).
+  public func questions(for network: [Float]) -> [Float] {
+    var recipe = settings
+    recipe.environments = 16
+    var agent = ActorCritic(recipe: recipe, kernels: kernels, policy: network)
+    var environments = CartpoleEnvironment(
+      count: recipe.environments, physics: recipe.physics, kernels: kernels, seed: 0,
+      stream: .evaluationResets)
+    let rollout = Rollout(steps: 1, environments: recipe.environments)
+    var states: [Float] = []
+    for step in 0..<recipe.physics.episodeSteps {
+      environments.observe(into: rollout.observations.base)
+      if step.isMultiple(of: 8) {
+        states += UnsafeBufferPointer(start: rollout.observations.base, count: 4 * recipe.environments)
+      }
+      agent.act(
+        at: 0, of: rollout, in: &environments, seed: 0, stream: .evaluationActions, noiseStep: step
+      ) { _, _ in }
+    }
+    return states
+  }
+
+  /// The mean actions, clipped to [-1, 1] as the environment does.
+  public func behavior(of network: [Float], asked questions: [Float]) -> [Float] {
+    let agent = ActorCritic(recipe: settings, kernels: kernels, policy: network)
+    return agent.means(at: questions).map { max(-1, min(1, $0)) }
+  }
+
+  public var similarityMeaning: String {
+    "1 less half the mean difference of actions in states that the first visits"
+  }
+
+  public func similarity(_ one: [Float], _ other: [Float]) -> Float {
+    let difference = zip(one, other).reduce(0) { $0 + abs($1.0 - $1.1) }
+    return 1 - difference / Float(2 * max(1, one.count))
   }
 }
 

@@ -211,6 +211,17 @@ struct ActorCritic: ~Copyable {
     environments.observe(into: rollout.observations.base + 4 * (row + count))
   }
 
+  /// The policy's mean actions at some observations, (states, 4) of a multiple of 16 states.
+  func means(at states: [Float]) -> [Float] {
+    let count = states.count / 4
+    let inputs = AlignedBuffer<Float>(count: states.count)
+    let outputs = AlignedBuffer<Float>(count: count)
+    for (i, value) in states.enumerated() { inputs.base[i] = value }
+    kernels.functions.mlp_forward(
+      OpaquePointer(policyPacked.base), count, inputs.base, outputs.base, scratch.base)
+    return Array(UnsafeBufferPointer(start: outputs.base, count: count))
+  }
+
   /// The value function at all observations of a rollout.
   mutating func values(of rollout: borrowing Rollout) {
     kernels.functions.mlp_forward(

@@ -65,8 +65,20 @@ package protocol ImageNetwork: ~Copyable {
   /// Puts other parameters, (P), in place of the present ones; what a step remembers of those before is lost.
   mutating func replace(parameters: UnsafePointer<Float>)
 
+  /// 1 for each test image that is classified wrongly, 0 for the others.
+  mutating func mistakes() -> [Float]
+
   /// The outcome of all test images.
   mutating func test() -> Outcome
+}
+
+extension ImageNetwork where Self: ~Copyable {
+  /// The bytes that a kernel writes, as floats.
+  func mistakes(of count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) -> [Float] {
+    let bytes = AlignedBuffer<UInt8>(count: count)
+    write(bytes.base)
+    return (0..<count).map { Float(bytes.base[$0]) }
+  }
 }
 
 /// One run of stochastic gradient descent on images as it goes.

@@ -56,6 +56,14 @@ package struct MNISTNetwork: ImageNetwork, ~Copyable {
     kernels.functions.mnist_pack(parameters, OpaquePointer(memory.base))
   }
 
+  package mutating func mistakes() -> [Float] {
+    var view = images.test.view
+    return mistakes(of: images.test.count) { mistakes in
+      _ = kernels.functions.mnist_mistakes(
+        OpaquePointer(memory.base), &scale, &view, images.test.count, mistakes)
+    }
+  }
+
   package mutating func test() -> Outcome {
     var view = images.test.view
     return Outcome(

@@ -8,7 +8,7 @@ package import VectorKernels
 ///
 /// ``Run/metrics`` are of the last optimizer step's batch before that step, and of all test images under the checkpoint
 /// itself; a checkpoint's iteration is the number of steps before it.
-public struct MNISTTask: ImageTask, OptimizedTask {
+public struct MNISTTask: ImageTask, OptimizedTask, BehavingTask {
   public static let name = "mnist"
   public static let architecture = Architecture.mnist
   public let recipe: JSONValue
@@ -81,5 +81,10 @@ public struct MNISTTask: ImageTask, OptimizedTask {
     let trainer = MNISTTrainer(
       recipe: recipe, images: images, kernels: kernels, seed: seed, optimizer: optimizer)
     return trainer.checkpoints(at: updates, isCancelled: isCancelled)
+  }
+
+  public func behavior(of network: [Float], asked questions: [Float]) -> [Float] {
+    var network = MNISTNetwork(recipe: settings, images: images, kernels: kernels, parameters: network)
+    return network.mistakes()
   }
 }
