@@ -50,6 +50,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CKernels", cSettings: c),
+    .target(name: "CPlaneKernels", dependencies: ["CKernels"], cSettings: c),
     .target(name: "CDeltaCodec", dependencies: ["CZstd"], cSettings: c),
     // Without Swift's start-up object nothing refers to its runtime, and HDF5 loads the plugin anywhere.
     .target(
@@ -64,11 +65,12 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CLMDBReader", dependencies: ["CLMDB"], cSettings: c),
     .target(name: "CPeak", cSettings: c),
+    .target(name: "CBuild", cSettings: c),
     room("Corpus", "CCrypto"),
     room("Platform", "Corpus", "CLinux", "CDeltaCodec"),
     room("VectorKernels", "Corpus", "CKernels"),
     room("Datasets", "Corpus", "Platform", "CZlib"),
-    room("Tasks", "Corpus", "Platform", "Datasets", "CKernels", "VectorKernels"),
+    room("Tasks", "Corpus", "Platform", "Datasets", "CKernels", "CPlaneKernels", "VectorKernels"),
     room("HDF5Files", "Corpus", "Platform", "CHDF5", "CDeltaCodec"),
     room("ShardStore", "Corpus", "Platform", "HDF5Files", "CHDF5", "CLinux", "CZstd", "CDeltaCodec"),
     .target(
@@ -95,6 +97,10 @@ let package = Package(
       "Evaluation", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "PairSampling", "GenerativeModel"),
     room(
+      "SampleViews", "Corpus", "Platform", "CZlib", "VectorKernels", "Tasks", "NetworkSymmetry",
+      "PairSampling",
+      "GenerativeModel", "Evaluation"),
+    room(
       "Baselines", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore", "Maintenance"),
     room(
       "Audit", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
@@ -105,6 +111,14 @@ let package = Package(
     room(
       "ReleasedLayout", "Corpus", "Platform", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
       "ArrayFiles", "CLMDB", "CLMDBReader"),
+    .target(
+      name: "Report",
+      dependencies: [
+        "Corpus", "Platform", "CBuild", "Datasets", "VectorKernels", "ShardStore", "MetricIndex",
+        "PairSampling", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews",
+        "Baselines", "Audit", "Tasks",
+      ],
+      resources: [.embedInCode("Page")], swiftSettings: swift),
     .target(name: "CCheckpointCorpus", cSettings: c),
     .target(
       name: "CInterface",
@@ -131,7 +145,7 @@ let package = Package(
         "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
-        "ModelTraining", "Evaluation", "Baselines", "Audit",
+        "ModelTraining", "Evaluation", "Baselines", "Audit", "Report",
         "TerminalOutput", argumentParser,
       ], swiftSettings: swift),
     .target(
@@ -148,10 +162,10 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Corpus", "Platform", "CPeak", "Datasets", "Tasks", "ShardStore", "MetricIndex", "CorpusStore",
-        "VectorKernels", "GenerativeModel", "ModelTraining", argumentParser,
+        "VectorKernels", "GenerativeModel", "ModelTraining", "Evaluation", "SampleViews", argumentParser,
       ], swiftSettings: swift),
     tests("CorpusTests", "Corpus", "Platform", "ShardStore"),
-    tests("CKernelsTests", "CKernels", "Corpus"),
+    tests("CKernelsTests", "CKernels", "CPlaneKernels", "Corpus"),
     .testTarget(name: "CDeltaCodecTests", dependencies: ["CDeltaCodec"], swiftSettings: swift),
     tests("DatasetsTests", "Datasets", "Corpus"),
     tests("ShardStoreTests", "ShardStore", "Corpus", "Platform", "Maintenance"),
@@ -169,7 +183,7 @@ let package = Package(
       "Platform"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
-      "PairSampling", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
+      "PairSampling", "VectorKernels", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),
     tests(
       "BaselinesTests", "Baselines", "Tasks", "Datasets", "ShardStore", "MetricIndex", "CorpusStore",
       "Corpus",
@@ -181,6 +195,12 @@ let package = Package(
     tests(
       "EvaluationTests", "Evaluation", "GenerativeModel", "ModelTraining", "ModelSupport", "Tasks",
       "Datasets", "Corpus"),
+    tests(
+      "ReportTests", "Report", "GenerativeModel", "ModelTraining", "ModelSupport", "ShardStore", "Corpus",
+      "Platform"),
+    tests(
+      "SampleViewsTests", "SampleViews", "Evaluation", "GenerativeModel", "ModelTraining", "Maintenance",
+      "Tasks", "Datasets", "ShardStore", "Corpus", "Platform", "CZlib"),
     // Not CInterface: the program links with the library as everybody does.
     tests(
       "CInterfaceTests", "Maintenance", "ShardStore", "MetricIndex", "CorpusStore", "Corpus",

@@ -15,7 +15,7 @@ struct Benchmarks: ParsableCommand {
     subcommands: [
       Decode.self, MakeUp.self, Append.self, Ingest.self, MNISTParity.self, CIFAR10Speed.self,
       CIFAR10Kernels.self,
-      CIFAR10Parity.self, GPTParity.self, GPTSpeed.self,
+      CIFAR10Parity.self, GPTParity.self, GPTSpeed.self, PlaneSpeed.self, Views.self,
     ])
 }
 

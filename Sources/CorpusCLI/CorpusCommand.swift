@@ -19,7 +19,7 @@ struct CorpusCommand: ParsableCommand {
     subcommands: [
       Generate.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self, Compact.self,
       Repack.self, Recipe.self, Stream.self, Export.self, Import.self, Train.self, PromptCommand.self,
-      Evaluate.self, Baseline.self, AuditCommand.self,
+      Evaluate.self, Baseline.self, AuditCommand.self, ReportCommand.self,
     ])
 
   static func main() {

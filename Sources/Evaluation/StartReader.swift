@@ -57,6 +57,14 @@ public struct StartReader: Sendable {
     return try start(run, step, metrics[step])
   }
 
+  /// At most `count` checkpoints of a run, evenly spread from its first to its last, with their metrics.
+  package func checkpoints(of run: Int64, count: Int) throws(CorpusError) -> [Start] {
+    let metrics = try reader.metrics(of: run).metrics[metricIndex]
+    let last = metrics.count - 1
+    let steps = (0..<min(count, metrics.count)).map { $0 * last / max(1, min(count, metrics.count) - 1) }
+    return try steps.map { (step) throws(CorpusError) in try start(run, step, metrics[step]) }
+  }
+
   private func start(_ run: Int64, _ step: Int, _ value: Float) throws(CorpusError) -> Start {
     var parameters = [Float](
       repeating: 0, count: reader.directory.manifest.architecture.parameterCount)

@@ -8,8 +8,9 @@ public import GenerativeModel
 public struct TaskMeasurer: Sendable {
   /// What it measures: the model's metric, or its namesake on test data.
   public let metric: Metric
-  private let evaluator: any Evaluator
-  private let metricIndex: Int
+  package let evaluator: any Evaluator
+  /// Of ``metric``, among the evaluator's.
+  package let metricIndex: Int
   private let workers: Int
 
   /// - Parameter datasets: where the images are, for tasks that need some.

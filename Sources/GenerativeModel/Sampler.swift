@@ -77,14 +77,19 @@ public final class Sampler: @unchecked Sendable {
 
   /// Draws one network for each prompt; the same prompts and options give the same networks, with any number of workers.
   ///
-  /// - Parameter progress: called with the number of networks drawn.
+  /// - Parameters:
+  ///   - noise: what each sample begins with; nil for a draft of its own, 0, 1, 2, …
+  ///   - progress: called with the number of networks drawn.
   /// - Returns: (P) each, as stored. Where the model was trained on canonical orders, their hidden units are in that of the
   ///   start.
   /// - Throws: `invalidArgument` for starts of another length and numbers that are none; `interrupted`.
   public func sample(
-    _ prompts: [Prompt], options: SamplingOptions = SamplingOptions(), workers: Int = Workers.available,
-    cancellation: Cancellation = Cancellation(), progress: (Int) -> Void = { _ in }
+    _ prompts: [Prompt], noise: [SamplingNoise]? = nil, options: SamplingOptions = SamplingOptions(),
+    workers: Int = Workers.available, cancellation: Cancellation = Cancellation(),
+    progress: (Int) -> Void = { _ in }
   ) throws(CorpusError) -> [[Float]] {
+    let noise = noise ?? prompts.indices.map { SamplingNoise($0) }
+    precondition(noise.count == prompts.count, "noise for every prompt")
     guard (1...shape.configuration.diffusionSteps).contains(options.steps) else {
       throw CorpusError(
         .invalidArgument, "\(options.steps) sampling steps cannot be",
@@ -112,7 +117,7 @@ public final class Sampler: @unchecked Sendable {
     for first in stride(from: 0, to: groups.count, by: max(1, memory.count)) {
       let wave = zip(groups[first...], memory).map { (group: $0, activations: $1[0..<$0.count]) }
       ThreadPool(workers: workers).forEach(wave.count) {
-        draw(prompts, wave[$0].group, options, wave[$0].activations, cancellation)
+        draw(prompts, noise, wave[$0].group, options, wave[$0].activations, cancellation)
       }
       try cancellation.check()
       for (group, activations) in wave {
@@ -128,8 +133,8 @@ public final class Sampler: @unchecked Sendable {
 
   /// Draws a group's networks, scaled, into `a.parameters.xT`.
   private func draw(
-    _ prompts: [Prompt], _ group: Range<Int>, _ options: SamplingOptions, _ a: Activations,
-    _ cancellation: Cancellation
+    _ prompts: [Prompt], _ drafts: [SamplingNoise], _ group: Range<Int>, _ options: SamplingOptions,
+    _ a: Activations, _ cancellation: Cancellation
   ) {
     for (example, item) in group.enumerated() { write(prompts[item], to: example, of: a) }
     transformer.denoise(
@@ -137,8 +142,9 @@ public final class Sampler: @unchecked Sendable {
       by: diffusion.transitions(options.sampler, count: options.steps),
       isCancelled: { cancellation.isCancelled },
       noise: { pass, example, output in
-        let stream = RandomPurpose.sample.stream(pass, item: group.lowerBound + example)
-        transformer.kernels.functions.random_normal(options.seed, stream, 0, shape.parameterCount, output)
+        drafts[group.lowerBound + example].write(
+          pass: pass, seed: options.seed, count: shape.parameterCount, kernels: transformer.kernels,
+          to: output)
       })
   }
 

@@ -226,6 +226,13 @@ public final class Trainer {
 }
 
 extension Trainer {
+  /// What a model's pairs are drawn from, and how.
+  package static func pairOptions(_ description: ModelDescription) -> PairStreamOptions {
+    options(
+      description.training, metric: description.metric.name, condition: description.corpus.condition,
+      description.corpus.wantedStatuses)
+  }
+
   private static func options(
     _ training: TrainingConfiguration, metric: String?, condition: String?, _ statuses: Set<RunStatus>
   ) -> PairStreamOptions {
@@ -258,9 +265,7 @@ extension Trainer {
   private static func heldOut(
     _ description: ModelDescription, _ corpus: CorpusDirectory, scale: Float
   ) throws(CorpusError) -> PairBatch? {
-    var options = options(
-      description.training, metric: description.metric.name, condition: description.corpus.condition,
-      description.corpus.wantedStatuses)
+    var options = pairOptions(description)
     options.split = .test
     options.seed = 0
     options.batchSize = 256

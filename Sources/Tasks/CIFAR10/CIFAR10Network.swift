@@ -93,10 +93,11 @@ package struct CIFAR10Network: ImageNetwork, ~Copyable {
     }
   }
 
-  package mutating func test() -> Outcome {
-    Outcome(
-      kernels.functions.cnn_evaluate(
-        OpaquePointer(packed.base), &testPictures, images.test.count, scratch.base))
+  package mutating func test() -> Outcome { test(first: images.test.count) }
+
+  /// The outcome of the first `count` test images.
+  mutating func test(first count: Int) -> Outcome {
+    Outcome(kernels.functions.cnn_evaluate(OpaquePointer(packed.base), &testPictures, count, scratch.base))
   }
 
   /// The upper bits of the word are a number from 0 to 1, as those of all uniform numbers here.

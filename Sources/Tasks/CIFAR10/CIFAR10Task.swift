@@ -64,6 +64,18 @@ public struct CIFAR10Task: ImageTask, OptimizedTask, BehavingTask {
     return [outcome.loss, outcome.error]
   }
 
+  /// One network after the other, on some of the images: the second convolution is nine tenths of the work, and nothing of it
+  /// is the same for two networks.
+  public func evaluator(of plane: ParameterPlane, metric: Int, images limit: Int?) -> any PlaneEvaluator {
+    let count = min(max(1, limit ?? images.test.count), images.test.count)
+    let measuresLoss = evaluatedMetrics[metric] == .testLoss
+    return SingleNetworks(plane: plane, images: count) { [self] in
+      var network = CIFAR10Network(recipe: settings, images: images, kernels: kernels, parameters: $0)
+      let outcome = network.test(first: count)
+      return measuresLoss ? outcome.loss : outcome.error
+    }
+  }
+
   public func optimize(
     seed: UInt64, by optimizer: OptimizerSettings, updates: [Int], isCancelled: @Sendable () -> Bool
   ) throws(CorpusError) -> (metrics: [[Float]], parameters: [Float])? {

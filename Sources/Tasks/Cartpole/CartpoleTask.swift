@@ -1,3 +1,4 @@
+internal import CKernels
 public import Corpus
 public import Datasets
 package import VectorKernels
@@ -106,6 +107,9 @@ public struct CartpoleTask: OptimizedTask, BehavingTask {
   /// network by itself has no other `train_return`.
   public var evaluatedMetrics: [Metric] { metrics }
 
+  /// The episodes by which a network is measured.
+  public var evaluationEpisodes: Int { settings.evaluationEpisodes ?? max(256, settings.environments) }
+
   public func evaluate(network: [Float], seed: UInt64) -> [Float] {
     [Float](repeating: meanReturn(of: network, seed: seed), count: metrics.count)
   }
@@ -113,7 +117,7 @@ public struct CartpoleTask: OptimizedTask, BehavingTask {
   private func meanReturn(of network: [Float], seed: UInt64) -> Float {
     precondition(network.count == architecture.parameterCount)
     var recipe = settings
-    recipe.environments = settings.evaluationEpisodes ?? max(256, settings.environments)
+    recipe.environments = evaluationEpisodes
     var agent = ActorCritic(recipe: recipe, kernels: kernels, policy: network)
     return EpisodeWindow.mean(PPO.firstEpisodes(&agent, recipe: recipe, kernels: kernels, seed: seed))
   }
@@ -189,5 +193,30 @@ public struct CartpoleTask: OptimizedTask, BehavingTask {
   public func similarity(_ one: [Float], _ other: [Float]) -> Float {
     let difference = zip(one, other).reduce(0) { $0 + abs($1.0 - $1.1) }
     return 1 - difference / Float(2 * max(1, one.count))
+  }
+}
+
+extension CartpoleTask {
+  /// The means of a policy's action.
+  ///
+  /// - Parameters:
+  ///   - network: its (P) parameters.
+  ///   - observations: (count, 4).
+  public func meanActions(of network: [Float], at observations: [SIMD4<Float>]) -> [Float] {
+    precondition(network.count == architecture.parameterCount)
+    let count = (observations.count + 15) / 16 * 16
+    let packed = AlignedBuffer<UInt8>(count: Int(CK_MLP_BYTES))
+    let scratch = AlignedBuffer<UInt8>(count: Int(CK_SCRATCH_BYTES))
+    let inputs = AlignedBuffer<Float>(count: 4 * count)
+    let means = AlignedBuffer<Float>(count: count)
+    for (row, observation) in observations.enumerated() {
+      for i in 0..<4 { inputs.base[4 * row + i] = observation[i] }
+    }
+    Array(network.dropFirst()).withUnsafeBufferPointer { parameters in
+      if let base = parameters.baseAddress { kernels.functions.mlp_pack(base, OpaquePointer(packed.base)) }
+    }
+    kernels.functions.mlp_forward(
+      OpaquePointer(packed.base), count, inputs.base, means.base, scratch.base)
+    return Array(UnsafeBufferPointer(start: means.base, count: observations.count))
   }
 }

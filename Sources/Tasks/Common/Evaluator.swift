@@ -26,6 +26,13 @@ public protocol Evaluator: TrainingTask {
 
   /// The (P) parameters of the network that the run of this seed begins with.
   func initialNetwork(seed: UInt64) -> [Float]
+
+  /// What measures the networks of a plane as ``evaluate(network:seed:)`` does with the seed 0, within rounding.
+  ///
+  /// - Parameters:
+  ///   - metric: an index into ``evaluatedMetrics``.
+  ///   - images: how many of the test images to take at most, the first ones; nil for all.
+  func evaluator(of plane: ParameterPlane, metric: Int, images: Int?) -> any PlaneEvaluator
 }
 
 extension Evaluator {

@@ -1,3 +1,4 @@
+internal import CKernels
 public import Corpus
 public import Datasets
 package import VectorKernels
@@ -63,6 +64,13 @@ public struct MNISTTask: ImageTask, OptimizedTask, BehavingTask {
     var network = MNISTNetwork(recipe: settings, images: images, kernels: kernels, parameters: network)
     let outcome = network.test()
     return [outcome.loss, outcome.error]
+  }
+
+  public func evaluator(of plane: ParameterPlane, metric: Int, images limit: Int?) -> any PlaneEvaluator {
+    let count = min(max(1, limit ?? images.test.count), images.test.count)
+    return MNISTPlane(
+      plane, wantsLosses: evaluatedMetrics[metric] == .testLoss, images: images.test, count: count,
+      scale: ck_mnist_scale(settings), kernels: kernels)
   }
 
   public func optimize(
