@@ -89,6 +89,8 @@ extension AuditReport.Verdict {
   static let copy = 0.05
   /// Nearer than this part of the spread, it is a near copy.
   static let nearCopy = 0.5
+  /// If at least this part are copies, it is said.
+  static let fewCopies = 0.05
   /// Nearer to the segment of two checkpoints than this part of its distance, it is an interpolation.
   static let onSegment = 0.25
 
@@ -99,27 +101,27 @@ extension AuditReport.Verdict {
       Double(samples.count(where: isSo)) / Double(samples.count)
     }
     func percent(_ part: Double) -> String { "\(Int((100 * part).rounded())) %" }
+    guard samples.allSatisfy({ $0.distanceRelative.isFinite }) else {
+      return "cannot be told: there are no held-out networks to compare with, or they do not differ"
+    }
     let copies = part { $0.distanceRelative < copy }
     let near = part { $0.distanceRelative < nearCopy }
     let between = part { $0.offSegment < onSegment }
     let median = samples.map(\.distanceRelative).sorted()[samples.count / 2]
-    let novel =
-      "\(percent(share(1))) are good and at least as far from every training network as held-out networks are, and "
-      + "\(percent(share(3))) three times as far"
-    let far =
-      "the median distance to the nearest training network is \(rounded(median)) of that of held-out networks"
-    if copies >= 0.5 {
-      return
-        "copies: \(percent(copies)) are training networks but for the order and the scale of hidden units; \(novel)"
-    }
+    let facts =
+      "\(percent(copies)) are training networks but for the order and the scale of hidden units; the median distance to "
+      + "the nearest training network is \(rounded(median)) of that of held-out networks; \(percent(share(1))) are good and "
+      + "at least as far from every training network as held-out networks are, and \(percent(share(3))) three times as far"
+    if copies >= 0.5 { return "copies: \(facts)" }
     if between >= 0.5 {
-      return "interpolations: \(percent(between)) lie between two training networks; \(far); \(novel)"
+      return "interpolations: \(percent(between)) lie between two training networks; \(facts)"
     }
     if near >= 0.5 || z < -3 && median < 0.8 {
-      return "near copies: \(far); \(percent(near)) are nearer than half of it; \(novel)"
+      return "near copies: \(percent(near)) are nearer than half; \(facts)"
     }
-    if median >= 0.8 { return "no copies: \(far); \(novel)" }
-    return "nearer than held-out networks, and no copies: \(far); \(novel)"
+    if copies >= fewCopies { return "copies among them: \(facts)" }
+    if median >= 0.8 { return "no copies: \(facts)" }
+    return "nearer than held-out networks, and no copies: \(facts)"
   }
 
   private static func rounded(_ value: Double) -> Double { (100 * value).rounded() / 100 }

@@ -37,19 +37,17 @@ struct ComparisonNetworks {
     all.sort {
       ($0.value, $0.checkpoint.run, $0.checkpoint.step) < ($1.value, $1.checkpoint.run, $1.checkpoint.step)
     }
+    let values = all.map(\.value)
     let wanted = metrics.filter(\.isFinite).sorted()
     var chosen: Set<AuditedCheckpoint> = []
     for number in 0..<count {
       let value =
         wanted.isEmpty ? all[number * all.count / count].value : wanted[number * wanted.count / count]
-      var index = min(all.count - 1, Self.firstIndex(all.map(\.value), notBelow: value))
-      // The next one that is not taken.
-      var tries = 0
-      while chosen.contains(all[index].checkpoint), tries < all.count {
-        index = (index + 1) % all.count
-        tries += 1
-      }
-      chosen.insert(all[index].checkpoint)
+      let index = Self.firstIndex(values, notBelow: value)
+      // The nearest one that is not taken, on either side.
+      let nearest = (0..<all.count).lazy.flatMap { [index + $0, index - 1 - $0] }
+        .first { all.indices.contains($0) && !chosen.contains(all[$0].checkpoint) }
+      if let nearest { chosen.insert(all[nearest].checkpoint) }
     }
     var networks: [Examined.Network] = []
     for checkpoint in chosen.sorted(by: { ($0.run, $0.step) < ($1.run, $1.step) }) {

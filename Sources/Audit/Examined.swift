@@ -106,10 +106,9 @@ struct Examined {
   /// Compares what networks do with what the nearest checkpoints, and the last ones of runs, do.
   mutating func compareBehavior() throws(CorpusError) {
     guard let task = audit.evaluator as? any BehavingTask else { return }
-    let begun = ContinuousClock.now
-    let questions = task.questions(for: networks[0].parameters)
-    _ = task.behavior(of: networks[0].parameters, asked: questions)
-    let isQuick = begun.duration(to: .now) < .milliseconds(20)
+    guard let first = networks.first else { return }
+    let questions = task.questions(for: first.parameters)
+    let isQuick = task.isQuickToAsk
     let wanted = min(audit.trainingRuns.count, isQuick ? Self.lastCheckpoints : 16)
     var last: [(checkpoint: AuditedCheckpoint, parameters: [Float])] = []
     for number in 0..<wanted {

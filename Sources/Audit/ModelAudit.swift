@@ -82,6 +82,11 @@ public struct ModelAudit: Sendable {
     var starts = try reader.initialStarts(half, split: "test")
     if starts.isEmpty { starts = try reader.initialStarts(half, split: "train") }
     if let measurer { starts += try measurer.randomStarts(half, seed: options.sampling.seed) }
+    guard !starts.isEmpty else {
+      throw CorpusError(
+        .emptySelection, "no network can be drawn: the corpus has no run to start from",
+        remedy: "name the corpus that the model was trained on")
+    }
     let best = model.description.bestPrompt
     let wanted = (0..<options.samples).map { number in
       let start = starts[number % starts.count]

@@ -32,7 +32,7 @@ final class NearestSearch: Sendable {
   /// Of the nearest, so many are told.
   private static let kept = 48
   /// Checkpoints whose distances are computed: fewer where several layers have to be matched in turn.
-  private var wanted: Int { (matcher.slices?.layers.count ?? 0) > 1 ? 160 : 1_000 }
+  private let wanted: Int
   /// The same for exhaustive queries.
   private var exhaustive: Int { (matcher.slices?.layers.count ?? 0) > 1 ? 10_000 : 100_000 }
 
@@ -48,12 +48,13 @@ final class NearestSearch: Sendable {
   ///
   /// - Parameter progress: called with the runs read.
   init(
-    _ reader: CorpusReader, runs: [Int64], workers: Int, cancellation: Cancellation,
+    _ reader: CorpusReader, runs: [Int64], candidates: Int?, workers: Int, cancellation: Cancellation,
     progress: @escaping @Sendable (Int) -> Void
   ) throws(CorpusError) {
     let architecture = reader.directory.manifest.architecture
     let matcher = NetworkMatcher(architecture)
     let features = NetworkFeatures(architecture, matcher.slices)
+    wanted = candidates ?? ((matcher.slices?.layers.count ?? 0) > 1 ? 160 : 1_000)
     (self.runs, self.reader, self.matcher, self.features) = (runs, reader, matcher, features)
     let length = architecture.parameterCount
     let parts = Mutex([[Float]?](repeating: nil, count: runs.count))
@@ -151,7 +152,9 @@ final class NearestSearch: Sendable {
           $1.distance, $1.checkpoint.run, $1.checkpoint.step
         )
       }
-      return Array(sorted.prefix(Self.kept))
+      // The nearest of another run, too, however many of the first one are nearer.
+      let other = sorted.dropFirst(Self.kept).first { $0.checkpoint.run != sorted[0].checkpoint.run }
+      return Array(sorted.prefix(Self.kept)) + [other].compactMap { $0 }
     }
   }
 

@@ -33,6 +33,8 @@ public struct NetworkAudit: Sendable {
   let metricIndex: Int
   let evaluator: (any Evaluator)?
   let workers: Int
+  /// Checkpoints whose distances are computed, by their features; nil for the usual number.
+  package var candidates: Int?
   /// At least as good as this is good.
   public var goodMetric: Float
   /// How networks of the corpus are compared.
@@ -64,7 +66,9 @@ public struct NetworkAudit: Sendable {
   ) throws(CorpusError) -> AuditReport {
     let begun = ContinuousClock.now
     let total = trainingRuns.count
-    let search = try NearestSearch(reader, runs: trainingRuns, workers: workers, cancellation: cancellation) {
+    let search = try NearestSearch(
+      reader, runs: trainingRuns, candidates: self.candidates, workers: workers, cancellation: cancellation
+    ) {
       progress(.reading, $0, total)
     }
     var examined = Examined(search, self, cancellation, progress)

@@ -54,8 +54,14 @@ struct AuditCommand: ParsableCommand {
     let work = LongWork("audit", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let report = try audit.run(on: corpus, cancellation: work.cancellation) { stage, done, total in
-      display.update(done, of: total, unit: stage) { [] }
+    let report: AuditReport
+    do throws(CorpusError) {
+      report = try audit.run(on: corpus, cancellation: work.cancellation) { stage, done, total in
+        display.update(done, of: total, unit: stage) { [] }
+      }
+    } catch  where error.code == .interrupted {
+      throw CorpusError(
+        .interrupted, "stopped on request, and nothing was written", remedy: "run the same command again")
     }
     work.end()
     if let out { try Files.write(CanonicalJSON.data(report, pretty: true), to: out) }

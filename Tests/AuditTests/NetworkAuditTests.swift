@@ -136,6 +136,49 @@ import Testing
     }
   }
 
+  @Test func `by features few are compared, and the nearest is nearly always among them`() throws {
+    var few = audit
+    few.candidates = 24
+    let networks = try checkpoints(0..<6, step: 4) + checkpoints(40..<52, step: 3)
+    func distances(_ audit: NetworkAudit) throws -> [Double] {
+      try audit.run(networks.map { NetworkAudit.Candidate($0) }).samples.prefix(networks.count).map(
+        \.distance)
+    }
+    let (quick, exact) = (try distances(few), try distances(audit))
+    #expect(quick != exact || zip(quick, exact).allSatisfy { $0 == $1 })
+    for (quick, exact) in zip(quick, exact) { #expect(quick >= exact && quick <= 1.1 * exact) }
+    // Copies are always found.
+    #expect(quick.prefix(6).allSatisfy { $0 == 0 } && exact.prefix(6).allSatisfy { $0 == 0 })
+    #expect(zip(quick, exact).count { $0 == $1 } >= 9)
+  }
+
+  @Test func `a few copies among many others are told`() throws {
+    let report = try report(checkpoints(0..<3) + checkpoints(40..<60))
+    #expect(report.verdict.good.hasPrefix("copies among them: 13 %"), "\(report.verdict)")
+  }
+
+  @Test func `without held-out runs nothing can be told`() throws {
+    let alone = try NetworkAudit(
+      reader, trainingRuns: Array(0..<40), heldOutRuns: [], metric: .testLoss, goodMetric: 10,
+      evaluator: task,
+      workers: 2)
+    let report = try alone.run(checkpoints(0..<3).map { NetworkAudit.Candidate($0, isBestPrompt: true) })
+    #expect(report.verdict.good.hasPrefix("cannot be told") && report.copyingScore.z.isNaN)
+  }
+
+  @Test func `networks better than all held-out ones are set beside the best of these`() throws {
+    // The untrained ones are the best where more is better.
+    let worst = try NetworkAudit(
+      reader, trainingRuns: Array(0..<40), heldOutRuns: Array(40..<60), metric: .testLoss, goodMetric: 10,
+      evaluator: task, workers: 2)
+    let far = try checkpoints(0..<4).map { $0.map { 30 * $0 } }
+    let heldOut = try worst.run(far.map { NetworkAudit.Candidate($0) }).samples.filter {
+      $0.group == "held-out"
+    }
+    let all = try (40..<60).flatMap { try reader.metrics(of: $0).metrics[2] }.sorted()
+    #expect(heldOut.count == 16 && heldOut.map(\.metric).sorted() == Array(all.suffix(16)))
+  }
+
   @Test func `without an evaluator distances and the score are there, and metrics are not`() throws {
     let blind = try NetworkAudit(
       reader, trainingRuns: Array(0..<40), heldOutRuns: Array(40..<60), metric: .testLoss, goodMetric: 10,

@@ -86,6 +86,8 @@ public struct CIFAR10Task: ImageTask, OptimizedTask, BehavingTask {
     return trainer.checkpoints(at: updates, isCancelled: isCancelled)
   }
 
+  public var isQuickToAsk: Bool { false }
+
   public func behavior(of network: [Float], asked questions: [Float]) -> [Float] {
     var network = CIFAR10Network(recipe: settings, images: images, kernels: kernels, parameters: network)
     return network.mistakes()

@@ -15,6 +15,13 @@ public protocol BehavingTask: Evaluator {
 
   /// What ``similarity(_:_:)`` is, in words.
   var similarityMeaning: String { get }
+
+  /// Whether asking a network takes milliseconds, so that thousands can be asked.
+  var isQuickToAsk: Bool { get }
+}
+
+extension BehavingTask {
+  public var isQuickToAsk: Bool { true }
 }
 
 extension ImageTask {
