@@ -89,7 +89,7 @@ def test_the_report_has_every_section_or_says_why_not(report):
     assert [model["name"] for model in report["models"]] == ["small-digits", "small-policies"]
     for model, own in zip(report["models"], ("landscape", "cartpole")):
         sections = model["sections"]
-        for name in ("prompts", "over_training", own, "landscape", "walks", "corpus", "made"):
+        for name in ("prompts", "over_training", "optimizers", "audit", own, "landscape", "walks", "corpus", "made"):
             assert "left_out" not in sections[name], (model["name"], name, sections[name])
         for section in sections.values():
             assert "left_out" not in section or section["remedy"]
@@ -99,7 +99,7 @@ def test_the_report_has_every_section_or_says_why_not(report):
 def test_the_page_shows_the_sections_of_the_model_that_is_chosen(page, report):
     headings = '[...document.querySelectorAll("main h2")].map(heading => heading.textContent)'
     first = page.run(headings)
-    assert {"Prompts", "Over training", "Landscape", "Latent walk", "The corpus", "How it was made", "Left out"} <= set(first)
+    assert {"Prompts", "Over training", "One step beside optimizers", "Landscape", "Audit: anything new?", "Latent walk", "The corpus", "How it was made", "Left out"} <= set(first)
     assert "Cartpole, live" not in first
     choose(page, 1)
     assert page.run('document.querySelector("h1").textContent') == "small-policies"
