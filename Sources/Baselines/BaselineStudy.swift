@@ -4,7 +4,7 @@ import Foundation
 import Maintenance
 import MetricIndex
 public import Platform
-import ShardStore
+public import ShardStore
 import Synchronization
 public import Tasks
 
@@ -75,6 +75,26 @@ public struct BaselineStudy: Sendable {
   /// The metric of the curves.
   public var metric: Metric { task.evaluatedMetrics[metricIndex] }
 
+  /// Refuses runs from whose first networks to start that a corpus has not, or that began with others than the task
+  /// makes of their numbers, as those of other programs do.
+  ///
+  /// - Throws: `unknownRun`, `cannotReplay`.
+  public func requireRuns(of corpus: CorpusDirectory) throws(CorpusError) {
+    let reader = CorpusReader(try IndexReader(opening: corpus))
+    var start = [Float](repeating: 0, count: corpus.manifest.architecture.parameterCount)
+    for run in options.runs ?? [] {
+      try start.withUnsafeMutableBufferPointer { (buffer) throws(CorpusError) in
+        try reader.read(run, steps: 0..<1, into: buffer)
+      }
+      let made = task.initialNetwork(seed: UInt64(bitPattern: run))
+      guard made.count == start.count, zip(made, start).allSatisfy({ abs($0 - $1) <= 1e-6 }) else {
+        throw CorpusError(
+          .cannotReplay, "run \(run) of \(corpus.path) does not begin with the network of its number",
+          remedy: "leave --runs away, for random networks")
+      }
+    }
+  }
+
   /// Tunes and trains, as far as that is not done.
   ///
   /// - Parameter progress: called with the trainings done, and with how many there are.
@@ -101,6 +121,7 @@ public struct BaselineStudy: Sendable {
         }, total)
     }
     try Files.createDirectory(directory)
+    for (name, _) in optimizers { try requireSameRuns(task, name) }
     var curves: [OptimizerCurve] = []
     for (name, rates) in optimizers {
       let tried = try tune(task, name, rates, cancellation, advance)
@@ -111,46 +132,69 @@ public struct BaselineStudy: Sendable {
       }
       let optimizer = OptimizerSettings(name, learningRate: best.learningRate)
       let values = try train(task, optimizer, cancellation, advance)
+      try tried.write(to: tuningPath(name))
       curves.append(
         OptimizerCurve(
           optimizer, tried: tried.rates, updates: options.schedule, values: values, goal: metric.goal,
-          secondsPerUpdate: try secondsPerUpdate(task, optimizer)))
+          secondsPerUpdate: try secondsPerUpdate(task, optimizer, cancellation)))
     }
     return curves
   }
 
-  /// Tries learning rates on other starts than those that are trained; an earlier trial of the same is read.
+  private func corpusPath(_ name: OptimizerSettings.Name) -> String { "\(directory)/\(name.rawValue)" }
+  private func tuningPath(_ name: OptimizerSettings.Name) -> String { "\(corpusPath(name))-tuning.json" }
+
+  /// Refuses a directory with other runs before any time goes into tuning.
+  private func requireSameRuns<Task: OptimizedTask>(
+    _ task: Task, _ name: OptimizerSettings.Name
+  ) throws(CorpusError) {
+    guard let found = try CorpusDirectory(ifPresentAt: corpusPath(name))?.manifest else { return }
+    // The learning rate is not known yet: any that it has is right so far.
+    let known = try? found.recipe.decoded(as: BaselineRecipe.self, task: found.task)
+    let optimizer = OptimizerSettings(name, learningRate: known?.optimizer.learningRate ?? 1)
+    _ = try request(task, optimizer).open(corpusPath(name))
+  }
+
+  private func request<Task: OptimizedTask>(
+    _ task: Task, _ optimizer: OptimizerSettings
+  ) throws(CorpusError) -> CorpusRequest {
+    let recipe = BaselineRecipe(
+      base: task.recipe, optimizer: optimizer, starts: options.runs == nil ? .random : .runs,
+      startSeed: options.runs == nil ? options.seed : 0, updates: options.schedule)
+    return CorpusRequest(try BaselineTask(recipe, base: task))
+  }
+
+  /// Tries learning rates on other starts than those that are trained; what an earlier trial of the same has is read.
   private func tune<Task: OptimizedTask>(
     _ task: Task, _ name: OptimizerSettings.Name, _ rates: [Double], _ cancellation: Cancellation,
     _ advance: @escaping @Sendable () -> Void
   ) throws(CorpusError) -> Tuning {
-    let path = "\(directory)/\(name.rawValue)-tuning.json"
     let (schedule, metricIndex, count) = (options.schedule, metricIndex, options.tuningStarts)
     // The seeds of `corpus evaluate` and of training's own evaluations are others.
     let firstSeed: UInt64 = 1 << 62 | (1 << 28 + options.seed) << 32
     let conditions = Tuning.Conditions(
       recipe: task.recipe, metric: metric.name, rates: rates, updates: schedule, starts: count,
       firstSeed: options.seed)
-    if let known = Tuning(path), known.conditions == conditions {
-      for _ in 0..<(rates.count * count) { advance() }
-      return known
+    var tuning = Tuning(conditions: conditions, rates: [])
+    if let known = Tuning(tuningPath(name)), known.conditions == conditions { tuning = known }
+    for _ in 0..<(tuning.rates.count * count) { advance() }
+    // What tuned the runs that are stored stays beside them until others prove to be tuned alike.
+    let isKept = try CorpusDirectory(ifPresentAt: corpusPath(name)) == nil
+    for rate in rates.dropFirst(tuning.rates.count) {
+      let values = Mutex([[Float]](repeating: [], count: count))
+      try parallelForEach(Array(0..<count), workers: workers) { (start) throws(CorpusError) in
+        let trained = try task.optimize(
+          seed: firstSeed + UInt64(start), by: OptimizerSettings(name, learningRate: rate),
+          updates: schedule, isCancelled: { cancellation.isCancelled })
+        try cancellation.check()
+        values.withLock { $0[start] = trained?.metrics[metricIndex] ?? [] }
+        advance()
+      }
+      tuning.rates.append(
+        OptimizerCurve.Trial(
+          learningRate: rate, median: Tuning.score(values.withLock { $0 }, metric.goal)))
+      if isKept { try tuning.write(to: tuningPath(name)) }
     }
-    let values = Mutex([[[Float]]](repeating: Array(repeating: [], count: count), count: rates.count))
-    let trials = rates.indices.flatMap { rate in (0..<count).map { (rate, $0) } }
-    try parallelForEach(trials, workers: workers) { (trial) throws(CorpusError) in
-      let trained = try task.optimize(
-        seed: firstSeed + UInt64(trial.1), by: OptimizerSettings(name, learningRate: rates[trial.0]),
-        updates: schedule, isCancelled: { cancellation.isCancelled })
-      try cancellation.check()
-      values.withLock { $0[trial.0][trial.1] = trained?.metrics[metricIndex] ?? [] }
-      advance()
-    }
-    let tuning = Tuning(
-      conditions: conditions,
-      rates: zip(rates, values.withLock { $0 }).map { rate, values in
-        OptimizerCurve.Trial(learningRate: rate, median: Tuning.score(values, metric.goal))
-      })
-    try Files.write(CanonicalJSON.data(tuning, pretty: true), to: path)
     return tuning
   }
 
@@ -161,19 +205,22 @@ public struct BaselineStudy: Sendable {
     _ task: Task, _ optimizer: OptimizerSettings, _ cancellation: Cancellation,
     _ advance: @escaping @Sendable () -> Void
   ) throws(CorpusError) -> [[Float]] {
-    let recipe = BaselineRecipe(
-      base: task.recipe, optimizer: optimizer, starts: options.runs == nil ? .random : .runs,
-      startSeed: options.runs == nil ? options.seed : 0, updates: options.schedule)
-    let baseline = try BaselineTask(recipe, base: task)
-    let (corpus, made) = try CorpusRequest(baseline).open("\(directory)/\(optimizer.name.rawValue)")
+    let (corpus, made) = try request(task, optimizer).open(corpusPath(optimizer.name))
     let runs = options.runs ?? (0..<Int64(options.starts)).map { $0 }
-    for run in runs {
-      // One at a time, as they need not be neighbours; what is stored is found at once.
+    for range in Self.neighbours(runs) {
       let job = GenerationJob(
-        task: made, directory: corpus, seeds: run..<(run + 1), workers: 1, codec: corpus.manifest.codec,
+        task: made, directory: corpus, seeds: range, workers: workers, codec: corpus.manifest.codec,
         isIndexing: false)
-      _ = try job.run(cancellation: cancellation) { _ in }
-      advance()
+      let told = Mutex(0)
+      _ = try job.run(cancellation: cancellation) { progress in
+        // Reports of several workers may overtake each other.
+        let new = told.withLock { told in
+          let new = max(0, progress.stored - told)
+          told += new
+          return new
+        }
+        for _ in 0..<new { advance() }
+      }
     }
     _ = try MetricIndex(openingOrCreating: corpus).synchronize()
     let reader = CorpusReader(try IndexReader(opening: corpus))
@@ -182,21 +229,40 @@ public struct BaselineStudy: Sendable {
     return values
   }
 
-  /// Of one thread, without evaluations: the difference between a longer and a shorter training.
+  /// Numbers as ranges without gaps, ascending.
+  private static func neighbours(_ runs: [Int64]) -> [Range<Int64>] {
+    runs.sorted().reduce(into: []) { ranges, run in
+      if let last = ranges.last, last.upperBound == run {
+        ranges[ranges.count - 1] = last.lowerBound..<(run + 1)
+      } else {
+        ranges.append(run..<(run + 1))
+      }
+    }
+  }
+
+  /// Of one thread, without evaluations: what more updates take longer than one, the fastest of three.
   private func secondsPerUpdate<Task: OptimizedTask>(
-    _ task: Task, _ optimizer: OptimizerSettings
+    _ task: Task, _ optimizer: OptimizerSettings, _ cancellation: Cancellation
   ) throws(CorpusError) -> Double {
     func seconds(_ updates: Int) throws(CorpusError) -> Double {
-      let begun = ContinuousClock.now
-      _ = try task.optimize(seed: 1 << 62, by: optimizer, updates: [0, updates], isCancelled: { false })
-      return begun.duration(to: .now) / .seconds(1)
+      var fastest = Double.infinity
+      for _ in 0..<3 {
+        let begun = ContinuousClock.now
+        _ = try task.optimize(
+          seed: 1 << 62, by: optimizer, updates: [updates], isCancelled: { cancellation.isCancelled })
+        try cancellation.check()
+        fastest = min(fastest, begun.duration(to: .now) / .seconds(1))
+      }
+      return fastest
     }
-    // As many as take far longer than both evaluations, which the difference is to be without.
-    var updates = 16
-    while updates < 4096, try seconds(updates) < 4 * seconds(1) + 0.05 { updates *= 2 }
-    var differences: [Double] = []
-    for _ in 0..<3 { differences.append(try (seconds(updates + 1) - seconds(1)) / Double(updates)) }
-    return max(0, differences.sorted()[1])
+    let one = try seconds(1)
+    var updates = 8
+    while true {
+      // Each of them measures a network, too, which takes as long as many updates: few would drown in its noise.
+      let all = try seconds(updates)
+      if all > 3 * one && all > 0.05 || updates >= 1 << 16 { return max(0, all - one) / Double(updates - 1) }
+      updates *= 4
+    }
   }
 }
 
@@ -229,6 +295,10 @@ struct Tuning: Codable {
       let known = try? CanonicalJSON.decode(Tuning.self, from: data)
     else { return nil }
     self = known
+  }
+
+  func write(to path: String) throws(CorpusError) {
+    try Files.write(CanonicalJSON.data(self, pretty: true), to: path)
   }
 
   /// The mean over the checkpoints of the median over the starts: rates that learn early are good, too.

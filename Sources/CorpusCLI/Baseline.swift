@@ -72,7 +72,7 @@ struct Baseline: ParsableCommand {
   }
 
   func run() throws {
-    let (task, recipe, modelMetric) = try source()
+    let (task, recipe, modelMetric, corpus) = try source()
     let evaluator = try Tasks.evaluator(task: task, recipe: recipe, datasets: datasets.directory)
     var options = BaselineStudy.Options()
     (options.starts, options.updates, options.seed) = (runs.isEmpty ? starts : runs.count, updates, seed)
@@ -82,6 +82,7 @@ struct Baseline: ParsableCommand {
       evaluator, metric: metric ?? modelMetric ?? evaluator.evaluatedMetrics[0].name, in: out,
       options: options,
       workers: workers ?? Workers.available)
+    if !runs.isEmpty { try study.requireRuns(of: CorpusDirectory(opening: corpus)) }
     let work = LongWork("baseline", quiet: quiet)
     defer { work.end() }
     let display = work.display
@@ -92,15 +93,17 @@ struct Baseline: ParsableCommand {
     show(curves, study.metric)
   }
 
-  /// The task and its recipe, and the metric of a model.
-  private func source() throws(CorpusError) -> (task: String, recipe: JSONValue, metric: String?) {
+  /// The task and its recipe, the metric of a model, and where the corpus is.
+  private func source() throws(CorpusError) -> (
+    task: String, recipe: JSONValue, metric: String?, corpus: String
+  ) {
     let model = ModelDirectory(path)
     if model.holdsModel {
       let description = try model.description()
-      return (description.task, description.recipe, description.metric.name)
+      return (description.task, description.recipe, description.metric.name, description.corpus.path)
     }
     let manifest = try CorpusDirectory(opening: path).manifest
-    return (manifest.task, manifest.recipe, nil)
+    return (manifest.task, manifest.recipe, nil, path)
   }
 
   private func show(_ curves: [OptimizerCurve], _ metric: Metric) {

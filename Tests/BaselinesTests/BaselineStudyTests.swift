@@ -7,6 +7,7 @@ import Maintenance
 import MetricIndex
 import Platform
 import ShardStore
+import Synchronization
 import Tasks
 import TestSupport
 import Testing
@@ -29,12 +30,14 @@ import Testing
   }
 
   private func study(
-    _ task: any Evaluator, _ metric: String, updates: Int = 12, rates: [Double]? = nil, runs: [Int64]? = nil
+    _ task: any Evaluator, _ metric: String, updates: Int = 12, rates: [Double]? = nil, runs: [Int64]? = nil,
+    workers: Int = 2
   ) throws -> BaselineStudy {
     var options = BaselineStudy.Options()
     (options.starts, options.tuningStarts, options.updates) = (runs?.count ?? 3, 2, updates)
     (options.learningRates, options.runs) = (rates, runs)
-    return try BaselineStudy(task, metric: metric, in: temporary.path + "/out", options: options, workers: 2)
+    return try BaselineStudy(
+      task, metric: metric, in: temporary.path + "/out", options: options, workers: workers)
   }
 
   private func run(_ study: BaselineStudy) throws -> [OptimizerCurve] {
@@ -91,6 +94,66 @@ import Testing
       try run(study(task, "test_loss", updates: 9, rates: [0.02]))
     }
     #expect(error?.code == .differentRecipe)
+  }
+
+  @Test func `a refused study leaves the rates that tuned the stored runs, and tunes nothing`() throws {
+    let task = try Self.digits()
+    _ = try run(study(task, "test_loss", rates: [0.02]))
+    let path = temporary.path + "/out/adam-tuning.json"
+    let before = try Data(contentsOf: URL(filePath: path))
+    let trained = Mutex(0)
+    #expect(throws: CorpusError.self) {
+      try study(task, "test_loss", updates: 9, rates: [0.02])
+        .run(cancellation: Cancellation()) { done, _ in trained.withLock { $0 = done } }
+    }
+    #expect(trained.withLock { $0 } == 0)
+    let error = #expect(throws: CorpusError.self) { try run(study(task, "test_loss", rates: [0.05])) }
+    #expect(error?.code == .differentRecipe)
+    #expect(try Data(contentsOf: URL(filePath: path)) == before)
+  }
+
+  @Test func `what was tried before a stop is kept, and going on gives the same`() throws {
+    let task = try Self.digits()
+    let whole = try run(study(task, "test_loss", rates: [0.001, 0.02]))
+    let files = ["adam-tuning.json", "nesterov-tuning.json", "adam/runs/000002.h5"]
+    func contents() throws -> [Data] {
+      try files.map { try Data(contentsOf: URL(filePath: temporary.path + "/out/" + $0)) }
+    }
+    let expected = try contents()
+    try FileManager.default.removeItem(atPath: temporary.path + "/out")
+    for stop in [3, 5] {
+      let cancellation = Cancellation()
+      let error = #expect(throws: CorpusError.self) {
+        try study(task, "test_loss", rates: [0.001, 0.02]).run(cancellation: cancellation) { done, _ in
+          if done >= stop { cancellation.cancel() }
+        }
+      }
+      #expect(error?.code == .interrupted)
+      #expect(FileManager.default.fileExists(atPath: temporary.path + "/out/adam-tuning.json"))
+    }
+    let resumed = try run(study(task, "test_loss", rates: [0.001, 0.02]))
+    #expect(resumed.map(\.median) == whole.map(\.median) && resumed.map(\.tried) == whole.map(\.tried))
+    #expect(try contents() == expected)
+  }
+
+  @Test func `any number of workers trains the same networks`() throws {
+    let task = try Self.digits()
+    let two = try run(study(task, "test_loss", rates: [0.001, 0.02], workers: 2))
+    try FileManager.default.removeItem(atPath: temporary.path + "/out")
+    let one = try run(study(task, "test_loss", rates: [0.001, 0.02], workers: 1))
+    #expect(one.map(\.median) == two.map(\.median) && one.map(\.tried) == two.map(\.tried))
+  }
+
+  @Test func `runs that a corpus has not are refused`() throws {
+    let task = try Self.policies()
+    let corpus = try CorpusRequest(task).open(temporary.path + "/corpus").directory
+    _ = try GenerationJob(task: task, directory: corpus, seeds: 0..<2, workers: 1, codec: .delta)
+      .run(cancellation: Cancellation()) { _ in }
+    try study(task, "train_return", runs: [0, 1]).requireRuns(of: corpus)
+    let error = #expect(throws: CorpusError.self) {
+      try study(task, "train_return", runs: [1, 5]).requireRuns(of: corpus)
+    }
+    #expect(error?.code == .unknownRun)
   }
 
   @Test func `a rate that leads nowhere is not chosen, and without another it is said`() throws {
