@@ -91,7 +91,7 @@ struct IndexFixture {
       #expect(row[4] == (step == 0 ? .null : .real(Double(run.metrics[1][step]))))
     }
     #expect(rows.count == 23)
-    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000003.h5"))
+    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000/000003.h5"))
     #expect(
       try fixture.rows("SELECT offset, bytes FROM chunks WHERE run = 3 ORDER BY first_step")
         == shard.runs[0].chunks.map { [.integer($0.offset), .integer(Int64($0.bytes))] })
@@ -149,7 +149,7 @@ struct IndexFixture {
   @Test func `prefers the sealed one of two equal runs`() throws {
     let fixture = try IndexFixture()
     for order in [
-      ["runs/000001.h5", "shards/000001-000001.h5"], ["shards/000001-000001.h5", "runs/000001.h5"],
+      ["runs/000/000001.h5", "shards/000001-000001.h5"], ["shards/000001-000001.h5", "runs/000/000001.h5"],
     ] {
       for file in order {
         try fixture.store(TestCorpus.run(1), as: file)
@@ -164,9 +164,9 @@ struct IndexFixture {
   }
 
   @Test func `finds the other copy of a run whose shard is lost`() throws {
-    for lost in ["shards/000001-000001.h5", "runs/000001.h5"] {
+    for lost in ["shards/000001-000001.h5", "runs/000/000001.h5"] {
       let fixture = try IndexFixture()
-      for file in ["runs/000001.h5", "shards/000001-000001.h5"] {
+      for file in ["runs/000/000001.h5", "shards/000001-000001.h5"] {
         try fixture.store(TestCorpus.run(1), as: file)
         try fixture.synchronize()
       }
@@ -182,7 +182,7 @@ struct IndexFixture {
 
   @Test func `refuses a file that is named for another run`() throws {
     let fixture = try IndexFixture()
-    try fixture.store(TestCorpus.run(1), as: "runs/000002.h5")
+    try fixture.store(TestCorpus.run(1), as: "runs/000/000002.h5")
     #expect(try fixture.synchronize().problems.count == 1)
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [0])
   }
@@ -191,7 +191,7 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1, 2])
     try fixture.synchronize()
-    let file = fixture.corpus.absolute("runs/000001.h5")
+    let file = fixture.corpus.absolute("runs/000/000001.h5")
     try FileManager.default.setAttributes(
       [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: file)
     _ = try IndexReader(opening: fixture.corpus)
@@ -201,10 +201,10 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1])
     let writer = try MetricIndex(openingOrCreating: fixture.corpus)
-    try writer.ingest(["runs/000001.h5"])
+    try writer.ingest(["runs/000/000001.h5"])
     _ = try MetricIndex.rebuild(fixture.corpus)
     try fixture.store([2])
-    try writer.ingest(["runs/000002.h5"])
+    try writer.ingest(["runs/000/000002.h5"])
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 2])
   }
 
@@ -220,7 +220,7 @@ struct IndexFixture {
     try fixture.store(TestCorpus.run(1, checkpoints: 9), as: "shards/000001-000001.h5")
     let report = try fixture.synchronize()
     #expect(report.problems.map(\.code) == [.conflictingRuns])
-    #expect("\(report.problems[0])".contains("runs/000001.h5"))
+    #expect("\(report.problems[0])".contains("runs/000/000001.h5"))
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [1])
   }
 
@@ -253,8 +253,8 @@ struct IndexFixture {
     #expect(back.missingError(fixture.corpus) == nil && back.ingested == 0)
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)
 
-    try Files.remove(fixture.corpus.absolute("runs/000003.h5"))
-    #expect(try fixture.synchronize().missing == ["runs/000003.h5"])
+    try Files.remove(fixture.corpus.absolute("runs/000/000003.h5"))
+    #expect(try fixture.synchronize().missing == ["runs/000/000003.h5"])
     let index = try MetricIndex(openingOrCreating: fixture.corpus)
     #expect(try index.synchronize(forgetsMissing: true).forgotten == 1)
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [9])
@@ -265,11 +265,11 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1, 2, 3])
     try fixture.synchronize()
-    try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
-    try Files.write(Data("x".utf8), to: fixture.corpus.absolute("runs/000004.h5"))
+    try Files.remove(fixture.corpus.absolute("runs/000/000002.h5"))
+    try Files.write(Data("x".utf8), to: fixture.corpus.absolute("runs/000/000004.h5"))
     let report = try MetricIndex(openingOrCreating: fixture.corpus).synchronize(forgetsMissing: true)
     #expect(report.forgotten == 1 && report.problems.count == 1)
-    #expect("\(report.problems[0])".contains("runs/000004.h5"))
+    #expect("\(report.problems[0])".contains("runs/000/000004.h5"))
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 3])
     #expect(try fixture.numbers("SELECT DISTINCT run FROM checkpoints ORDER BY run") == [1, 3])
     #expect(try fixture.numbers("SELECT DISTINCT run FROM chunks ORDER BY run") == [1, 3])
@@ -316,7 +316,7 @@ struct IndexFixture {
     _ = try IndexReader(opening: fixture.corpus, allowStale: true)
     try fixture.synchronize()
     #expect(opening() == nil)
-    try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
+    try Files.remove(fixture.corpus.absolute("runs/000/000002.h5"))
     #expect(opening() == .indexStale)
     try Files.write(Data("no database at all, but some text".utf8), to: fixture.corpus.indexPath)
     #expect(opening() == .indexCorrupt)
