@@ -58,7 +58,9 @@ import Testing
       }
     }
     #expect(
-      try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000/000000.h5", "runs/000/000001.h5"])
+      try fixture.corpus.shardFiles() == [
+        "shards/000000-000001.h5", "runs/000/000000.h5", "runs/000/000001.h5",
+      ])
     // Once more, and the single files go: the sealed shard is proven, not written again.
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.duplicates == 2 && report.runs == 0)
@@ -150,6 +152,18 @@ import Testing
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 1 && report.awaited == 1)
     #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000/000001.h5"])
+  }
+
+  /// Earlier programs stored all single runs in one directory.
+  @Test func `seals runs that lie flat, and a second file of a run once the first is sealed`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([1, 2, 3])
+    for seed in [0, 2] as [Int64] { try fixture.store([TestCorpus.run(seed)], as: "runs/00000\(seed).h5") }
+    try fixture.store([TestCorpus.run(3, checkpoints: 9)], as: "runs/000003.h5", checkpoints: 9)
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.runs == 4 && report.duplicates == 1 && report.problems.map(\.code) == [.conflictingRuns])
+    #expect(report.sealedFiles == ["shards/000000-000003.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000003.h5", "runs/000003.h5"])
   }
 
   @Test func `lets one process compact at a time`() throws {
