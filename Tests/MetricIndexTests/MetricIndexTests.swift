@@ -67,10 +67,12 @@ struct IndexFixture {
   /// Everything in the index but the numbers of shards, which depend on the order of ingestion.
   func contents() throws -> [[SQLValue]] {
     try rows(
-      "SELECT run, seed, path, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash "
+      "SELECT run, path, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash "
         + "FROM runs JOIN shards USING (shard) ORDER BY run")
       + rows("SELECT * FROM checkpoints ORDER BY run, step")
       + rows("SELECT * FROM chunks ORDER BY run, first_step")
+      + rows("SELECT * FROM improvements_test_loss ORDER BY run, step")
+      + rows("SELECT * FROM improvements_train_return ORDER BY run, step")
       + rows("SELECT path, bytes, runs, codec, rows_per_chunk FROM shards ORDER BY path")
   }
 }
@@ -83,12 +85,12 @@ struct IndexFixture {
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 3])
     let run = TestCorpus.run(3)
     let rows = try fixture.rows(
-      "SELECT step, iteration, epoch, test_loss, train_return FROM checkpoints WHERE run = 3 ORDER BY step")
+      "SELECT step, iteration, test_loss, train_return FROM checkpoints WHERE run = 3 ORDER BY step")
     for (step, row) in rows.enumerated() {
       #expect(row[0] == .integer(Int64(step)) && row[1] == .integer(Int64(run.iterations[step])))
-      #expect(row[2] == .null && row[3] == .real(Double(run.metrics[0][step])))
+      #expect(row[2] == .real(Double(run.metrics[0][step])))
       // What is not a number is NULL.
-      #expect(row[4] == (step == 0 ? .null : .real(Double(run.metrics[1][step]))))
+      #expect(row[3] == (step == 0 ? .null : .real(Double(run.metrics[1][step]))))
     }
     #expect(rows.count == 23)
     let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000/000003.h5"))
@@ -405,9 +407,11 @@ struct IndexFixture {
       "UPDATE runs SET content_hash = 'x' WHERE run = 1",
       "UPDATE runs SET split = 'test'",
       "UPDATE shards SET runs = 55, codec = 'zstd' WHERE shard = 1",
-      "INSERT INTO runs SELECT 99, 99, shard, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash FROM runs WHERE run = 1",
+      "INSERT INTO runs SELECT 99, shard, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash FROM runs WHERE run = 1",
       "INSERT INTO checkpoints (run, step, iteration) VALUES (77, 0, 0)",
-      "DROP TABLE chunks",
+      "DROP TABLE chunks", "INSERT INTO chunks VALUES (77, 0, 100, 100)",
+      "DELETE FROM improvements_test_loss WHERE run = 1 AND step = 0",
+      "INSERT INTO improvements_train_return VALUES (77, 0, 0, 1)", "DROP VIEW best_test_loss",
       "DROP INDEX checkpoints_test_loss",
     ]
     for statement in statements {
@@ -442,7 +446,7 @@ enum SQLiteTool {
     let schemas = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("Schemas/index.sql")
     let text = try String(contentsOf: schemas, encoding: .utf8)
-    for table in ["corpus", "shards", "runs", "checkpoints", "chunks"] {
+    for table in ["corpus", "shards", "runs", "checkpoints", "chunks", "improvements_train_return"] {
       #expect(text.contains("CREATE TABLE \(table) ("))
       #expect(try fixture.numbers("SELECT count(*) FROM sqlite_schema WHERE name = '\(table)'") == [1])
     }
