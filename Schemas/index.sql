@@ -1,10 +1,23 @@
--- index.sqlite, version 1 (PRAGMA user_version): where everything in a corpus is.
+-- index.sqlite, version 2 (PRAGMA user_version): where everything in a corpus is.
 --
 -- The index is derived. `corpus index --rebuild` makes it again from the shards alone, so it may be deleted.
 -- For every metric of the corpus, in the order of corpus.json, `checkpoints` has one more column,
 --     ALTER TABLE checkpoints ADD COLUMN "train_return" REAL;
 -- and an index on it,
 --     CREATE INDEX checkpoints_train_return ON checkpoints ("train_return");
+-- and a table of the checkpoints at which it was better than ever before in their run, in the sense of its goal and as long
+-- as it is finite,
+--     CREATE TABLE improvements_train_return (
+--       run INTEGER NOT NULL, step INTEGER NOT NULL, iteration INTEGER NOT NULL, "train_return" REAL NOT NULL,
+--       PRIMARY KEY (run, step)
+--     ) WITHOUT ROWID;
+-- and of these the last one of each run, its best checkpoint, as a view with the same columns,
+--     CREATE VIEW best_train_return AS ...
+-- So these two answer from a tenth of the rows, or half of them where a metric is smooth:
+--     SELECT run, step, train_return FROM best_train_return ORDER BY train_return DESC LIMIT 10;
+--     SELECT run, min(step), iteration, train_return FROM improvements_train_return WHERE train_return >= 400 GROUP BY run;
+-- The second one is the first checkpoint of each run that meets the condition.
+--
 -- A metric that is not a number is NULL. One whose name is a word of SQL, such as order, is to be written in quotes,
 -- and in earlier corpora one that is called as a column of `runs` is, checkpoints."split".
 --
@@ -15,6 +28,9 @@
 --
 -- The journal is a rollback journal (not WAL), so that readers need not write and network file systems work. Who changes
 -- the index takes it exclusively for a short transaction, and a job that stores runs tries again later where it cannot.
+--
+-- Version 1 lacks the improvements and the views, and has two columns more, `epoch` of `checkpoints` and `seed` of `runs`,
+-- which say nothing. Readers read it; who writes brings it up to date first.
 
 -- What corpus.json says: task, architecture, metrics, recipe, generator_version (all but task as JSON).
 CREATE TABLE corpus (
@@ -35,7 +51,6 @@ CREATE TABLE shards (
 -- The runs, named by their seeds.
 CREATE TABLE runs (
   run INTEGER PRIMARY KEY,
-  seed INTEGER NOT NULL,
   shard INTEGER NOT NULL REFERENCES shards (shard),
   split TEXT NOT NULL,               -- train, test
   status TEXT NOT NULL,              -- ok, nonfinite, out_of_range
@@ -53,7 +68,6 @@ CREATE TABLE checkpoints (
   run INTEGER NOT NULL,
   step INTEGER NOT NULL,
   iteration INTEGER NOT NULL,
-  epoch INTEGER,                     -- NULL where the task has none
   PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
 

@@ -44,7 +44,7 @@ corpus(*command(killed, runs))
 corpus(*command(undisturbed, runs))
 corpus("verify", killed, "--quiet")
 counts = query(killed, "SELECT count(*) AS runs, count(DISTINCT run) AS different FROM runs")[0]
-files = len(list(killed.glob("runs/*.h5")))
+files = len(list(killed.glob("runs/*/*.h5")))
 print(
     f"crash: {kills} kills, {leftovers} unfinished files seen on the way; then {counts['runs']} runs of {runs}, "
     f"{files} files, each once: {counts['runs'] == counts['different'] == files == runs}; "

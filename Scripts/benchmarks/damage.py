@@ -21,10 +21,10 @@ path = PLACE / "damage"
 shutil.rmtree(path, ignore_errors=True)
 source = real_runs()
 path.mkdir()
-(path / "runs").mkdir()
+(path / "runs" / "000").mkdir(parents=True)
 shutil.copy(source / "corpus.json", path)
 for run in range(3):
-    shutil.copy(source / "runs" / f"{run:06d}.h5", path / "runs")
+    shutil.copy(source / "runs" / "000" / f"{run:06d}.h5", path / "runs" / "000")
 corpus("index", path, "--quiet")
 corpus("compact", path, "--quiet")
 corpus("repack", "--codec", arguments.codec, path, "--quiet")

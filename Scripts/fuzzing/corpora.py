@@ -55,7 +55,7 @@ class Shards(Kind):
         name = random.choice(SMALL)
         path = place / "corpus"
         shutil.copytree(self.originals.corpus(name), path)
-        sealed, single = sorted(path.glob("shards/*.h5")), sorted(path.glob("runs/*.h5"))
+        sealed, single = sorted(path.glob("shards/*.h5")), sorted(path.glob("runs/*/*.h5"))
         file = random.choice([*sealed, *sealed, random.choice(single)])
         if self.edits and random.random() < 0.3:
             what, is_edit = shard_edits.edit(random, file)
@@ -142,7 +142,7 @@ def _change_sql(random, index):
         column = random.choice(tables[table])
         value = random.choice([
             *(value for value in EXTREMES if -(2**63) <= value < 2**63), None, "x", "", "'", b"\xff\0", "train", "ok",
-            1.5, float("inf"), "../../x", "runs/000006.h5",
+            1.5, float("inf"), "../../x", "runs/000/000006.h5",
         ])  # fmt: skip
         key = {"corpus": "name", "shards": "shard"}.get(table, "run")
         (of,) = random.choice(database.execute(f"SELECT {key} FROM {table}").fetchall())

@@ -50,8 +50,12 @@ struct CorpusSummary {
 
   private mutating func add(_ metric: Metric, _ index: IndexReader) throws(CorpusError) {
     let best = metric.goal == .minimize ? "min" : "max"
+    // Without its index, the best of all is among the best of each run, which are fewer.
+    let isAmongBest = if try index.areMetricsIndexed() { false } else { try index.hasImprovements() }
+    let (table, column) =
+      isAmongBest ? ("best_\(metric.name)", "\"\(metric.name)\"") : ("checkpoints", metric.column)
     // A bare column beside min() or max() is that of the row where it was found: SQLite's documented rule.
-    let row = try index.rows("SELECT \(best)(\(metric.column)), run, step FROM checkpoints")
+    let row = try index.rows("SELECT \(best)(\(column)), run, step FROM \(table)")
     guard let row = row.first, row[0] != .null else { return }
     add(metric.name, "best \(row[0].short), of run \(row[1].short) at step \(row[2].short)")
   }

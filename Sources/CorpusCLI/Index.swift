@@ -1,3 +1,5 @@
+import Platform
+import ShardStore
 import TerminalOutput
 import ArgumentParser
 import MetricIndex
@@ -31,8 +33,9 @@ struct Index: ParsableCommand {
     let progress = { (done: Int, total: Int) in
       display.update(done, of: total, unit: "shards") { [] }
     }
+    // Where there is none, nobody waits for it meanwhile: it is made at one go.
     let report =
-      try rebuild
+      try rebuild || !Files.exists(directory.indexPath)
       ? MetricIndex.rebuild(
         directory, forgetsMissing: forget, cancellation: work.cancellation, progress: progress)
       : MetricIndex(openingOrCreating: directory).synchronize(

@@ -40,7 +40,7 @@ package struct StoredRuns {
   /// Whether a run is stored, singly or sealed, as of now.
   package mutating func contains(_ seed: Int64) throws(CorpusError) -> Bool {
     // The single file first: compaction removes it only after the sealed one has its name.
-    if Files.exists(directory.absolute(directory.runFile(seed: seed))) { return true }
+    if directory.presentRunFile(seed: seed) != nil { return true }
     try refresh()
     return sealed[seed] != nil
   }

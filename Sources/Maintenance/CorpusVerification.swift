@@ -15,9 +15,10 @@ public struct CorpusVerification: Sendable {
     /// Bytes of float32 that were decoded and found right.
     public var parameterBytes = 0
     public var problems: [CorpusError] = []
-    /// The first place where each run was found.
-    fileprivate var firstCopies: [Int64: (hash: ContentHash, file: String)] = [:]
   }
+
+  /// The first place where each run was found. Apart from the result, which is handed on after each shard.
+  private typealias FirstCopies = [Int64: (hash: ContentHash, file: String)]
 
   private let directory: CorpusDirectory
   private let workers: Int
@@ -31,28 +32,29 @@ public struct CorpusVerification: Sendable {
   public func run(
     cancellation: Cancellation, progress: @escaping @Sendable (Result, Int) -> Void
   ) throws(CorpusError) -> Result {
-    let result = Mutex(Result())
-    let index = openIndex { problem in result.withLock { $0.problems.append(problem) } }
+    let state = Mutex((result: Result(), firstCopies: FirstCopies()))
+    let index = try openIndex(cancellation) { problem in state.withLock { $0.result.problems.append(problem) }
+    }
     var files = try directory.shardFiles()
     var all = Set(files)
     while !files.isEmpty {
       try parallelForEach(files, workers: workers) { [all] (file) throws(CorpusError) in
         let shard = try ShardVerification(checking: file, in: directory, cancellation: cancellation)
-        let problems = try shard.problems + (shard.problems.isEmpty ? audit(file, index) : [])
+        let problems = try shard.problems + (shard.problems.isEmpty ? audit(shard, index) : [])
         // A compaction has sealed it meanwhile.
         if !problems.isEmpty, isSealed(file) { return }
-        let state = result.withLock { result in
-          result.add(shard)
-          result.problems += problems
-          return result
+        let result = state.withLock { state in
+          state.result.add(shard)
+          state.result.problems += problems + Self.conflicts(of: shard, with: &state.firstCopies)
+          return state.result
         }
-        progress(state, all.count)
+        progress(result, all.count)
       }
       // What was sealed meanwhile lies in shards that were not there.
       files = try directory.shardFiles().filter { CorpusDirectory.isSealed($0) && all.insert($0).inserted }
     }
-    var found = result.withLock { $0 }
-    found.runs = found.firstCopies.count
+    var (found, firstCopies) = state.withLock { $0 }
+    found.runs = firstCopies.count
     for file in try directory.strayFiles() {
       found.problems.append(
         CorpusError(
@@ -61,9 +63,26 @@ public struct CorpusVerification: Sendable {
     }
     // With shards that cannot be read, the index knows more than could be found.
     if let index, found.problems.isEmpty {
-      found.problems += try index.audit(runs: Set(found.firstCopies.keys))
+      found.problems += try index.audit(runs: Set(firstCopies.keys), cancellation)
     }
     return found
+  }
+
+  /// Takes note of a shard's runs, and names those of which another shard holds other contents.
+  private static func conflicts(
+    of shard: ShardVerification, with firstCopies: inout FirstCopies
+  ) -> [CorpusError] {
+    var problems: [CorpusError] = []
+    for (run, hash) in shard.hashes {
+      if let other = firstCopies[run], other.hash != hash {
+        problems.append(
+          CorpusError(
+            .conflictingRuns, "\(other.file) and \(shard.file) hold different runs \(run)",
+            remedy: "keep the one that you trust and move the other out of the corpus"))
+      }
+      firstCopies[run] = firstCopies[run] ?? (hash, shard.file)
+    }
+    return problems
   }
 
   /// Whether a file of a single run is no more, and its run in a sealed shard.
@@ -75,22 +94,25 @@ public struct CorpusVerification: Sendable {
   }
 
   /// The index, where it can be compared with the shards.
-  private func openIndex(report: (CorpusError) -> Void) -> IndexReader? {
+  private func openIndex(
+    _ cancellation: Cancellation, report: (CorpusError) -> Void
+  ) throws(CorpusError) -> IndexReader? {
     do throws(CorpusError) {
       let index = try IndexReader(opening: directory, allowStale: true)
-      try index.requireWhole()
+      try index.requireWhole(cancellation)
       _ = try IndexReader(opening: directory)
       return index
     } catch {
+      try cancellation.check()
       report(error)
       return nil
     }
   }
 
-  private func audit(_ file: String, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {
-    guard let index else { return [] }
+  private func audit(_ shard: ShardVerification, _ index: IndexReader?) throws(CorpusError) -> [CorpusError] {
+    guard let index, let reader = shard.reader else { return [] }
     do throws(CorpusError) {
-      return try index.audit(ShardReader(opening: directory.absolute(file)))
+      return try index.audit(reader)
     } catch {
       return [error]
     }
@@ -103,14 +125,5 @@ extension CorpusVerification.Result {
     runs += shard.runs
     checkpoints += shard.checkpoints
     parameterBytes += shard.parameterBytes
-    for (run, hash) in shard.hashes {
-      if let other = firstCopies[run], other.hash != hash {
-        problems.append(
-          CorpusError(
-            .conflictingRuns, "\(other.file) and \(shard.file) hold different runs \(run)",
-            remedy: "keep the one that you trust and move the other out of the corpus"))
-      }
-      firstCopies[run] = firstCopies[run] ?? (hash, shard.file)
-    }
   }
 }

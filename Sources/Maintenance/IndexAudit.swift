@@ -1,5 +1,5 @@
 public import MetricIndex
-import Platform
+public import Platform
 public import Corpus
 public import ShardStore
 
@@ -7,8 +7,8 @@ extension IndexReader {
   /// Has SQLite look through the whole file.
   ///
   /// - Throws: `indexCorrupt` if it finds something.
-  func requireWhole() throws(CorpusError) {
-    let answer = try rows("PRAGMA quick_check(1)").first?.first
+  func requireWhole(_ cancellation: Cancellation) throws(CorpusError) {
+    let answer = try rows("PRAGMA quick_check(1)", cancellation: cancellation).first?.first
     guard answer == .text("ok") else { throw directory.indexCorrupt(cause: answer?.text) }
   }
 
@@ -28,7 +28,9 @@ extension IndexReader {
 
   /// Compares the index as a whole with the shards: it must hold these runs and no others, each on its side of
   /// the split, and nothing that belongs to no run.
-  public func audit(runs: Set<Int64>) throws(CorpusError) -> [CorpusError] {
+  public func audit(
+    runs: Set<Int64>, _ cancellation: Cancellation = Cancellation()
+  ) throws(CorpusError) -> [CorpusError] {
     func differs(_ what: String) -> CorpusError {
       directory.indexCorrupt("disagrees with the shards on \(what)")
     }
@@ -44,8 +46,21 @@ extension IndexReader {
     let training = numbers.count - directory.manifest.split.testCount(runs: numbers.count)
     let isSplit = indexed.enumerated().allSatisfy { $1[1] == .text($0 < training ? "train" : "test") }
     if !isSplit { problems.append(differs("the split")) }
-    for table in ["checkpoints", "chunks"] {
-      let orphans = try rows("SELECT count(*) FROM \(table) WHERE run NOT IN (SELECT run FROM runs)")
+    // Those of each run were compared. So to count all is enough, which SQLite does without looking into any.
+    let known = [
+      ("checkpoints", "checkpoints"), ("chunks", "(checkpoints + rows_per_chunk - 1) / rows_per_chunk"),
+    ]
+    for (table, ofRun) in known {
+      let equal = try rows(
+        "SELECT coalesce(sum(\(ofRun)), 0) = (SELECT count(*) FROM \(table)) FROM runs JOIN shards USING (shard)",
+        cancellation: cancellation)
+      if equal != [[.integer(1)]] { problems.append(differs("\(table), some of which belong to no run")) }
+    }
+    guard try hasImprovements() else { return problems }
+    for metric in directory.manifest.metrics {
+      let table = "improvements_\(metric.name)"
+      let orphans = try rows(
+        "SELECT count(*) FROM \(table) WHERE run NOT IN (SELECT run FROM runs)", cancellation: cancellation)
       if orphans != [[.integer(0)]] { problems.append(differs("\(table), some of which belong to no run")) }
     }
     return problems
@@ -61,6 +76,23 @@ extension IndexReader {
       .text(shard.header.codec.rawValue), .integer(Int64(shard.header.rowsPerChunk)),
     ]
     return said.isEmpty || said == [expected]
+  }
+
+  /// Whether the tables of improvements hold a run's, and no others of it.
+  private func saysImprovements(
+    _ run: StoredRun, _ iterations: [Int32], _ metrics: [[Float]]
+  ) throws(CorpusError) -> Bool {
+    guard try hasImprovements() else { return true }
+    for (metric, values) in zip(directory.manifest.metrics, metrics) {
+      let said = try rows(
+        "SELECT step, iteration, \"\(metric.name)\" FROM improvements_\(metric.name) WHERE run = \(run.seed) ORDER BY step"
+      )
+      let expected = metric.improvements(among: values).map { step -> [SQLValue] in
+        [.integer(Int64(step)), .integer(Int64(iterations[step])), .real(Double(values[step]))]
+      }
+      if said != expected { return false }
+    }
+    return true
   }
 
   private func agrees(with run: StoredRun, in shard: ShardReader) throws(CorpusError) -> Bool {
@@ -99,7 +131,7 @@ extension IndexReader {
       [.integer(Int64(step)), .integer(Int64(iterations[step]))]
         + metrics.map { SQLValue.number(Double($0[step])) }
     }
-    guard checkpoints == expected else { return false }
+    guard checkpoints == expected, try saysImprovements(run, iterations, metrics) else { return false }
 
     let chunks = try rows(
       "SELECT first_step, offset, bytes FROM chunks WHERE run = \(run.seed) ORDER BY first_step")

@@ -28,7 +28,7 @@ extension MetricIndex {
     let unusable = try MetricIndex(openingOrCreating: directory).synchronize(cancellation: cancellation)
       .problems
     let reader = try IndexReader(opening: directory, allowStale: true)
-    try reader.requireWhole()
+    try reader.requireWhole(cancellation)
     var runs: Set<Int64> = []
     for file in try directory.shardFiles() {
       try cancellation.check()
@@ -37,6 +37,6 @@ extension MetricIndex {
       if let problem = try reader.audit(shard).first { return problem }
       runs.formUnion(shard.runs.map(\.seed))
     }
-    return unusable.isEmpty ? try reader.audit(runs: runs).first : nil
+    return unusable.isEmpty ? try reader.audit(runs: runs, cancellation).first : nil
   }
 }

@@ -135,7 +135,6 @@ final class RepairStaging: Sendable {
       }
     }
     guard let header = runs.first?.shard.header else { return }
-    try Files.createDirectory(Files.split(staged(file.file)).directory)
     var writer = try ShardWriter(
       path: staged(file.file), header: header, counts: runs.map { $0.shard.runs[$0.index].count },
       bytes: runs.reduce(0) { sum, run in
@@ -158,6 +157,7 @@ final class RepairStaging: Sendable {
     if file.isKept || isUnproven, Files.exists(path) {
       kept = String(try Files.keep(path, in: directory.damagedPath).dropFirst(directory.path.count + 1))
     }
+    try Files.createDirectory(Files.split(path).directory)
     try Files.move(staged(file.file), to: path)
     do throws(CorpusError) {
       try index?.reindex(file.file)
@@ -193,14 +193,13 @@ final class RepairStaging: Sendable {
 
   /// Where the successor of a file is made: on its file system, under a name that nobody reads.
   private func staged(_ file: String) -> String {
-    let (folder, name) = Files.split(directory.absolute(file))
-    return "\(folder)/\(Self.folder)/\(name)"
+    let root = CorpusDirectory.isSealed(file) ? directory.shardsPath : directory.runsPath
+    return "\(root)/\(Self.folder)/\(Files.split(file).name)"
   }
 
   private static let folder = ".repair"
 
   private func store(_ runs: [EncodedRun], at path: String, header: ShardHeader) throws(CorpusError) {
-    try Files.createDirectory(Files.split(path).directory)
     var writer = try ShardWriter(
       path: path, header: header, counts: runs.map(\.count),
       bytes: runs.reduce(0) { $0 + $1.compressedBytes })

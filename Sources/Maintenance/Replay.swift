@@ -60,7 +60,8 @@ public struct Replay: Sendable {
   private func replay(
     _ seed: Int64, _ stored: StoredRuns, _ cancellation: Cancellation
   ) throws(CorpusError) -> CorpusError? {
-    let file = stored.sealed[seed]?.file ?? directory.runFile(seed: seed)
+    let file =
+      stored.sealed[seed]?.file ?? directory.presentRunFile(seed: seed) ?? directory.runFile(seed: seed)
     let recorded: ContentHash
     do throws(CorpusError) {
       recorded = try provenHash(of: seed, in: file)

@@ -12,6 +12,8 @@ public struct ShardVerification: Sendable {
   /// Content hashes of the runs that are whole.
   public var hashes: [Int64: ContentHash] = [:]
   public var problems: [CorpusError] = []
+  /// Nil where it cannot be opened.
+  package private(set) var reader: ShardReader?
 
   /// Decodes every checkpoint of a shard and proves it against the checksums and hashes stored with it.
   public init(
@@ -29,6 +31,7 @@ public struct ShardVerification: Sendable {
   private mutating func check(
     _ shard: ShardReader, _ directory: CorpusDirectory, _ cancellation: Cancellation
   ) throws(CorpusError) {
+    reader = shard
     try shard.checkChunkTable()
     var decoder = try RunDecoder(header: shard.header)
     for (index, stored) in shard.runs.enumerated() {

@@ -1,4 +1,4 @@
-import Platform
+package import Platform
 public import ShardStore
 public import Corpus
 import Foundation
@@ -90,6 +90,11 @@ public final class IndexReader: Sendable {
     }
   }
 
+  /// Whether there are tables of improvements, which indexes of version 1 lack.
+  public func hasImprovements() throws(CorpusError) -> Bool {
+    try reading { try IndexSchema.version(of: $0) > 1 }
+  }
+
   /// Whether the metrics have indexes now; without them, SQL on metrics reads all checkpoints.
   public func areMetricsIndexed() throws(CorpusError) -> Bool { try reading(IndexSchema.areMetricsIndexed) }
 
@@ -110,6 +115,15 @@ public final class IndexReader: Sendable {
       try columns(statement.columnNames)
       let cursor = try Row.fetchCursor(statement)
       while let next = try cursor.next() { try row(next.databaseValues.map(SQLValue.init)) }
+    }
+  }
+
+  /// All rows of a statement that reads for long, and ends when somebody wishes to stop.
+  package func rows(_ sql: String, cancellation: Cancellation) throws(CorpusError) -> [[SQLValue]] {
+    try reading { database in
+      try database.interruptible(by: cancellation) {
+        try Row.fetchAll(database, sql: sql).map { $0.databaseValues.map(SQLValue.init) }
+      }
     }
   }
 

@@ -4,8 +4,10 @@ import GRDB
 
 /// The tables of `index.sqlite`; Schemas/index.sql is their text.
 enum IndexSchema {
-  /// SQLite's `user_version` of an index that this code reads and writes.
-  static let version = 1
+  /// SQLite's `user_version` of an index that this code writes.
+  static let version = 2
+  /// The oldest that it reads, and brings up to date before it writes.
+  static let oldestVersion = 1
 
   static var text: String { String(decoding: PackageResources.index_sql, as: UTF8.self) }
 
@@ -14,11 +16,16 @@ enum IndexSchema {
     try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") == 0
   }
 
+  static func version(of database: Database) throws -> Int {
+    try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+  }
+
   /// Makes the tables of an empty database; its metrics are not indexed.
   static func create(in database: Database, manifest: Manifest) throws {
     try database.execute(sql: text)
     for metric in manifest.metrics {
       try database.execute(sql: "ALTER TABLE checkpoints ADD COLUMN \"\(metric.name)\" REAL")
+      try createImprovements(of: metric, in: database)
     }
     try markUnindexed(database)
     for (name, value) in try description(of: manifest) {
@@ -30,13 +37,14 @@ enum IndexSchema {
   /// Refuses a database that is no index of this corpus.
   static func check(_ database: Database, manifest: Manifest, path: String) throws {
     let remedy = "make it again with `corpus index --rebuild \(Files.split(path).directory)`"
-    let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-    guard found == version else {
+    let found = try version(of: database)
+    guard oldestVersion...version ~= found else {
       throw CorpusError(
         .indexCorrupt, "\(path) has index version \(found), and this program uses version \(version)",
         remedy: remedy)
     }
-    guard try tables(database, manifest) == expectedTables(manifest, areMetricsIndexed(database)) else {
+    let expected = try names(manifest, version: found, areMetricsIndexed: areMetricsIndexed(database))
+    guard try String.fetchSet(database, sql: "SELECT name FROM sqlite_schema").isSuperset(of: expected) else {
       throw CorpusError(.indexCorrupt, "\(path) lacks tables or indexes that it should have", remedy: remedy)
     }
     let rows = try Row.fetchAll(database, sql: "SELECT name, value FROM corpus")
@@ -47,17 +55,16 @@ enum IndexSchema {
     }
   }
 
-  /// The names of our tables and indexes that a database has.
-  private static func tables(_ database: Database, _ manifest: Manifest) throws -> Set<String> {
-    let names = try String.fetchSet(database, sql: "SELECT name FROM sqlite_schema")
-    return names.intersection(expectedTables(manifest, true))
-  }
-
-  private static func expectedTables(_ manifest: Manifest, _ areMetricsIndexed: Bool) -> Set<String> {
+  /// The names of the tables, indexes and views that an index must have.
+  private static func names(_ manifest: Manifest, version: Int, areMetricsIndexed: Bool) -> Set<String> {
     let names = text.matches(of: /^CREATE (?:TABLE|INDEX) ([a-z_]+)/.anchorsMatchLineEndings()).map {
       String($0.1)
     }
-    return Set(names + (areMetricsIndexed ? manifest.metrics.map { "checkpoints_\($0.name)" } : []))
+    let ofMetrics = manifest.metrics.flatMap { metric in
+      (areMetricsIndexed ? ["checkpoints_\(metric.name)"] : [])
+        + (version > 1 ? [improvements(metric), best(metric)] : [])
+    }
+    return Set(names + ofMetrics)
   }
 
   private static func description(of manifest: Manifest) throws -> [String: String] {

@@ -51,6 +51,8 @@ public final class MetricIndex: Sendable {
         try database.execute(sql: "PRAGMA cache_size = -65536")
         // Some distributions overwrite what is deleted: every page of an index that is dropped.
         try database.execute(sql: "PRAGMA secure_delete = OFF")
+        // Sorts for the indexes on metrics by several threads.
+        if isBulk { try database.execute(sql: "PRAGMA threads = \(min(Workers.available, 4))") }
       }
       let queue = try DatabaseQueue(
         path: IndexFile.locator(path, withoutLocks: directory.isAlone), configuration: configuration)
@@ -62,6 +64,14 @@ public final class MetricIndex: Sendable {
         }
       }
       try queue.read { try IndexSchema.check($0, manifest: directory.manifest, path: path) }
+      if try queue.read({ try IndexSchema.version(of: $0) }) < IndexSchema.version {
+        try queue.inDatabase { database in
+          try database.inTransaction(.exclusive) {
+            try IndexSchema.upgrade(database, manifest: directory.manifest)
+            return .commit
+          }
+        }
+      }
       return queue
     } catch {
       throw indexError(error, .write, path: path)

@@ -1,5 +1,6 @@
 public import Corpus
 import GRDB
+import GRDBSQLite
 import ShardStore
 
 /// Which runs, and which of their checkpoints, somebody is about to read: a snapshot of the index, a few bytes a run.
@@ -64,11 +65,15 @@ extension IndexReader {
       let unmeasured =
         try filter.measured.map { try Self.unmeasured($0, "\(ofRuns)\(wanted)", database) } ?? 0
       let measured = unmeasured > 0 ? filter.measured.map { " AND \(Metric.isMeasured($0))" } ?? "" : ""
-      let steps =
-        concernsRuns && measured.isEmpty
-        ? nil
-        : "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted)\(measured) ORDER BY run, step"
-      return try RunTable(database, runs: runs, steps: steps, unmeasured: unmeasured)
+      if concernsRuns && measured.isEmpty {
+        return try RunTable(database, runs: runs, steps: nil, unmeasured: unmeasured)
+      }
+      let both = "SELECT run, step FROM checkpoints JOIN runs USING (run) WHERE \(ofRuns)\(wanted)\(measured)"
+      // What concerns checkpoints alone, and means the same in both tables, an index on a metric may answer by itself.
+      let alone = "SELECT run, step FROM checkpoints WHERE TRUE\(wanted)\(measured)"
+      _ = try database.makeStatement(sql: both)
+      let isAlone = (try? database.makeStatement(sql: alone)) != nil
+      return try RunTable(database, runs: runs, steps: isAlone ? alone : both, unmeasured: unmeasured)
     }
   }
 
@@ -89,7 +94,7 @@ extension IndexReader {
 extension RunTable {
   /// - Parameters:
   ///   - runs: SQL that gives the numbers of the runs.
-  ///   - steps: SQL that gives their steps as (run, step), in order; nil for all steps.
+  ///   - steps: SQL that gives their steps as (run, step), in any order, and may give those of other runs; nil for all steps.
   ///   - unmeasured: the checkpoints that these leave out.
   fileprivate init(_ database: Database, runs: String, steps: String?, unmeasured: Int) throws {
     self.unmeasured = unmeasured
@@ -133,26 +138,69 @@ extension RunTable {
     hash.update(identity)
     digest = hash.finish()
     (self.sum, self.sumOfSquares, self.checkpoints, self.shards) = (sum, sumOfSquares, checkpoints, shards)
-    guard let steps else {
-      (self.rows, self.steps, stepStarts) = (rows, nil, [])
-      return
+    self.rows = rows
+    (self.steps, stepStarts) = try steps.map { try database.steps($0, of: rows) } ?? (nil, [])
+  }
+}
+
+extension Database {
+  /// The steps that a statement gives as (run, step) in any order: those of each row ascending, one row after the other,
+  /// and where each row's begin. Those of other runs are left out.
+  ///
+  /// A bit stands for each checkpoint, which is faster than sorting, and small.
+  fileprivate func steps(_ sql: String, of rows: [RunTable.Row]) throws -> ([Int32]?, [Int]) {
+    var firstBits = [0]
+    for row in rows { firstBits.append(firstBits[firstBits.count - 1] + Int(row.checkpoints)) }
+    guard firstBits[rows.count] <= 1 << 33 else {
+      throw DatabaseError(
+        resultCode: .SQLITE_CORRUPT, message: "there cannot be \(firstBits[rows.count]) checkpoints")
     }
-    var kept: [Int32] = []
+    var bits = [UInt64](repeating: 0, count: firstBits[rows.count] / 64 + 1)
+    let prepared = try makeStatement(sql: sql)
+    defer { withExtendedLifetime(prepared) {} }
+    let statement = prepared.sqliteStatement
+    var row = 0
+    var code = sqlite3_step(statement)
+    while code == SQLITE_ROW {
+      let (run, step) = (sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1))
+      if row >= rows.count || rows[row].run != run { row = rows.firstIndex(from: run) }
+      if row < rows.count, rows[row].run == run {
+        guard 0..<Int64(rows[row].checkpoints) ~= step else {
+          throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "run \(run) cannot have a step \(step)")
+        }
+        let bit = firstBits[row] + Int(step)
+        bits[bit / 64] |= 1 << UInt64(bit % 64)
+      }
+      code = sqlite3_step(statement)
+    }
+    guard code == SQLITE_DONE else {
+      throw DatabaseError(resultCode: ResultCode(rawValue: code), message: lastErrorMessage)
+    }
+    var steps: [Int32] = []
+    steps.reserveCapacity(bits.reduce(0) { $0 + $1.nonzeroBitCount })
     var starts: [Int] = []
-    var row = -1
-    let eligible = try GRDB.Row.fetchCursor(database, sql: steps)
-    while let next = try eligible.next() {
-      let (run, step): (Int64, Int32) = (try next.value(0), try next.value(1))
-      while row < rows.count - 1, row < 0 || rows[row].run < run {
-        starts.append(kept.count)
-        row += 1
+    for row in rows.indices {
+      starts.append(steps.count)
+      for bit in firstBits[row]..<firstBits[row + 1] where bits[bit / 64] >> UInt64(bit % 64) & 1 == 1 {
+        steps.append(Int32(bit - firstBits[row]))
       }
-      guard row >= 0, rows[row].run == run, 0..<rows[row].checkpoints ~= step else {
-        throw next.corrupt(1)
-      }
-      kept.append(step)
     }
-    while starts.count <= rows.count { starts.append(kept.count) }
-    (self.rows, self.steps, stepStarts) = (rows, kept, starts)
+    return (steps, starts + [steps.count])
+  }
+}
+
+extension [RunTable.Row] {
+  /// The index of the first row whose run is not before this one.
+  fileprivate func firstIndex(from run: Int64) -> Int {
+    guard let first else { return 0 }
+    // Most corpora have all runs from some number on.
+    let likely = Int(run &- first.run)
+    if indices.contains(likely), self[likely].run == run { return likely }
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].run < run { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
 }

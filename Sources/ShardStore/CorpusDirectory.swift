@@ -91,8 +91,27 @@ public struct CorpusDirectory: Sendable {
     return corpus
   }
 
-  /// Where the shard of a single run lies, relative to the corpus.
-  public func runFile(seed: Int64) -> String { "runs/\(Self.sixDigits(seed)).h5" }
+  /// Where the shard of a single run is stored, relative to the corpus: a thousand of them in a directory.
+  public func runFile(seed: Int64) -> String {
+    let digits = Self.sixDigits(seed)
+    return "runs/\(digits.dropLast(3))/\(digits).h5"
+  }
+
+  /// Where the shard of a single run lies, relative to the corpus; nil if it has no file of its own. Earlier programs
+  /// stored all of them in one directory.
+  public func presentRunFile(seed: Int64) -> String? {
+    [runFile(seed: seed), "runs/\(Self.sixDigits(seed)).h5"].first { Files.exists(absolute($0)) }
+  }
+
+  /// The directories that hold files of single runs, relative to the corpus.
+  package func runFolders() throws(CorpusError) -> [String] {
+    var folders = ["runs"]
+    for name in try Files.names(in: runsPath)
+    where name.utf8.allSatisfy(Self.isDigit) && Files.isDirectory("\(runsPath)/\(name)") {
+      folders.append("runs/\(name)")
+    }
+    return folders
+  }
 
   /// Where a sealed shard of these runs lies, relative to the corpus.
   public func sealedFile(first: Int64, last: Int64) -> String {
@@ -118,7 +137,7 @@ public struct CorpusDirectory: Sendable {
 
   private func hdf5Files() throws(CorpusError) -> [String] {
     var files: [String] = []
-    for folder in ["shards", "runs"] {
+    for folder in try ["shards"] + runFolders() {
       for name in try Files.names(in: "\(path)/\(folder)") where name.hasSuffix(".h5") && !name.hasPrefix(".")
       {
         files.append("\(folder)/\(name)")
@@ -130,26 +149,41 @@ public struct CorpusDirectory: Sendable {
   /// The run that a file must hold by its name, or nil where it is no file of a single run.
   public static func seed(ofRunFile file: String) -> Int64? {
     guard file.hasPrefix("runs/"), file.hasSuffix(".h5") else { return nil }
-    let digits = file.dropFirst(5).dropLast(3)
+    let path = file.dropFirst(5).dropLast(3)
+    let digits = path.lastIndex(of: "/").map { path[path.index(after: $0)...] } ?? path
     guard let seed = Int64(digits), sixDigits(seed) == digits, seed < SeedRange.limit else { return nil }
-    return seed
+    return path == digits || path == "\(digits.dropLast(3))/\(digits)" ? seed : nil
   }
 
   /// Whether a file has the name of a sealed shard.
   public static func isSealed(_ file: String) -> Bool {
-    file.wholeMatch(of: /shards\/[0-9]{6,}-[0-9]{6,}\.h5/) != nil
+    sealedDigits(file) != nil
   }
 
   /// The seeds from the first to the last run of a sealed shard, by its name; nil where it is none's.
   public static func seeds(ofSealedFile file: String) -> ClosedRange<Int64>? {
-    guard let match = file.wholeMatch(of: /shards\/([0-9]{6,})-([0-9]{6,})\.h5/),
-      let first = Int64(match.1), let last = Int64(match.2), first <= last
+    guard let digits = sealedDigits(file), let first = Int64(digits.first), let last = Int64(digits.last),
+      first <= last
     else { return nil }
     return first...last
   }
 
   /// The absolute, or at least usable, path of a file of the corpus.
   public func absolute(_ file: String) -> String { "\(path)/\(file)" }
+
+  /// The two numbers in the name of a sealed shard; nil where it is none's. By hand, as there may be very many names.
+  private static func sealedDigits(_ file: String) -> (first: Substring, last: Substring)? {
+    guard file.hasPrefix("shards/"), file.hasSuffix(".h5") else { return nil }
+    let parts = file.dropFirst(7).dropLast(3).split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.count == 2, parts.allSatisfy({ $0.utf8.count >= 6 && $0.utf8.allSatisfy(isDigit) }) else {
+      return nil
+    }
+    return (parts[0], parts[1])
+  }
+
+  private static func isDigit(_ character: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(character)
+  }
 
   private static func sixDigits(_ number: Int64) -> String {
     let digits = String(number)

@@ -110,11 +110,15 @@ extension RunLocks {
 extension RunLocks {
   /// Removes the unfinished runs of killed jobs; those of living ones are locked.
   package func removeUnfinishedRuns(of directory: CorpusDirectory) throws(CorpusError) {
-    try TemporaryFile.removeLeftovers(in: directory.runsPath) { (name) throws(CorpusError) in
-      guard let seed = CorpusDirectory.seed(ofRunFile: "runs/\(name)"), try lock(seed) else { return false }
-      // Whoever takes it from here on writes another file.
-      unlock(seed)
-      return true
+    for folder in try directory.runFolders() {
+      try TemporaryFile.removeLeftovers(in: directory.absolute(folder)) { (name) throws(CorpusError) in
+        guard let seed = CorpusDirectory.seed(ofRunFile: "\(folder)/\(name)"), try lock(seed) else {
+          return false
+        }
+        // Whoever takes it from here on writes another file.
+        unlock(seed)
+        return true
+      }
     }
   }
 

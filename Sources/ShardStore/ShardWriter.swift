@@ -37,13 +37,14 @@ public struct ShardWriter: ~Copyable {
   /// Bytes: for readers that map floats where they lie.
   private static let rawAlignment = 64
 
-  /// Begins a shard.
+  /// Begins a shard, in a directory that is made where it is missing.
   ///
   /// - Parameters:
   ///   - counts: the number of checkpoints of each run that will be appended, in order.
   ///   - bytes: about how many bytes their chunks take; the disk space is taken at once.
   public init(path: String, header: ShardHeader, counts: [Int], bytes: Int) throws(CorpusError) {
     let rows = counts.reduce(0) { $0 + header.rowCount(checkpoints: $1) }
+    try Files.createDirectory(Files.split(path).directory)
     let output = try HDF5Output(
       path: path, bytes: Int64(bytes + bytes / 50 + 64 * rows + (64 << 10)),
       alignment: header.codec == .raw ? Self.rawAlignment : 1)

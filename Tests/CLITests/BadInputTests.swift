@@ -153,7 +153,7 @@ import Testing
   @Test(arguments: ["empty", "truncated", "flipped", "foreign"])
   func `a bad file among the shards`(kind: String) throws {
     try fixture.generated("0..<3")
-    let file = URL(fileURLWithPath: fixture.path + "/runs/000001.h5")
+    let file = URL(fileURLWithPath: fixture.path + "/runs/000/000001.h5")
     var bytes = try Data(contentsOf: file)
     switch kind {
     case "empty": bytes = Data()
@@ -163,9 +163,9 @@ import Testing
     }
     try bytes.write(to: file)
     let verified = try Command.run("verify", fixture.path, "--quiet")
-    #expect(verified.status == 1 && verified.error.contains("runs/000001.h5"), "\(verified.error)")
+    #expect(verified.status == 1 && verified.error.contains("runs/000/000001.h5"), "\(verified.error)")
     let compacted = try Command.run("compact", fixture.path, "--quiet")
-    #expect(compacted.status == 1 && compacted.error.contains("runs/000001.h5"))
+    #expect(compacted.status == 1 && compacted.error.contains("runs/000/000001.h5"))
     let indexed = try Command.run("index", fixture.path, "--quiet", "--rebuild")
     #expect(indexed.status == (kind == "flipped" ? 0 : 1))
     // The others are unharmed.
@@ -189,7 +189,7 @@ import Testing
     expect(try Command.run("query", fixture.path, "SELECT 1"), says: "no index.sqlite", "corpus index")
     try old.write(to: URL(fileURLWithPath: index))
     expect(
-      try Command.run("query", fixture.path, "SELECT 1"), says: "older", "runs/000001.h5", "corpus index")
+      try Command.run("query", fixture.path, "SELECT 1"), says: "older", "runs/000/000001.h5", "corpus index")
     expect(try Command.run("status", fixture.path), says: "older", "corpus index")
     try Data("garbage, and more garbage than a header".utf8).write(to: URL(fileURLWithPath: index))
     expect(try Command.run("query", fixture.path, "SELECT 1"), says: "index.sqlite is corrupt", "--rebuild")

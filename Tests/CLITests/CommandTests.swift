@@ -108,7 +108,7 @@ import Testing
     try fixture.generated("0")
     let path = fixture.path + "/corpus.json"
     let corpus = try CorpusDirectory(opening: fixture.path)
-    let file = corpus.absolute("runs/000000.h5")
+    let file = corpus.absolute("runs/000/000000.h5")
     // A run that is whole, has a true hash, and was made by somebody else.
     let shard = try ShardReader(opening: file)
     var decoder = try RunDecoder(header: shard.header)

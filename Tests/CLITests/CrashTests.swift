@@ -31,7 +31,7 @@ import Testing
     let command = fixture.generate("0..<200", CommandFixture.short)
     try command.start()
     // However long the first run takes on a busy machine.
-    while try Files.names(in: fixture.path + "/runs").allSatisfy({ $0.hasPrefix(".") }),
+    while try Files.names(in: fixture.path + "/runs/000").allSatisfy({ $0.hasPrefix(".") }),
       command.process.isRunning
     {
       Thread.sleep(forTimeInterval: 0.05)
@@ -57,7 +57,7 @@ import Testing
       ["generate", "cartpole", "--runs", "0..<3", "--out", fixture.path] + CommandFixture.short,
       shell: "trap '' INT HUP;")
     try command.start()
-    while try Files.names(in: fixture.path + "/runs").allSatisfy({ $0.hasPrefix(".") }),
+    while try Files.names(in: fixture.path + "/runs/000").allSatisfy({ $0.hasPrefix(".") }),
       command.process.isRunning
     {
       Thread.sleep(forTimeInterval: 0.05)

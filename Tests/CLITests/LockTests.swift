@@ -23,7 +23,7 @@ import Testing
   }
 
   private func files(_ fixture: CommandFixture) throws -> [String] {
-    try ["runs", "shards"].flatMap { folder in
+    try ["runs/000", "shards"].flatMap { folder in
       try Files.names(in: "\(fixture.path)/\(folder)").map {
         "\(folder)/\($0) \(try Files.size("\(fixture.path)/\(folder)/\($0)"))"
       }

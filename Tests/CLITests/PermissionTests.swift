@@ -26,7 +26,7 @@ import Testing
     let arguments = ["generate", "cartpole", "--out", fixture.path] + CommandFixture.tiny + ["--runs"]
     let made = try Command.run(arguments + ["0..<2"], shell: "umask 002;", wrapper: first)
     #expect(made.status == 0, "\(made)")
-    for file in ["corpus.json", "index.sqlite", ".lock", "runs/000001.h5"] {
+    for file in ["corpus.json", "index.sqlite", ".lock", "runs/000/000001.h5"] {
       #expect(try mode(file) == 0o664, "\(file)")
     }
     _ = try Command.run("index", "--rebuild", fixture.path, shell: "umask 002;", wrapper: first)

@@ -15,24 +15,24 @@ import Testing
     try fixture.generated("0..<4")
     #expect(try Command.run("repair", fixture.path).output == "nothing to repair\n")
     let hashes = try fixture.hashes()
-    try write("garbage", to: "runs/000001.h5")
-    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000002.h5")
+    try write("garbage", to: "runs/000/000001.h5")
+    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000/000002.h5")
     let repaired = try Command.run("repair", fixture.path)
     #expect(repaired.status == 0, "\(repaired)")
     let lines = repaired.output.split(separator: "\n").sorted()
     #expect(lines.count == 3)
     #expect(lines[0] == "2 runs repaired, each proven equal")
-    #expect(lines[1].hasPrefix("run 1: ") && lines[1].contains("runs/000001.h5 is no HDF5 file"))
+    #expect(lines[1].hasPrefix("run 1: ") && lines[1].contains("runs/000/000001.h5 is no HDF5 file"))
     #expect(lines[2].hasPrefix("run 2 is recorded in the index") && lines[2].contains("is gone"))
     #expect(
       lines.dropFirst().allSatisfy { $0.hasSuffix("made again, equal to the hash recorded in the index") })
     #expect(try fixture.hashes() == hashes && Command.run("verify", fixture.path).status == 0)
 
-    try write("garbage", to: "runs/000001.h5")
+    try write("garbage", to: "runs/000/000001.h5")
     let quiet = try Command.run("repair", fixture.path, "--quiet")
     #expect(quiet.status == 0 && quiet.output.isEmpty && quiet.error.isEmpty)
 
-    try write("garbage", to: "runs/000001.h5")
+    try write("garbage", to: "runs/000/000001.h5")
     try FileManager.default.removeItem(atPath: fixture.path + "/index.sqlite")
     let unproven = try Command.run("repair", fixture.path)
     #expect(unproven.status == 0 && unproven.output.contains("no record left to prove it by"))
@@ -48,7 +48,7 @@ import Testing
     try fixture.generated("0..<12", CommandFixture.short)
     let hashes = try fixture.hashes()
     try write("garbage", to: "shards/000000-000007.h5")
-    for run in 8..<12 { try write("garbage", to: "runs/\(run < 10 ? "00000" : "0000")\(run).h5") }
+    for run in 8..<12 { try write("garbage", to: "runs/000/\(run < 10 ? "00000" : "0000")\(run).h5") }
     var random = PhiloxGenerator(seed: 2)
     for attempt in 0..<10 {
       let command = Command(["repair", fixture.path])
@@ -72,7 +72,7 @@ import Testing
 
   @Test func `works beside a process that generates`() throws {
     try fixture.generated("0..<4", CommandFixture.short)
-    for run in 0..<3 { try write("garbage", to: "runs/00000\(run).h5") }
+    for run in 0..<3 { try write("garbage", to: "runs/000/00000\(run).h5") }
     let command = fixture.generate("4..<16", CommandFixture.short, ["--workers", "1"])
     try command.start()
     let repaired = try Command.run("repair", fixture.path)
@@ -85,7 +85,7 @@ import Testing
 
   @Test func `says what it cannot repair`() throws {
     try fixture.generated("0..<2")
-    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000001.h5")
+    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000/000001.h5")
     let manifest = try String(contentsOfFile: fixture.path + "/corpus.json", encoding: .utf8)
     let index = try Data(contentsOf: URL(fileURLWithPath: fixture.path + "/index.sqlite"))
     // Somebody else's task, and so a run that cannot be made again.
@@ -129,7 +129,7 @@ import Testing
     #expect(made.status == 0, "\(made)")
     let recipe = fixture.temporary.path + "/recipe.json"
     try Command.run("recipe", fixture.path).output.write(toFile: recipe, atomically: true, encoding: .utf8)
-    try write("garbage", to: "runs/000001.h5")
+    try write("garbage", to: "runs/000/000001.h5")
     try writeImages(4)
     let elsewhere = fixture.temporary.path + "/elsewhere"
     for command in [
@@ -141,11 +141,12 @@ import Testing
       let finished = result.finish()
       #expect(finished.status == 1 && finished.error.contains("data set mnist with SHA-256"), "\(finished)")
     }
-    #expect(try String(contentsOfFile: fixture.path + "/runs/000001.h5", encoding: .utf8) == "garbage")
+    #expect(try String(contentsOfFile: fixture.path + "/runs/000/000001.h5", encoding: .utf8) == "garbage")
     #expect(!FileManager.default.fileExists(atPath: elsewhere))
     let missing = try Command.run("repair", fixture.path, "--datasets", "/nowhere")
     #expect(
-      missing.status == 1 && missing.error.contains("runs/000001.h5") && missing.error.contains("/nowhere"))
+      missing.status == 1 && missing.error.contains("runs/000/000001.h5")
+        && missing.error.contains("/nowhere"))
     try writeImages(3)
     #expect(try Command.run("repair", fixture.path, "--datasets", data).status == 0)
     #expect(try Command.run("verify", fixture.path).status == 0)

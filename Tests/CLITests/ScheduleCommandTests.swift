@@ -20,7 +20,7 @@ import Testing
     #expect(try recipe().contains("\"schedule\" : \"\(rule)\""))
     #expect(try recipe().contains("\"schedule_metric\" : \"train_return\"") == (rule == "metric"))
     #expect(try Command.run("verify", fixture.path, "--replay", "2").status == 0)
-    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000001.h5")
+    try FileManager.default.removeItem(atPath: fixture.path + "/runs/000/000001.h5")
     #expect(try Command.run("repair", fixture.path).output.contains("1 run repaired"))
     // Elsewhere, from its recipe.
     let file = fixture.temporary.path + "/recipe.json"

@@ -103,15 +103,31 @@ import Testing
 
   @Test func `lists shards and nothing else`() throws {
     let corpus = try CorpusDirectory(openingOrCreating: path, manifest: TestCorpus.manifest())
+    for folder in ["000", "001", "12345", "copy", ".repair"] {
+      try Files.createDirectory(corpus.runsPath + "/\(folder)")
+    }
     for name in [
-      "runs/000002.h5", "runs/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5",
+      "runs/000/000002.h5", "runs/000/000001.h5", "runs/.000003.h5.tmp", "shards/000004-000009.h5",
       "shards/notes.txt", "runs/notes.h5", "runs/3.h5", "runs/+00005.h5", "shards/000001.h5",
+      // As earlier programs stored them, in another run's directory, and in nobody's.
+      "runs/000007.h5", "runs/001/000008.h5", "runs/copy/000009.h5", "runs/.repair/000010.h5",
+      "runs/000/.000011.h5.tmp", "runs/12345/12345678.h5", "shards/00001-000002.h5",
+      "shards/000001-x00002.h5",
     ] { try write("", to: name) }
-    #expect(try corpus.shardFiles() == ["shards/000004-000009.h5", "runs/000001.h5", "runs/000002.h5"])
     #expect(
-      try corpus.strayFiles() == ["shards/000001.h5", "runs/+00005.h5", "runs/3.h5", "runs/notes.h5"])
-    #expect(corpus.runFile(seed: 12) == "runs/000012.h5")
-    #expect(corpus.runFile(seed: 12_345_678) == "runs/12345678.h5")
+      try corpus.shardFiles() == [
+        "shards/000004-000009.h5", "runs/000007.h5", "runs/000/000001.h5", "runs/000/000002.h5",
+        "runs/12345/12345678.h5",
+      ])
+    #expect(
+      try corpus.strayFiles() == [
+        "shards/000001-x00002.h5", "shards/000001.h5", "shards/00001-000002.h5", "runs/+00005.h5",
+        "runs/3.h5", "runs/notes.h5", "runs/001/000008.h5",
+      ])
+    #expect(corpus.runFile(seed: 12) == "runs/000/000012.h5")
+    #expect(corpus.runFile(seed: 12_345_678) == "runs/12345/12345678.h5")
+    #expect(corpus.presentRunFile(seed: 7) == "runs/000007.h5")
+    #expect(corpus.presentRunFile(seed: 2) == "runs/000/000002.h5" && corpus.presentRunFile(seed: 3) == nil)
   }
 
   @Test func `gives a claim to one owner at a time`() throws {

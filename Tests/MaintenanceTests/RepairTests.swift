@@ -19,7 +19,7 @@ import Testing
   @Test(arguments: ["empty", "garbage", "truncated", "flipped", "lost"], [true, false])
   func `makes a single run again`(harm: String, isIndexed: Bool) throws {
     let fixture = try RepairFixture()
-    let file = "runs/000004.h5"
+    let file = "runs/000/000004.h5"
     switch harm {
     case "empty": try fixture.write(Data(), to: file)
     case "garbage": try fixture.write(Data("nothing like HDF5".utf8), to: file)
@@ -75,7 +75,7 @@ import Testing
       #expect(try fixture.isWhole(keeping: isIndexed ? [] : ["000000-000003.h5"]))
     default:
       // They come back as single runs.
-      #expect(report.runs.map(\.file).sorted() == (isIndexed ? (0..<4).map { "runs/00000\($0).h5" } : []))
+      #expect(report.runs.map(\.file).sorted() == (isIndexed ? (0..<4).map { "runs/000/00000\($0).h5" } : []))
       #expect(try isIndexed ? fixture.isWhole() : fixture.problems().isEmpty)
     }
   }
@@ -85,7 +85,7 @@ import Testing
     ProcessInfo.processInfo.environment["CORPUS_BIT_FLIPS"].flatMap(Int.init) ?? 25
 
   /// Wherever a bit flips, in whatever a shard is made of, the corpus comes out as it was.
-  @Test(arguments: [RepairFixture.shard, "runs/000005.h5"], [true, false])
+  @Test(arguments: [RepairFixture.shard, "runs/000/000005.h5"], [true, false])
   func `heals every flipped bit`(file: String, isIndexed: Bool) throws {
     let fixture = try RepairFixture()
     let original = try fixture.bytes(file)
@@ -121,7 +121,7 @@ import Testing
     throws
   {
     let fixture = try RepairFixture()
-    if isDamaged { try fixture.flip(run: 4, in: "runs/000004.h5") }
+    if isDamaged { try fixture.flip(run: 4, in: "runs/000/000004.h5") }
     let sqlite = Process()
     sqlite.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     sqlite.arguments = [
@@ -146,13 +146,13 @@ import Testing
 
   @Test func `keeps what lies under another run's name`() throws {
     let fixture = try RepairFixture()
-    try fixture.write(fixture.bytes("runs/000005.h5"), to: "runs/000004.h5")
+    try fixture.write(fixture.bytes("runs/000/000005.h5"), to: "runs/000/000004.h5")
     let report = try fixture.repair()
     #expect(report.problems == [] && report.runs.map(\.run) == [4])
     #expect(report.runs[0].proofs == [.index] && report.runs[0].kept == "damaged/000004.h5")
     #expect(try fixture.isWhole(keeping: ["000004.h5"]))
     // And never overwrites what it has kept.
-    try fixture.write(fixture.bytes("runs/000005.h5"), to: "runs/000004.h5")
+    try fixture.write(fixture.bytes("runs/000/000005.h5"), to: "runs/000/000004.h5")
     #expect(try fixture.repair().runs.map(\.kept) == ["damaged/000004.h5.2"])
     #expect(try fixture.isWhole(keeping: ["000004.h5", "000004.h5.2"]))
   }
@@ -175,21 +175,21 @@ import Testing
   @Test func `leaves a run that comes out otherwise than recorded`() throws {
     let fixture = try RepairFixture()
     try fixture.forge(4)
-    try fixture.flip(run: 4, in: "runs/000004.h5")
+    try fixture.flip(run: 4, in: "runs/000/000004.h5")
     try fixture.flip(run: 1, in: RepairFixture.shard)
-    let damaged = try fixture.bytes("runs/000004.h5")
+    let damaged = try fixture.bytes("runs/000/000004.h5")
     let report = try fixture.repair()
     #expect(report.runs.map(\.run) == [1])
     #expect(report.problems.map(\.code) == [.differentRun])
     #expect(
       report.problems[0].message.contains("run 4") && report.problems[0].message.contains("comes out as"))
-    #expect(try fixture.bytes("runs/000004.h5") == damaged)
+    #expect(try fixture.bytes("runs/000/000004.h5") == damaged)
   }
 
   @Test func `says that an imported corpus cannot be repaired, and leaves it alone`() throws {
     let fixture = try RepairFixture(taskName: "imported")
     #expect(try fixture.repair().problems == [], "there is nothing to make again")
-    try fixture.remove("runs/000005.h5")
+    try fixture.remove("runs/000/000005.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)
     let damaged = try fixture.bytes(RepairFixture.shard)
     let report = try fixture.repair()
@@ -198,13 +198,13 @@ import Testing
     #expect(try report.runs == [] && fixture.bytes(RepairFixture.shard) == damaged)
     // The index still knows what was lost.
     let indexed = try IndexReader(opening: fixture.corpus, allowStale: true).indexedRuns()
-    #expect(indexed[5]?.file == "runs/000005.h5" && indexed[5]?.contentHash == fixture.hashes[5])
+    #expect(indexed[5]?.file == "runs/000/000005.h5" && indexed[5]?.contentHash == fixture.hashes[5])
   }
 
   @Test func `goes on where it was stopped`() throws {
     let fixture = try RepairFixture()
     try fixture.write(Data("garbage".utf8), to: RepairFixture.shard)
-    try fixture.remove("runs/000004.h5")
+    try fixture.remove("runs/000/000004.h5")
     let cancellation = Cancellation()
     let made = Counter()
     let error = #expect(throws: CorpusError.self) {
@@ -213,7 +213,7 @@ import Testing
       }
     }
     #expect(error?.code == .interrupted && made.value == 3)
-    #expect(fixture.exists("runs/000004.h5"))
+    #expect(fixture.exists("runs/000/000004.h5"))
     #expect(try fixture.bytes(RepairFixture.shard) == Data("garbage".utf8), "kept until all are made")
     let report = try fixture.repair(made: made)
     #expect(made.value == 5 && report.runs.map(\.run).sorted() == [0, 1, 2, 3])
@@ -222,10 +222,10 @@ import Testing
 
   @Test func `does not believe what an earlier repair left behind`() throws {
     let fixture = try RepairFixture()
-    try fixture.remove("runs/000004.h5")
+    try fixture.remove("runs/000/000004.h5")
     try FileManager.default.createDirectory(
       at: fixture.path("runs/.repair"), withIntermediateDirectories: true)
-    try fixture.write(fixture.bytes("runs/000005.h5").prefix(9000), to: "runs/.repair/000004.h5")
+    try fixture.write(fixture.bytes("runs/000/000005.h5").prefix(9000), to: "runs/.repair/000004.h5")
     try fixture.write(Data("rest".utf8), to: "runs/.repair/.000004.h5.tmp")
     let made = Counter()
     #expect(try fixture.repair(made: made).runs.map(\.proofs) == [[.index]])
@@ -235,7 +235,7 @@ import Testing
   @Test func `respects the locks of other processes`() throws {
     let fixture = try RepairFixture()
     let locks = try RunLocks(fixture.corpus)
-    try fixture.remove("runs/000004.h5")
+    try fixture.remove("runs/000/000004.h5")
     try fixture.flip(run: 2, in: RepairFixture.shard)
     for seed in [2, 4] as [Int64] { #expect(try locks.lock(seed)) }
     let report = try fixture.repair()

@@ -111,7 +111,7 @@ import Testing
     #expect(fixture.code { _ = try reader.run(99) } == .unknownRun)
     #expect(fixture.code { _ = try vectors(reader, 1, 20..<24) } == .invalidArgument)
     #expect(fixture.code { _ = try vectors(reader, 1, -1..<2) } == .invalidArgument)
-    try FileManager.default.removeItem(atPath: fixture.corpus.absolute("runs/000004.h5"))
+    try FileManager.default.removeItem(atPath: fixture.corpus.absolute("runs/000/000004.h5"))
     #expect(fixture.code { _ = try reader.run(4) } == .damagedShard)
   }
 

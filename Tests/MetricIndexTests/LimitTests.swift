@@ -82,7 +82,7 @@ import MetricIndex
     try fixture.store(0..<3)
     let text = try fixture.corpus.manifest.architecture.text()
     #expect(text.utf8.count > 128 << 10)
-    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000001.h5"))
+    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000/000001.h5"))
     #expect(shard.header.architecture == fixture.corpus.manifest.architecture)
     #expect(shard.header.recipe == fixture.corpus.manifest.recipe)
     try expectReadable(fixture, "test_loss", runs: [0, 1, 2])

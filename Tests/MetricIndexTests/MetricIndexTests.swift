@@ -67,10 +67,12 @@ struct IndexFixture {
   /// Everything in the index but the numbers of shards, which depend on the order of ingestion.
   func contents() throws -> [[SQLValue]] {
     try rows(
-      "SELECT run, seed, path, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash "
+      "SELECT run, path, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash "
         + "FROM runs JOIN shards USING (shard) ORDER BY run")
       + rows("SELECT * FROM checkpoints ORDER BY run, step")
       + rows("SELECT * FROM chunks ORDER BY run, first_step")
+      + rows("SELECT * FROM improvements_test_loss ORDER BY run, step")
+      + rows("SELECT * FROM improvements_train_return ORDER BY run, step")
       + rows("SELECT path, bytes, runs, codec, rows_per_chunk FROM shards ORDER BY path")
   }
 }
@@ -83,15 +85,15 @@ struct IndexFixture {
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 3])
     let run = TestCorpus.run(3)
     let rows = try fixture.rows(
-      "SELECT step, iteration, epoch, test_loss, train_return FROM checkpoints WHERE run = 3 ORDER BY step")
+      "SELECT step, iteration, test_loss, train_return FROM checkpoints WHERE run = 3 ORDER BY step")
     for (step, row) in rows.enumerated() {
       #expect(row[0] == .integer(Int64(step)) && row[1] == .integer(Int64(run.iterations[step])))
-      #expect(row[2] == .null && row[3] == .real(Double(run.metrics[0][step])))
+      #expect(row[2] == .real(Double(run.metrics[0][step])))
       // What is not a number is NULL.
-      #expect(row[4] == (step == 0 ? .null : .real(Double(run.metrics[1][step]))))
+      #expect(row[3] == (step == 0 ? .null : .real(Double(run.metrics[1][step]))))
     }
     #expect(rows.count == 23)
-    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000003.h5"))
+    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000/000003.h5"))
     #expect(
       try fixture.rows("SELECT offset, bytes FROM chunks WHERE run = 3 ORDER BY first_step")
         == shard.runs[0].chunks.map { [.integer($0.offset), .integer(Int64($0.bytes))] })
@@ -149,7 +151,7 @@ struct IndexFixture {
   @Test func `prefers the sealed one of two equal runs`() throws {
     let fixture = try IndexFixture()
     for order in [
-      ["runs/000001.h5", "shards/000001-000001.h5"], ["shards/000001-000001.h5", "runs/000001.h5"],
+      ["runs/000/000001.h5", "shards/000001-000001.h5"], ["shards/000001-000001.h5", "runs/000/000001.h5"],
     ] {
       for file in order {
         try fixture.store(TestCorpus.run(1), as: file)
@@ -164,9 +166,9 @@ struct IndexFixture {
   }
 
   @Test func `finds the other copy of a run whose shard is lost`() throws {
-    for lost in ["shards/000001-000001.h5", "runs/000001.h5"] {
+    for lost in ["shards/000001-000001.h5", "runs/000/000001.h5"] {
       let fixture = try IndexFixture()
-      for file in ["runs/000001.h5", "shards/000001-000001.h5"] {
+      for file in ["runs/000/000001.h5", "shards/000001-000001.h5"] {
         try fixture.store(TestCorpus.run(1), as: file)
         try fixture.synchronize()
       }
@@ -182,7 +184,7 @@ struct IndexFixture {
 
   @Test func `refuses a file that is named for another run`() throws {
     let fixture = try IndexFixture()
-    try fixture.store(TestCorpus.run(1), as: "runs/000002.h5")
+    try fixture.store(TestCorpus.run(1), as: "runs/000/000002.h5")
     #expect(try fixture.synchronize().problems.count == 1)
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [0])
   }
@@ -191,7 +193,7 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1, 2])
     try fixture.synchronize()
-    let file = fixture.corpus.absolute("runs/000001.h5")
+    let file = fixture.corpus.absolute("runs/000/000001.h5")
     try FileManager.default.setAttributes(
       [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: file)
     _ = try IndexReader(opening: fixture.corpus)
@@ -201,10 +203,10 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1])
     let writer = try MetricIndex(openingOrCreating: fixture.corpus)
-    try writer.ingest(["runs/000001.h5"])
+    try writer.ingest(["runs/000/000001.h5"])
     _ = try MetricIndex.rebuild(fixture.corpus)
     try fixture.store([2])
-    try writer.ingest(["runs/000002.h5"])
+    try writer.ingest(["runs/000/000002.h5"])
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 2])
   }
 
@@ -220,7 +222,7 @@ struct IndexFixture {
     try fixture.store(TestCorpus.run(1, checkpoints: 9), as: "shards/000001-000001.h5")
     let report = try fixture.synchronize()
     #expect(report.problems.map(\.code) == [.conflictingRuns])
-    #expect("\(report.problems[0])".contains("runs/000001.h5"))
+    #expect("\(report.problems[0])".contains("runs/000/000001.h5"))
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [1])
   }
 
@@ -253,8 +255,8 @@ struct IndexFixture {
     #expect(back.missingError(fixture.corpus) == nil && back.ingested == 0)
     #expect(fixture.code { _ = try IndexReader(opening: fixture.corpus) } == nil)
 
-    try Files.remove(fixture.corpus.absolute("runs/000003.h5"))
-    #expect(try fixture.synchronize().missing == ["runs/000003.h5"])
+    try Files.remove(fixture.corpus.absolute("runs/000/000003.h5"))
+    #expect(try fixture.synchronize().missing == ["runs/000/000003.h5"])
     let index = try MetricIndex(openingOrCreating: fixture.corpus)
     #expect(try index.synchronize(forgetsMissing: true).forgotten == 1)
     #expect(try fixture.numbers("SELECT count(*) FROM runs") == [9])
@@ -265,11 +267,11 @@ struct IndexFixture {
     let fixture = try IndexFixture()
     try fixture.store([1, 2, 3])
     try fixture.synchronize()
-    try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
-    try Files.write(Data("x".utf8), to: fixture.corpus.absolute("runs/000004.h5"))
+    try Files.remove(fixture.corpus.absolute("runs/000/000002.h5"))
+    try Files.write(Data("x".utf8), to: fixture.corpus.absolute("runs/000/000004.h5"))
     let report = try MetricIndex(openingOrCreating: fixture.corpus).synchronize(forgetsMissing: true)
     #expect(report.forgotten == 1 && report.problems.count == 1)
-    #expect("\(report.problems[0])".contains("runs/000004.h5"))
+    #expect("\(report.problems[0])".contains("runs/000/000004.h5"))
     #expect(try fixture.numbers("SELECT run FROM runs ORDER BY run") == [1, 3])
     #expect(try fixture.numbers("SELECT DISTINCT run FROM checkpoints ORDER BY run") == [1, 3])
     #expect(try fixture.numbers("SELECT DISTINCT run FROM chunks ORDER BY run") == [1, 3])
@@ -316,7 +318,7 @@ struct IndexFixture {
     _ = try IndexReader(opening: fixture.corpus, allowStale: true)
     try fixture.synchronize()
     #expect(opening() == nil)
-    try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
+    try Files.remove(fixture.corpus.absolute("runs/000/000002.h5"))
     #expect(opening() == .indexStale)
     try Files.write(Data("no database at all, but some text".utf8), to: fixture.corpus.indexPath)
     #expect(opening() == .indexCorrupt)
@@ -405,9 +407,11 @@ struct IndexFixture {
       "UPDATE runs SET content_hash = 'x' WHERE run = 1",
       "UPDATE runs SET split = 'test'",
       "UPDATE shards SET runs = 55, codec = 'zstd' WHERE shard = 1",
-      "INSERT INTO runs SELECT 99, 99, shard, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash FROM runs WHERE run = 1",
+      "INSERT INTO runs SELECT 99, shard, split, status, checkpoints, first_row, sum, sum_of_squares, content_hash FROM runs WHERE run = 1",
       "INSERT INTO checkpoints (run, step, iteration) VALUES (77, 0, 0)",
-      "DROP TABLE chunks",
+      "DROP TABLE chunks", "INSERT INTO chunks VALUES (77, 0, 100, 100)",
+      "DELETE FROM improvements_test_loss WHERE run = 1 AND step = 0",
+      "INSERT INTO improvements_train_return VALUES (77, 0, 0, 1)", "DROP VIEW best_test_loss",
       "DROP INDEX checkpoints_test_loss",
     ]
     for statement in statements {
@@ -442,7 +446,7 @@ enum SQLiteTool {
     let schemas = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("Schemas/index.sql")
     let text = try String(contentsOf: schemas, encoding: .utf8)
-    for table in ["corpus", "shards", "runs", "checkpoints", "chunks"] {
+    for table in ["corpus", "shards", "runs", "checkpoints", "chunks", "improvements_train_return"] {
       #expect(text.contains("CREATE TABLE \(table) ("))
       #expect(try fixture.numbers("SELECT count(*) FROM sqlite_schema WHERE name = '\(table)'") == [1])
     }

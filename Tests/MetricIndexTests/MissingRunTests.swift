@@ -37,7 +37,7 @@ import MetricIndex
     let fixture = try IndexFixture()
     try fixture.store([1, 2])
     try fixture.synchronize()
-    try Files.remove(fixture.corpus.absolute("runs/000002.h5"))
+    try Files.remove(fixture.corpus.absolute("runs/000/000002.h5"))
     #expect(fixture.code { _ = try MetricIndex.rebuild(fixture.corpus) } == .indexStale)
     #expect(try runs(fixture) == [1, 2])
     _ = try MetricIndex.rebuild(fixture.corpus, forgetsMissing: true)

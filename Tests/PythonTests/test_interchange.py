@@ -189,7 +189,7 @@ def test_export_of_everything_refuses_an_index_that_lacks_checkpoints(made, tmp_
 def test_export_names_a_damaged_shard_and_leaves_nothing(made, tmp_path):
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", made, copy], check=True)
-    shard = copy / "runs" / "000004.h5"
+    shard = copy / "runs" / "000" / "000004.h5"
     content = bytearray(shard.read_bytes())
     content[len(content) * 2 // 3] ^= 1
     shard.write_bytes(content)
@@ -478,7 +478,7 @@ def test_ctrl_c_leaves_whole_runs(tmp_path):
     for seed in range(12):
         layout.write(root, layout.Run("mnist", f"{seed:06d}", checkpoints=100, steps_per_epoch=400))
     process = subprocess.Popen([CORPUS, "import", "lmdb", root, "--out", path, "--workers", "1"], stderr=subprocess.PIPE)
-    while not list(path.glob("runs/*.h5")):
+    while not list(path.glob("runs/*/*.h5")):
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     process.communicate()

@@ -124,7 +124,7 @@ def test_a_shard_has_no_bytes_of_other_files(made, tmp_path, where):
     else:
         with h5py.File(secret, "w") as other:
             other["values"] = np.full(64, 7, np.float32)
-    with h5py.File(path / "runs" / "000004.h5", "r+") as shard:
+    with h5py.File(path / "runs" / "000" / "000004.h5", "r+") as shard:
         shape, kind = shard["metrics/train_return"].shape, shard["metrics/train_return"].dtype
         del shard["metrics/train_return"]
         if where == "external storage":
@@ -135,17 +135,17 @@ def test_a_shard_has_no_bytes_of_other_files(made, tmp_path, where):
     for command in (["index", "--rebuild"], ["verify"], ["compact"]):
         result = subprocess.run([CORPUS, *command, path, "--quiet"], capture_output=True, text=True, timeout=60)
         assert result.returncode == 1 and "000004.h5" in result.stderr, result.stderr
-    assert (path / "runs" / "000004.h5").exists()
+    assert (path / "runs" / "000" / "000004.h5").exists()
 
 
 def test_a_foreign_hdf5_file_is_named_and_left_alone(made):
-    foreign = made / "runs" / "000099.h5"
+    foreign = made / "runs" / "000" / "000099.h5"
     with h5py.File(foreign, "w") as file:
         file["parameters"] = np.zeros((3, 4))
     try:
         result = subprocess.run([CORPUS, "verify", made], capture_output=True, text=True)
         assert result.returncode == 1
-        assert "runs/000099.h5 is an HDF5 file, but no shard of a checkpoint corpus" in result.stderr
+        assert "runs/000/000099.h5 is an HDF5 file, but no shard of a checkpoint corpus" in result.stderr
         assert foreign.exists()
     finally:
         foreign.unlink()

@@ -136,14 +136,14 @@ def test_errors_name_the_path_and_what_to_do(tmp_path, cartpole):
         Corpus(copy)
     assert error.value.code == "index_corrupt"
     index(copy, rebuild=True)
-    shard = copy / "runs" / "000005.h5"
+    shard = copy / "runs" / "000" / "000005.h5"
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     with pytest.raises(CorpusError, match="run 5|000005") as error:
         Corpus(copy).run(5)
     assert error.value.code == "damaged_shard"
-    (copy / "runs" / "000005.h5").unlink()
+    (copy / "runs" / "000" / "000005.h5").unlink()
     with pytest.raises(CorpusError, match="stale=True") as error:
         Corpus(copy)
     assert error.value.code == "index_stale"
@@ -281,7 +281,7 @@ def test_children_open_it_again(corpus):
 def test_h5py_and_the_package_share_a_process(corpus, cartpole):
     """Each has an HDF5 of its own; both read the same shard in turns and at once."""
     h5py = module_or_skip("h5py")
-    path = sorted(cartpole.glob("runs/*.h5"))[0]
+    path = sorted(cartpole.glob("runs/*/*.h5"))[0]
     run = int(path.stem)
     with h5py.File(path) as shard:
         for _ in range(20):
@@ -294,7 +294,7 @@ def test_importing_lets_h5py_read_delta(cartpole, order):
     code = f"{order}\nimport sys\nprint(h5py.File(sys.argv[1])['parameters'][0, :3].tolist())"
     environment = {name: value for name, value in os.environ.items() if name != "HDF5_PLUGIN_PATH"}
     environment["PYTHONPATH"] = str(ROOT / "Sources" / "Python")
-    shard = cartpole / "runs" / "000005.h5"
+    shard = cartpole / "runs" / "000" / "000005.h5"
     result = subprocess.run([sys.executable, "-c", code, shard], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == str(Corpus(cartpole).parameters(5, 0)[:3].tolist())

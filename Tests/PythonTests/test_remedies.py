@@ -60,8 +60,8 @@ def test_an_index_is_mended_as_is_advised(tmp_path, cartpole):
     (path / "index.sqlite").unlink()
     (code,) = re.findall("`(.*)`", remedy_of(lambda: Corpus(path), "index_missing"))
     eval(code, {"checkpoint_corpus": checkpoint_corpus})
-    shutil.copyfile(path / "runs" / "000004.h5", path / "saved")
-    (path / "runs" / "000004.h5").unlink()
+    shutil.copyfile(path / "runs" / "000" / "000004.h5", path / "saved")
+    (path / "runs" / "000" / "000004.h5").unlink()
     remedy = remedy_of(lambda: Corpus(path), "index_stale")
     assert "stale=True" in remedy and f"checkpoint_corpus.index('{path}', forget=True)" in remedy
     assert len(Corpus(path, stale=True)) == 6

@@ -388,7 +388,7 @@ def test_a_corpus_goes_on_with_the_groups_that_it_has(tmp_path):
 def test_shards_say_it_too(tmp_path):
     h5py = pytest.importorskip("h5py")
     stored(tmp_path / "corpus", TWO_LAYERS)
-    with h5py.File(next((tmp_path / "corpus" / "runs").glob("*.h5"))) as shard:
+    with h5py.File(next((tmp_path / "corpus" / "runs").glob("*/*.h5"))) as shard:
         assert json.loads(shard.attrs["architecture"])["permutations"] == manifest(tmp_path / "corpus")
 
 

@@ -28,7 +28,7 @@ try:
     import h5py
 except ImportError:
     sys.exit()
-assert h5py.File(sys.argv[2] + "/runs/000000.h5")["parameters"][:].tobytes() == run.parameters.tobytes()
+assert h5py.File(sys.argv[2] + "/runs/000/000000.h5")["parameters"][:].tobytes() == run.parameters.tobytes()
 """
 
 

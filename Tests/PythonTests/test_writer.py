@@ -179,7 +179,7 @@ def test_h5py_reads_what_was_written(tmp_path, codec):
     module_or_skip("hdf5plugin")
     with opened(tmp_path / "corpus", codec=codec) as writer:
         store(writer, 7)
-    with h5py.File(tmp_path / "corpus" / "runs" / "000007.h5") as shard:
+    with h5py.File(tmp_path / "corpus" / "runs" / "000" / "000007.h5") as shard:
         assert shard.attrs["codec"] == codec.encode()
         assert shard["parameters"][:30].tobytes() == walk(7).tobytes()
 
@@ -352,7 +352,7 @@ def test_missing_runs_are_kept_until_they_are_forgotten(tmp_path):
     assert len(Corpus(path, stale=True)) == 4 and not list((path / "runs").iterdir())
     (path / "runs").rmdir()
     os.rename(tmp_path / "away", path / "runs")
-    os.unlink(path / "runs" / "000002.h5")
+    os.unlink(path / "runs" / "000" / "000002.h5")
     index(path, forget=True)
     assert list(Corpus(path)) == [0, 1, 3]
 

@@ -10,7 +10,7 @@ import Testing
   @Test func `seals single runs without touching their chunks`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([7, 2, 30])
-    let single = try ShardReader(opening: fixture.corpus.absolute("runs/000007.h5")).encodedRun(at: 0)
+    let single = try ShardReader(opening: fixture.corpus.absolute("runs/000/000007.h5")).encodedRun(at: 0)
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 3 && report.problems.isEmpty)
     #expect(try fixture.corpus.shardFiles() == ["shards/000002-000030.h5"])
@@ -23,7 +23,7 @@ import Testing
   @Test func `begins a new shard before one grows too large`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly(0..<6)
-    let bytes = try ShardReader(opening: fixture.corpus.absolute("runs/000000.h5")).encodedRun(at: 0)
+    let bytes = try ShardReader(opening: fixture.corpus.absolute("runs/000/000000.h5")).encodedRun(at: 0)
       .compressedBytes
     let report = try Compaction(directory: fixture.corpus, bytesPerShard: bytes * 5 / 2).run { _ in }
     #expect(report.sealedFiles.count >= 3)
@@ -33,7 +33,7 @@ import Testing
   @Test func `keeps codecs apart`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
-    try fixture.store([TestCorpus.run(2)], as: "runs/000002.h5", codec: .zstd)
+    try fixture.store([TestCorpus.run(2)], as: "runs/000/000002.h5", codec: .zstd)
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.sealedFiles == ["shards/000000-000001.h5", "shards/000002-000002.h5"])
   }
@@ -41,11 +41,11 @@ import Testing
   @Test func `leaves a damaged run where it is and names it`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1, 2])
-    try fixture.write(fixture.bytes("runs/000001.h5").dropLast(100), to: "runs/000001.h5")
+    try fixture.write(fixture.bytes("runs/000/000001.h5").dropLast(100), to: "runs/000/000001.h5")
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 2 && report.problems.count == 1)
-    #expect("\(report.problems[0])".contains("runs/000001.h5"))
-    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000002.h5", "runs/000001.h5"])
+    #expect("\(report.problems[0])".contains("runs/000/000001.h5"))
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000002.h5", "runs/000/000001.h5"])
   }
 
   @Test func `removes single runs only after the sealed one is indexed`() throws {
@@ -58,7 +58,9 @@ import Testing
       }
     }
     #expect(
-      try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000000.h5", "runs/000001.h5"])
+      try fixture.corpus.shardFiles() == [
+        "shards/000000-000001.h5", "runs/000/000000.h5", "runs/000/000001.h5",
+      ])
     // Once more, and the single files go: the sealed shard is proven, not written again.
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.duplicates == 2 && report.runs == 0)
@@ -85,7 +87,7 @@ import Testing
     try fixture.write(Data("half".utf8), to: "runs/.000002.h5.tmp")
     try fixture.write(Data("half".utf8), to: "shards/.000000-000009.h5.tmp")
     // One whose claim, on a file system without locks, nobody sees.
-    let path = TemporaryFile.path(for: fixture.corpus.absolute("runs/000003.h5"))
+    let path = TemporaryFile.path(for: fixture.corpus.absolute("runs/000/000003.h5"))
     let unseen = Files.split(path).name
     try fixture.write(Data("half".utf8), to: "runs/\(unseen)")
     let living = try RunLocks(fixture.corpus)
@@ -111,19 +113,19 @@ import Testing
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
     _ = try Compaction(directory: fixture.corpus).run { _ in }
-    try fixture.store([TestCorpus.run(1, checkpoints: 9)], as: "runs/000001.h5", checkpoints: 9)
+    try fixture.store([TestCorpus.run(1, checkpoints: 9)], as: "runs/000/000001.h5", checkpoints: 9)
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.problems.map(\.code) == [.conflictingRuns])
-    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000001.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000/000001.h5"])
   }
 
   @Test func `leaves a file that is named for another run`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1])
-    try fixture.store([TestCorpus.run(1)], as: "runs/000002.h5")
+    try fixture.store([TestCorpus.run(1)], as: "runs/000/000002.h5")
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.problems.count == 1 && report.runs == 2)
-    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000002.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000001.h5", "runs/000/000002.h5"])
   }
 
   @Test func `orders seeds as numbers`() throws {
@@ -136,7 +138,7 @@ import Testing
   @Test func `goes on with the others where one shard is damaged`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([0, 1, 2])
-    try fixture.write(Data("x".utf8), to: "runs/000001.h5")
+    try fixture.write(Data("x".utf8), to: "runs/000/000001.h5")
     let report = try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }
     #expect(report.files.count == 2 && report.problems.count == 1)
     #expect(try CorpusDirectory(opening: fixture.corpus.path).manifest.codec == .zstd)
@@ -149,7 +151,19 @@ import Testing
     #expect(try maker.lock(1))
     let report = try Compaction(directory: fixture.corpus).run { _ in }
     #expect(report.runs == 1 && report.awaited == 1)
-    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000001.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000000.h5", "runs/000/000001.h5"])
+  }
+
+  /// Earlier programs stored all single runs in one directory.
+  @Test func `seals runs that lie flat, and a second file of a run once the first is sealed`() throws {
+    let fixture = try ShardFixture()
+    try fixture.storeSingly([1, 2, 3])
+    for seed in [0, 2] as [Int64] { try fixture.store([TestCorpus.run(seed)], as: "runs/00000\(seed).h5") }
+    try fixture.store([TestCorpus.run(3, checkpoints: 9)], as: "runs/000003.h5", checkpoints: 9)
+    let report = try Compaction(directory: fixture.corpus).run { _ in }
+    #expect(report.runs == 4 && report.duplicates == 1 && report.problems.map(\.code) == [.conflictingRuns])
+    #expect(report.sealedFiles == ["shards/000000-000003.h5"])
+    #expect(try fixture.corpus.shardFiles() == ["shards/000000-000003.h5", "runs/000003.h5"])
   }
 
   @Test func `lets one process compact at a time`() throws {
@@ -193,7 +207,7 @@ import Testing
     #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.files == [])
     #expect(try Repacking(directory: fixture.corpus, codec: .zstd).run { _ in }.files.count == 3)
     #expect(try hashes() == before && codecs() == [.zstd])
-    #expect(same(try fixture.read("runs/000001.h5"), [TestCorpus.run(1)]))
+    #expect(same(try fixture.read("runs/000/000001.h5"), [TestCorpus.run(1)]))
     #expect(try Repacking(directory: fixture.corpus, codec: .delta).run { _ in }.files.count == 3)
     #expect(try hashes() == before && codecs() == [.delta])
     #expect(same(try fixture.read("shards/000005-000007.h5"), [5, 6, 7].map { TestCorpus.run($0) }))

@@ -50,9 +50,9 @@ import Testing
   @Test(arguments: ["", "hello", "\u{89}HDF\r\n\u{1A}\n", String(repeating: "x", count: 100_000)])
   func `names a file that is no shard`(text: String) throws {
     let fixture = try ShardFixture()
-    try fixture.write(Data(text.utf8), to: "runs/000003.h5")
-    let problem = try #require(try problems("runs/000003.h5", in: fixture).first)
-    #expect(problem.message.contains("runs/000003.h5") && problem.code == .damagedShard)
+    try fixture.write(Data(text.utf8), to: "runs/000/000003.h5")
+    let problem = try #require(try problems("runs/000/000003.h5", in: fixture).first)
+    #expect(problem.message.contains("runs/000/000003.h5") && problem.code == .damagedShard)
   }
 
   @Test func `never crashes on garbage behind a good beginning`() throws {
@@ -72,9 +72,9 @@ import Testing
 
   @Test func `finds a run under another run's name`() throws {
     let fixture = try ShardFixture()
-    try fixture.store([TestCorpus.run(4)], as: "runs/000005.h5")
-    #expect(try problems("runs/000005.h5", in: fixture).count == 1)
-    try fixture.store([TestCorpus.run(4)], as: "runs/000004.h5")
-    #expect(try problems("runs/000004.h5", in: fixture).isEmpty)
+    try fixture.store([TestCorpus.run(4)], as: "runs/000/000005.h5")
+    #expect(try problems("runs/000/000005.h5", in: fixture).count == 1)
+    try fixture.store([TestCorpus.run(4)], as: "runs/000/000004.h5")
+    #expect(try problems("runs/000/000004.h5", in: fixture).isEmpty)
   }
 }

@@ -74,7 +74,7 @@ struct ShardFixture {
     let header = ShardHeader(manifest: fixture.corpus.manifest, codec: .delta, checkpoints: 23)
     var encoder = try RunEncoder(header: header)
     let run = try encoder.encode(TestCorpus.run(1))
-    let file = "runs/000001.h5"
+    let file = "runs/000/000001.h5"
     func begin() throws -> ShardWriter {
       try ShardWriter(
         path: fixture.corpus.absolute(file), header: header, counts: [run.count],
@@ -88,7 +88,7 @@ struct ShardFixture {
     try other.append(run)
     try other.finish()
     #expect(same(try fixture.read(file), [TestCorpus.run(1)]))
-    #expect(try Files.names(in: fixture.corpus.runsPath) == ["000001.h5"])
+    #expect(try Files.names(in: fixture.corpus.runsPath + "/000") == ["000001.h5"])
   }
 }
 
@@ -149,8 +149,8 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
     ]
     let run = Run(
       seed: 0, iterations: [0, 1], metrics: [[.nan, .infinity], [-0.0, 1]], parameters: special)
-    try fixture.store([run], as: "runs/000000.h5", codec: codec, checkpoints: 2)
-    #expect(same(try fixture.read("runs/000000.h5"), [run]))
+    try fixture.store([run], as: "runs/000/000000.h5", codec: codec, checkpoints: 2)
+    #expect(same(try fixture.read("runs/000/000000.h5"), [run]))
     #expect(run.status == .nonfinite)
   }
 
@@ -173,7 +173,7 @@ func same(_ a: [Run], _ b: [Run]) -> Bool {
   @Test func `says of itself what the corpus is`() throws {
     let fixture = try ShardFixture()
     try fixture.storeSingly([5])
-    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000005.h5"))
+    let shard = try ShardReader(opening: fixture.corpus.absolute("runs/000/000005.h5"))
     let expected = ShardHeader(manifest: fixture.corpus.manifest, codec: .delta, checkpoints: 23)
     #expect(shard.header == expected)
     #expect(shard.runs.map(\.seed) == [5])

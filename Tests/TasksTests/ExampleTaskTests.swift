@@ -88,7 +88,7 @@ import Testing
     ) { _, _ in }
     #expect(replay.equal == 5 && replay.problems == [])
 
-    try Data("garbage".utf8).write(to: URL(fileURLWithPath: directory.absolute("runs/000002.h5")))
+    try Data("garbage".utf8).write(to: URL(fileURLWithPath: directory.absolute("runs/000/000002.h5")))
     let repair = try RepairJob(directory: directory, workers: 1) {
       () throws(CorpusError) in
       try Tasks.task(of: directory.manifest, path: directory.path, datasets: datasets)

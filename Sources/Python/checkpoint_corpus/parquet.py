@@ -31,7 +31,14 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
         + [(name, pyarrow.float32()) for name in metrics]
     )
     condition = "" if where is None else f"WHERE {expression(corpus, where)}"
-    columns = ["run", "step", "iteration", "runs.split", "runs.status", *map(column_of, metrics)]
+    # What is a text goes as its position among the values that there are: making a text of each row takes longer than all
+    # the rest.
+    texts = {"split": ["train", "test"], "status": ["ok", "nonfinite", "out_of_range"]}
+    codes = [
+        f"CASE runs.{name} {' '.join(f'WHEN {value!r} THEN {code}' for code, value in enumerate(values))} END"
+        for name, values in texts.items()
+    ]
+    columns = ["run", "step", "iteration", *codes, *map(column_of, metrics)]
     query = f"SELECT {', '.join(columns)} FROM checkpoints JOIN runs USING (run) {condition} ORDER BY run, step"
     temporary = str(_temporary.path_for(pathlib.Path(path)))
     count = 0
@@ -39,14 +46,17 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
         with Rows(corpus, query, ()) as rows:
             with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
                 for batch in rows.batches():
-                    # NaN stands for NULL in a column of numbers, and is none in Parquet.
-                    arrays = [
-                        pyarrow.array(
-                            column.astype(np.float64) if field.type == pyarrow.float32() else column, field.type,
-                            from_pandas=True,
-                        )
-                        for column, field in zip(batch, schema)
-                    ]  # fmt: skip
+                    arrays = []
+                    for column, field in zip(batch, schema):
+                        if field.name in texts:
+                            indices = pyarrow.array(column.astype(np.int8))
+                            array = pyarrow.DictionaryArray.from_arrays(indices, texts[field.name]).cast(field.type)
+                        elif field.type == pyarrow.float32():
+                            # NaN stands for NULL in a column of numbers, and is none in Parquet.
+                            array = pyarrow.array(column.astype(np.float64), field.type, from_pandas=True)
+                        else:
+                            array = pyarrow.array(column, field.type)
+                        arrays.append(array)
                     writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
                     count += len(batch[0])
         with open(temporary, "rb") as file:
