@@ -54,19 +54,28 @@ struct AuditCommand: ParsableCommand {
     let work = LongWork("audit", quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let report: AuditReport
-    do throws(CorpusError) {
-      report = try audit.run(on: corpus, cancellation: work.cancellation) { stage, done, total in
+    let report = try Self.beginningAnew { () throws(CorpusError) in
+      try audit.run(on: corpus, cancellation: work.cancellation) { stage, done, total in
         display.update(done, of: total, unit: stage) { [] }
       }
-    } catch  where error.code == .interrupted {
-      throw CorpusError(
-        .interrupted, "stopped on request, and nothing was written", remedy: "run the same command again")
     }
     work.end()
     if let out { try Files.write(CanonicalJSON.data(report, pretty: true), to: out) }
     show(report)
     if let out, !quiet { Console.note("written to \(out)") }
+  }
+
+  /// Says of work that was stopped that nothing of it is kept.
+  private static func beginningAnew<Value>(_ work: () throws(CorpusError) -> Value) throws(CorpusError)
+    -> Value
+  {
+    do {
+      return try work()
+    } catch {
+      guard error.code == .interrupted else { throw error }
+      throw CorpusError(
+        .interrupted, "stopped on request, and nothing was written", remedy: "run the same command again")
+    }
   }
 
   private func show(_ report: AuditReport) {
