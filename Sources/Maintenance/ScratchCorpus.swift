@@ -28,8 +28,8 @@ struct ScratchCorpus: Sendable {
     var directory = try CorpusDirectory(openingOrCreating: path, manifest: corpus.manifest)
     // Nobody on another machine sees it, and jobs of this one write equal files.
     directory.isAlone = true
-    for folder in [directory.runsPath, directory.shardsPath] {
-      try TemporaryFile.removeLeftovers(in: folder) { _ in true }
+    for folder in try ["shards"] + directory.runFolders() {
+      try TemporaryFile.removeLeftovers(in: directory.absolute(folder)) { _ in true }
     }
     self.directory = directory
     self.codec = codec

@@ -85,7 +85,7 @@ import Testing
   @Test func `what is trained is not trained again, and other updates are refused`() throws {
     let task = try Self.digits()
     _ = try run(study(task, "test_loss", rates: [0.02]))
-    let path = temporary.path + "/out/adam/runs/000001.h5"
+    let path = temporary.path + "/out/adam/runs/000/000001.h5"
     let before = try FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
     let again = try run(study(task, "test_error", rates: [0.02]))
     #expect(again[0].median[0] > 50)
@@ -115,7 +115,7 @@ import Testing
   @Test func `what was tried before a stop is kept, and going on gives the same`() throws {
     let task = try Self.digits()
     let whole = try run(study(task, "test_loss", rates: [0.001, 0.02]))
-    let files = ["adam-tuning.json", "nesterov-tuning.json", "adam/runs/000002.h5"]
+    let files = ["adam-tuning.json", "nesterov-tuning.json", "adam/runs/000/000002.h5"]
     func contents() throws -> [Data] {
       try files.map { try Data(contentsOf: URL(filePath: temporary.path + "/out/" + $0)) }
     }

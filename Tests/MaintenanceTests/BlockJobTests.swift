@@ -82,7 +82,7 @@ import Testing
     #expect(try names("corpus/shards") == ["000002-000003.h5", "000004-000007.h5", "000008-000010.h5"])
     #expect(try names("corpus/runs") == [] && names("corpus/claims") == [])
     let scratch = try #require(try names("scratch").first)
-    #expect(try names("scratch/\(scratch)/runs") == [] && names("scratch/\(scratch)/shards") == [])
+    #expect(try names("scratch/\(scratch)/runs/000") == [] && names("scratch/\(scratch)/shards") == [])
     let again = try run(job(corpus, task, 2..<11))
     #expect(again.found == 9 && again.made == 0)
   }
@@ -168,7 +168,7 @@ import Testing
       }
     }
     #expect(try names("corpus/shards") == [] && names("corpus/claims") == [])
-    let runs = "scratch/\(try #require(try names("scratch").first))/runs"
+    let runs = "scratch/\(try #require(try names("scratch").first))/runs/000"
     let left = try names(runs)
     #expect((1...2).contains(left.count))
     try Data("garbage".utf8).write(to: URL(fileURLWithPath: "\(temporary.path)/\(runs)/\(left[0])"))
