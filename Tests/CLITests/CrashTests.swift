@@ -21,7 +21,7 @@ import Testing
     #expect(try killed.hashes() == undisturbed.hashes())
     #expect(try Command.run("verify", killed.path).status == 0)
     #expect(try Command.run("compact", killed.path).status == 0)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: killed.path + "/runs") == [])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: killed.path + "/runs/000") == [])
   }
 
   /// Ctrl-C, the end of a job, and a terminal that is closed.

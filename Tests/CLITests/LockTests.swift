@@ -100,6 +100,6 @@ import Testing
     #expect(try Command.run("index", fixture.path).status == 0)
     #expect(try fixture.query("SELECT count(*) FROM runs").hasSuffix("30\n"))
     #expect(try Command.run("verify", fixture.path).status == 0)
-    #expect(try Files.names(in: fixture.path + "/runs").count == 30)
+    #expect(try Files.names(in: fixture.path + "/runs/000").count == 30)
   }
 }

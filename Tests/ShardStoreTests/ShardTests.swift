@@ -44,6 +44,7 @@ struct ShardFixture {
   }
 
   func write(_ bytes: Data, to file: String) throws {
+    try Files.createDirectory(Files.split(corpus.absolute(file)).directory)
     try bytes.write(to: URL(fileURLWithPath: corpus.absolute(file)))
   }
 }
