@@ -1,3 +1,4 @@
+import CBuild
 public import Corpus
 public import Datasets
 import Evaluation
@@ -28,7 +29,8 @@ public struct ReportOptions: Sendable {
   /// What sections depend on.
   fileprivate var fingerprint: [String] {
     [
-      "\(productVersion)", "\(samples) \(sampling.sampler.rawValue) \(sampling.steps) \(sampling.seed)",
+      "\(productVersion) \(String(cString: cbuild_commit()))",
+      "\(samples) \(sampling.sampler.rawValue) \(sampling.steps) \(sampling.seed)",
       "\(target.map { "\($0)" } ?? "best") \(cells)",
     ]
   }

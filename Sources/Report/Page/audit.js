@@ -32,7 +32,7 @@ sections.push({
         x: { ...x, domain: scale === logarithmic ? [Math.max(low, high / 1e3) * 0.8, high * 1.25] : padded([Math.min(0, low), high], 0.03) },
         y: { domain: padded(extent(known.map(quality), good)), label: named(metric) },
         draw(p) {
-          for (const line of note ?? []) p.add("line", { class: "diagonal", x1: p.x(line), x2: p.x(line), y1: p.box.top, y2: p.box.bottom });
+          for (const line of note ?? []) if (p.x(line) <= p.box.right) p.add("line", { class: "diagonal", x1: p.x(line), x2: p.x(line), y1: p.box.top, y2: p.box.bottom });
           if (Number.isFinite(good)) p.add("line", { class: "diagonal", x1: p.box.left, x2: p.box.right, y1: p.y(good), y2: p.y(good) });
           for (const group of drawnLast) for (const sample of known.filter(sample => sample.group === group)) {
             const { style, outline, size } = auditLook(group);

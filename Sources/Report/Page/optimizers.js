@@ -43,13 +43,15 @@ sections.push({
         },
       }),
       numbers(...data.optimizers.map(one => table(`${named(metric)} by the updates of ${optimizerName(one)}`, ["updates", "worse quartile", "median", "better quartile"],
-        one.updates.map((x, j) => [whole(x), one.lower[j], one.median[j], one.upper[j]]))))));
+        one.updates.map((x, j) => [whole(x), one.lower[j], one.median[j], one.upper[j]]))),
+      table("Learning rates tried on other starts, and the mean over the updates of the median", ["optimizer", "learning rate", named(metric)],
+        data.optimizers.flatMap(one => one.tried.map(({ learning_rate, median }) => [optimizerName(one), learning_rate, median]))))));
     root.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "How long optimizers need" }, table(
       "How long they need on this machine for what one step of the model reaches (medians)",
-      ["", "updates", "time a network", "times the model", "learning rate", "tried, with medians"],
-      [["this model", "1", duration(data.seconds_per_network), "1", "–", "–"], ...data.optimizers.map(one => [
+      ["", "updates", "time a network", "times the model", "learning rate"],
+      [["this model", "1", duration(data.seconds_per_network), "1", "–"], ...data.optimizers.map(one => [
         optimizerName(one), Number.isFinite(one.updates_to_one_step) && one.updates_to_one_step !== null ? whole(one.updates_to_one_step) : "never",
         duration(one.seconds_to_one_step ?? NaN), Number.isFinite(one.seconds_to_one_step) && one.seconds_to_one_step !== null ? short(one.seconds_to_one_step / data.seconds_per_network) : "–",
-        short(one.learning_rate), one.tried.map(({ learning_rate, median }) => `${short(learning_rate, 2)}: ${short(median, 3)}`).join(", ")])])));
+        short(one.learning_rate)])])));
   },
 });
