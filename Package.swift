@@ -182,6 +182,6 @@ let package = Package(
     // The command is not imported but started.
     tests(
       "CLITests", "CorpusCLI", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform",
-      exclude: ["flip.c", "locks.c"]),
+      exclude: ["flip.c", "locks.c", "wrong.c"]),
   ]
 )

@@ -44,6 +44,7 @@ struct GenerateOptions: ParsableArguments {
   var noIndex = false
 
   @OptionGroup var locks: LockOption
+  @OptionGroup var blocks: BlockOptions
 
   @Flag(help: "Show no progress.")
   var quiet = false
@@ -62,20 +63,36 @@ struct GenerateOptions: ParsableArguments {
     if let codec { request.codec = codec }
     let (opened, task) = try request.open(out)
     let directory = locks.applied(to: opened)
-    let job = GenerationJob(
-      task: task, directory: directory, seeds: range.seeds, workers: workers ?? Workers.available,
-      codec: codec ?? directory.manifest.codec, isIndexing: !noIndex)
+    let workers = workers ?? Workers.available
+    let codec = codec ?? directory.manifest.codec
     let work = LongWork(task.name, quiet: quiet)
     defer { work.end() }
     let display = work.display
-    let result = try job.run(cancellation: work.cancellation) { show($0, on: display) }
+    let result: GenerationJob.Progress
+    if let blocks = blocks.options {
+      let job = BlockJob(
+        task: task, directory: directory, seeds: range.seeds, workers: workers, codec: codec, options: blocks)
+      result = try BlockOptions.exiting { () throws(CorpusError) in
+        try job.run(cancellation: work.cancellation) { show($0, on: display) }
+      }
+    } else {
+      let job = GenerationJob(
+        task: task, directory: directory, seeds: range.seeds, workers: workers, codec: codec,
+        isIndexing: !noIndex)
+      result = try job.run(cancellation: work.cancellation) { show($0, on: display) }
+    }
     work.end()
     if result.unindexed > 0 {
       Console.note(
         "\(Format.count(result.unindexed, "run")) \(result.unindexed == 1 ? "is" : "are") stored and not in the index, "
           + "which somebody has kept reading: run `corpus index \(directory.path)` when that has ended")
     }
-    if !quiet { Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path)) }
+    if !quiet {
+      Console.print(Self.summary(result, seconds: display.elapsed, path: directory.path))
+      if blocks.options != nil {
+        Console.print("When all jobs have ended: corpus index \(directory.path), and then corpus verify")
+      }
+    }
   }
 
   private func show(_ progress: GenerationJob.Progress, on display: ProgressDisplay) {

@@ -1,7 +1,7 @@
 import TerminalOutput
-import ArgumentParser
+public import ArgumentParser
 import Corpus
-import Overview
+public import Overview
 
 struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(

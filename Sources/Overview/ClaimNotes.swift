@@ -1,46 +1,41 @@
-import Platform
 import Corpus
 import Foundation
 import Glibc
+import Maintenance
+import Platform
 import ShardStore
 
-/// A claim on a block of runs, as its maker last wrote it.
+/// A claim on a block of runs, and when it was last renewed.
 struct ClaimNote {
   let first: Int64
   let last: Int64
-  let host: String
-  let begun: Date
-  /// When it was last written.
+  let claim: BlockClaim
   let renewed: Date
-  /// Seconds without renewal after which others may take the block.
-  let lease: Double
-  /// The runs that its maker has to make of the block, and those that it has made.
-  let runs: Int
-  let done: Int
+  /// Whether somebody else makes the block, too.
+  let isBackup: Bool
 
   /// The claims of a corpus. One that is just being written, or that is gone when it is read, is left out.
   static func all(of directory: CorpusDirectory) throws(CorpusError) -> [ClaimNote] {
-    try notes(of: directory, suffix: ".claim").compactMap { name, path in
-      let seeds = name.split(separator: "-").compactMap { Int64($0) }
-      guard seeds.count == 2, seeds[0] <= seeds[1], let times = FileTimes(path), let text = text(path),
-        let begun = text["begun"]?.string.flatMap(date)
+    try Files.names(in: directory.claimsPath).compactMap { name in
+      let path = "\(directory.claimsPath)/\(name)"
+      guard let match = name.wholeMatch(of: /([0-9]{6,})-([0-9]{6,})\.(claim|backup)/),
+        let first = Int64(match.1), let last = Int64(match.2), first <= last, last < SeedRange.limit,
+        let times = FileTimes(path), let claim = BlockClaim(path)
       else { return nil }
       return ClaimNote(
-        first: seeds[0], last: seeds[1], host: text["host"]?.string ?? "?", begun: begun,
-        renewed: times.changed, lease: text["lease_seconds"]?.number ?? 0,
-        runs: Int(text["runs"]?.number ?? 0), done: Int(text["done"]?.number ?? 0))
+        first: first, last: last, claim: claim, renewed: times.changed, isBackup: match.3 == "backup")
     }
   }
-}
 
-/// What a machine has left that did not make the bits of a known run.
-enum FailureNote {
-  static func all(of directory: CorpusDirectory) throws(CorpusError) -> [GenerationSurvey.Failure] {
-    try notes(of: directory, suffix: ".failed").map { name, path in
-      GenerationSurvey.Failure(
-        host: name, reason: text(path)?["reason"]?.string ?? "",
-        date: FileTimes(path)?.changed ?? .distantPast)
-    }
+  /// What machines have left that do not make the bits of a known run, in the order of their names.
+  static func failures(of directory: CorpusDirectory) throws(CorpusError) -> [MachineFailure] {
+    try Files.names(in: directory.claimsPath).filter { $0.hasSuffix(".failed") && !$0.hasPrefix(".") }
+      .compactMap { name in
+        guard let data = try? Files.contents("\(directory.claimsPath)/\(name)", limit: 1 << 16) else {
+          return nil
+        }
+        return try? CanonicalJSON.decode(MachineFailure.self, from: data)
+      }.sorted { $0.host < $1.host }
   }
 }
 
@@ -65,33 +60,4 @@ func freeSpace(_ path: String) throws(CorpusError) -> Int {
   guard statvfs(path, &information) == 0 else { throw Files.error("read", path) }
   let (bytes, overflow) = information.f_bavail.multipliedReportingOverflow(by: information.f_frsize)
   return overflow ? .max : Int(clamping: bytes)
-}
-
-private func notes(
-  of directory: CorpusDirectory, suffix: String
-) throws(CorpusError) -> [(name: String, path: String)] {
-  let folder = "\(directory.path)/claims"
-  guard try Files.isPresent(folder) else { return [] }
-  return try Files.names(in: folder).filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }
-    .map { (String($0.dropLast(suffix.count)), "\(folder)/\($0)") }
-}
-
-private func text(_ path: String) -> JSONValue? {
-  guard let data = try? Files.contents(path, limit: 1 << 20) else { return nil }
-  return try? JSONDecoder().decode(JSONValue.self, from: data)
-}
-
-extension JSONValue {
-  fileprivate var string: String? {
-    if case .string(let value) = self { value } else { nil }
-  }
-
-  fileprivate var number: Double? {
-    if case .number(let value) = self { value } else { nil }
-  }
-}
-
-private func date(_ text: String) -> Date? {
-  (try? Date.ISO8601FormatStyle(includingFractionalSeconds: true).parse(text))
-    ?? (try? Date.ISO8601FormatStyle().parse(text))
 }

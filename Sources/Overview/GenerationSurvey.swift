@@ -2,6 +2,7 @@ import Platform
 public import ShardStore
 public import Corpus
 public import Foundation
+public import Maintenance
 
 /// How far the generation of a corpus in blocks has come, as the names, sizes and times of its files and the claims on
 /// its blocks tell it.
@@ -25,13 +26,6 @@ public struct GenerationSurvey: Sendable {
     public var lost = 0
   }
 
-  /// A machine that did not make the bits of a known run.
-  public struct Failure: Hashable, Sendable {
-    public let host: String
-    public let reason: String
-    public let date: Date
-  }
-
   /// Runs in sealed shards and in files of their own; those of `seeds` alone, where these were named.
   public let stored: Int
   /// Runs of claimed blocks that lie on the disks of their makers.
@@ -42,7 +36,8 @@ public struct GenerationSurvey: Sendable {
   public let rate: Double
   /// In the order of their names.
   public let nodes: [Node]
-  public let failures: [Failure]
+  /// Machines that did not make the bits of a known run.
+  public let failures: [MachineFailure]
   public let sealedShards: Int
   public let singleRuns: Int
   /// Of all shards.
@@ -80,28 +75,29 @@ public struct GenerationSurvey: Sendable {
     let shards = try ShardCount(directory, now: now, counting: count)
     var nodes: [String: Node] = [:]
     var underway = 0
-    for claim in try ClaimNote.all(of: directory) where !shards.isSealed(claim.first) {
-      let age = max(now.timeIntervalSince(claim.renewed), 0)
+    var rate = 0.0
+    for note in try ClaimNote.all(of: directory) where !shards.isSealed(note.first) {
+      let claim = note.claim
+      let age = max(now.timeIntervalSince(note.renewed), 0)
+      let pace = Double(claim.done) / max(note.renewed.timeIntervalSince1970 - claim.begun, 1)
       var node = nodes[claim.host] ?? Node(host: claim.host)
       node.blocks += 1
       node.runs += claim.runs
       node.done += claim.done
       node.silence = min(node.silence, age)
-      if age > claim.lease {
-        node.lost += 1
-      } else {
-        node.rate += Double(claim.done) / max(claim.renewed.timeIntervalSince(claim.begun), 1)
-        underway += min(claim.done, count(claim.first...claim.last))
-      }
+      if age > claim.leaseSeconds { node.lost += 1 } else { node.rate += pace }
       nodes[claim.host] = node
+      // Of two who make one block, the first alone counts.
+      guard age <= claim.leaseSeconds, !note.isBackup else { continue }
+      underway += min(claim.done, count(note.first...note.last))
+      rate += pace
     }
     self.nodes = nodes.values.sorted { $0.host < $1.host }
-    failures = try FailureNote.all(of: directory)
+    failures = try ClaimNote.failures(of: directory)
     stored = shards.counted
     self.underway = underway
     total = seeds?.count
-    let present = self.nodes.reduce(0) { $0 + $1.rate }
-    rate = present > 0 ? present : shards.recentRate
+    self.rate = rate > 0 ? rate : shards.recentRate
     (sealedShards, singleRuns, bytes, runsOfShards) = (
       shards.sealed, shards.single, shards.bytes, shards.runs
     )

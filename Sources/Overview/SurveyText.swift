@@ -17,7 +17,7 @@ extension GenerationSurvey {
     lines += [expected(quota: quota)].compactMap { $0 }.map { Format.fact("", $0) }
     if !nodes.isEmpty { lines += [""] + table }
     for failure in failures {
-      let time = failure.date.formatted(.iso8601.dateTimeSeparator(.space))
+      let time = Date(timeIntervalSince1970: failure.at).formatted(.iso8601.dateTimeSeparator(.space))
       lines.append(Format.fact("failed", "\(failure.host), \(time): \(failure.reason)"))
     }
     return lines

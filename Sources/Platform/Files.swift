@@ -133,6 +133,26 @@ package enum Files {
     return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino
   }
 
+  /// Copies a file to a new one, to the disk, and lets the system forget it, so that who reads it reads the disk.
+  package static func copy(_ path: String, to target: String) throws(CorpusError) {
+    let source = try Descriptor(opening: path, O_RDONLY)
+    let copy = try Descriptor(opening: target, O_RDWR | O_CREAT | O_EXCL)
+    let size = try Files.size(path)
+    try copy.reserve(bytes: size)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 4096)
+    defer { buffer.deallocate() }
+    var offset: Int64 = 0
+    while offset < size {
+      let piece = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[..<Int(min(size - offset, Int64(buffer.count)))])
+      try source.read(into: piece, at: offset)
+      try copy.write(UnsafeRawBufferPointer(piece), at: offset)
+      offset += Int64(piece.count)
+    }
+    try copy.synchronize()
+    copy.forgetCache()
+  }
+
   /// The bytes of a file that must not be longer than `limit`; also of a pipe.
   package static func contents(_ path: String, limit: Int) throws(CorpusError) -> Data {
     let file = try Descriptor(opening: path, O_RDONLY)

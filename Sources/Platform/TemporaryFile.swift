@@ -90,7 +90,7 @@ package struct TemporaryFile: Hashable, Sendable {
   }
 
   /// This machine's name, as far as letters, digits and hyphens go.
-  static let host: String = {
+  package static let host: String = {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
     let letters = buffer.prefix { $0 != 0 }.prefix(32).map { byte in

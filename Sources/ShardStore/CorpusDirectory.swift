@@ -14,6 +14,8 @@ public struct CorpusDirectory: Sendable {
   public var shardsPath: String { "\(path)/shards" }
   /// Shards of one run each, not yet compacted.
   public var runsPath: String { "\(path)/runs" }
+  /// Who makes which block of runs.
+  public var claimsPath: String { "\(path)/claims" }
   /// What a repair has replaced without being able to prove that nothing is lost with it.
   public var damagedPath: String { "\(path)/damaged" }
 
@@ -95,6 +97,13 @@ public struct CorpusDirectory: Sendable {
   /// Where a sealed shard of these runs lies, relative to the corpus.
   public func sealedFile(first: Int64, last: Int64) -> String {
     "shards/\(Self.sixDigits(first))-\(Self.sixDigits(last)).h5"
+  }
+
+  /// Where the claim of a block of runs lies.
+  ///
+  /// - Parameter kind: what it is for, `claim` or `backup`.
+  package func claimPath(_ seeds: Range<Int64>, _ kind: String) -> String {
+    "\(claimsPath)/\(Self.sixDigits(seeds.lowerBound))-\(Self.sixDigits(seeds.upperBound - 1)).\(kind)"
   }
 
   /// All shards, relative to the corpus, sealed ones first, each group sorted by name.

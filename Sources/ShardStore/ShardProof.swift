@@ -1,13 +1,17 @@
 import Platform
-import Corpus
+package import Corpus
 
 /// The proof that a new shard holds what was written to it, before anything else is given up for it.
-struct ShardProof {
+package struct ShardProof {
   let header: ShardHeader
   /// Of its runs, in their order.
   let hashes: [ContentHash]
   /// How many runs are decoded at a time.
   let workers: Int
+
+  package init(header: ShardHeader, hashes: [ContentHash], workers: Int) {
+    (self.header, self.hashes, self.workers) = (header, hashes, workers)
+  }
 
   /// Reads a closed and synchronised file back from the disk, decodes every run, and compares their content hashes.
   ///
@@ -15,7 +19,7 @@ struct ShardProof {
   ///   - temporary: where the file lies.
   ///   - path: the name that it is to have, for errors.
   /// - Throws: `inputOutput` if it does not hold them.
-  func require(_ temporary: String, as path: String) throws(CorpusError) {
+  package func require(_ temporary: String, as path: String) throws(CorpusError) {
     do throws(CorpusError) {
       let shard = try ShardReader(opening: temporary)
       guard shard.header == header, shard.runs.map(\.contentHash) == hashes else {

@@ -28,12 +28,11 @@ struct GenerationSurveyTests {
   private func claim(
     _ name: String, host: String, begun: Double, renewed: Double, done: Int, in corpus: CorpusDirectory
   ) throws {
-    let date = now.addingTimeInterval(-begun).formatted(.iso8601)
     let text = """
-      {"format": "checkpoint-corpus claim", "version": 1, "host": "\(host)", "process": 7, "job": null,
-       "nonce": "abc", "begun": "\(date)", "lease_seconds": 600, "runs": 100, "done": \(done)}
+      {"format": "checkpoint-corpus claim", "version": 1, "host": "\(host)", "process": 7, "nonce": 1,
+       "begun": \(now.timeIntervalSince1970 - begun), "lease_seconds": 600, "runs": 100, "done": \(done)}
       """
-    try put("claims/\(name).claim", Data(text.utf8), age: renewed, in: corpus)
+    try put("claims/\(name)", Data(text.utf8), age: renewed, in: corpus)
   }
 
   @Test("counts every run once: sealed, single, and underway")
@@ -47,8 +46,8 @@ struct GenerationSurveyTests {
     try put("runs/001000.h5", Data(count: 60), age: 5000, in: corpus)
     try put("runs/.000301.h5.node.1.x.tmp", Data(count: 60), age: 1, in: corpus)
     // Its shard has its name before the claim goes.
-    try claim("000100-000199", host: "node1", begun: 500, renewed: 20, done: 100, in: corpus)
-    try claim("000400-000499", host: "node1", begun: 120, renewed: 20, done: 40, in: corpus)
+    try claim("000100-000199.claim", host: "node1", begun: 500, renewed: 20, done: 100, in: corpus)
+    try claim("000400-000499.claim", host: "node1", begun: 120, renewed: 20, done: 40, in: corpus)
 
     let survey = try GenerationSurvey(of: corpus, seeds: 0..<600, now: now)
     #expect(survey.stored == 201)
@@ -65,10 +64,10 @@ struct GenerationSurveyTests {
   func rates() throws {
     let corpus = try corpus()
     try put("shards/000000-000099.h5", Data(count: 5000), age: 3000, in: corpus)
-    try claim("000100-000199", host: "fast", begun: 110, renewed: 10, done: 50, in: corpus)
-    try claim("000200-000299", host: "fast", begun: 110, renewed: 10, done: 30, in: corpus)
-    try claim("000300-000399", host: "slow", begun: 210, renewed: 10, done: 20, in: corpus)
-    try claim("000400-000499", host: "dead", begun: 2000, renewed: 700, done: 90, in: corpus)
+    try claim("000100-000199.claim", host: "fast", begun: 110, renewed: 10, done: 50, in: corpus)
+    try claim("000200-000299.claim", host: "fast", begun: 110, renewed: 10, done: 30, in: corpus)
+    try claim("000300-000399.claim", host: "slow", begun: 210, renewed: 10, done: 20, in: corpus)
+    try claim("000400-000499.claim", host: "dead", begun: 2000, renewed: 700, done: 90, in: corpus)
 
     let survey = try GenerationSurvey(of: corpus, seeds: 0..<500, now: now)
     #expect(survey.nodes.map(\.host) == ["dead", "fast", "slow"])
@@ -77,6 +76,11 @@ struct GenerationSurveyTests {
     #expect(abs(survey.nodes[1].rate - 0.8) < 1e-9)
     #expect(abs(survey.rate - 0.9) < 1e-9)
     #expect(survey.done == 200)
+    // A second maker of a block adds nothing to what is done.
+    try claim("000300-000399.backup", host: "fast", begun: 60, renewed: 10, done: 30, in: corpus)
+    let later = try GenerationSurvey(of: corpus, seeds: 0..<500, now: now)
+    #expect(later.nodes[1].blocks == 3 && later.nodes[1].done == 110)
+    #expect(later.done == 200 && later.rate == survey.rate)
     #expect(abs((survey.left ?? 0) - 300 / 0.9) < 1e-6)
   }
 
@@ -106,7 +110,9 @@ struct GenerationSurveyTests {
   @Test("names the nodes that failed, and is not confused by claims that are half written")
   func failures() throws {
     let corpus = try corpus()
-    try put("claims/node7.failed", Data(#"{"reason": "wrong bits"}"#.utf8), age: 60, in: corpus)
+    try put(
+      "claims/node7.failed", Data(#"{"host": "node7", "at": 1799999940, "reason": "wrong bits"}"#.utf8),
+      age: 60, in: corpus)
     try put("claims/000000-000099.claim", Data(#"{"format": "checkpoint-co"#.utf8), age: 1, in: corpus)
     try put("claims/.000000-000099.claim.node1.1.x.tmp", Data(), age: 1, in: corpus)
     let survey = try GenerationSurvey(of: corpus, now: now)

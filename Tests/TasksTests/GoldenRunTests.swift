@@ -70,6 +70,18 @@ import VectorKernels
     }
   }
 
+  @Test func `the run by which a machine is tried is the golden one`() throws {
+    for (type, file) in [
+      (CartpoleTask.self as any TrainingTask.Type, "cartpole"), (MNISTTask.self, "mnist"),
+      (CIFAR10Task.self, "cifar10"),
+    ] {
+      let test = try #require(try type.selfTest())
+      try test.run()
+      let shard = try ShardReader(opening: Self.path(file))
+      #expect(test.contentHash == shard.runs[0].contentHash && test.task.recipe == shard.header.recipe)
+    }
+  }
+
   /// What version 2 has changed, and nothing else: the biases of the first checkpoint.
   @Test func `new Cartpole runs begin with biases, and those of version 1 without`() throws {
     func initial(_ file: String) throws -> (header: ShardHeader, network: [Float]) {

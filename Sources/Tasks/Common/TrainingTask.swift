@@ -42,6 +42,9 @@ public protocol TrainingTask: Sendable {
   /// - Returns: the task itself by default: its recipes have always meant the same.
   func asOf(version: Int) throws(CorpusError) -> Self
 
+  /// A small run whose contents are known, by which a machine is tried; nil, the default, where there is none.
+  static func selfTest() throws(CorpusError) -> SelfTest?
+
   /// Trains one run on the calling thread.
   ///
   /// - Parameters:
@@ -57,6 +60,8 @@ extension TrainingTask {
   public var split: SplitRule { SplitRule(testLimit: 2_050) }
 
   public func asOf(version: Int) throws(CorpusError) -> Self { self }
+
+  public static func selfTest() throws(CorpusError) -> SelfTest? { nil }
 
   /// The run as it is stored: with one kind of NaN.
   ///
