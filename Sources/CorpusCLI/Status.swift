@@ -4,6 +4,7 @@ import Corpus
 import Foundation
 import MetricIndex
 import Overview
+import Platform
 import ShardStore
 
 struct Status: ParsableCommand {

@@ -160,17 +160,20 @@ class SlowGroup:
         root = pathlib.Path("/sys/fs/cgroup")
         if (root / "cgroup.controllers").exists():
             self.path = root / name
-            self.path.mkdir()
+            self.path.mkdir(exist_ok=True)
             (self.path / "cpu.max").write_text(f"{quota} {period}")
         else:
             self.path = root / "cpu" / name
-            self.path.mkdir()
+            self.path.mkdir(exist_ok=True)
             (self.path / "cpu.cfs_period_us").write_text(str(period))
             (self.path / "cpu.cfs_quota_us").write_text(str(quota))
 
     def remove(self):
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        # Those that were killed take a moment to go.
+        for _ in range(20):
+            with contextlib.suppress(OSError):
+                return self.path.rmdir()
+            time.sleep(0.2)
 
 
 def job_number(text):

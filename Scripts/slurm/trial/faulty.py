@@ -4,7 +4,7 @@ import subprocess
 
 from work import CORPUS, ROOT, Trial, require, undisturbed
 
-ARGUMENTS = ["cartpole", "--runs", "0..<600", "--iterations", "40", "--checkpoints", "10", "--environments", "64"]
+ARGUMENTS = ["cartpole", "--runs", "0..<600", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
 
 
 def preloaded(trial, source, variables, on=None):

@@ -6,11 +6,11 @@ from cluster import SlowGroup
 from work import Trial, require, say, undisturbed
 
 # Processors' worth of time of either node: little, so that they get it beside other work, too.
-FAST, SLOW = 0.5, 0.05
+FAST, SLOW = 0.1, 0.01
 
 
 def slow_node(place):
-    arguments = ["cartpole", "--runs", "0..<800", "--iterations", "40", "--checkpoints", "10", "--environments", "64"]
+    arguments = ["cartpole", "--runs", "0..<1024", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
     expected, seconds = undisturbed(place, "slow", arguments)
     groups = {"node1": SlowGroup("corpus-trial-fast", FAST), "node2": SlowGroup("corpus-trial-slow", SLOW)}
     try:

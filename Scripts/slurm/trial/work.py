@@ -13,7 +13,7 @@ import time
 from cluster import Cluster, job_number
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-CORPUS = ROOT / ".build" / "bin" / "corpus"
+CORPUS = pathlib.Path(os.environ.get("CORPUS", ROOT / ".build" / "bin" / "corpus"))
 SCRIPT = ROOT / "Scripts" / "slurm" / "generate.sbatch"
 begin = time.monotonic()
 
