@@ -139,10 +139,13 @@ let package = Package(
           ], .when(platforms: [.linux]))
       ]),
     room("TerminalOutput", "Corpus", "Platform", "CLinux"),
+    room(
+      "Overview", "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "Maintenance",
+      "TerminalOutput"),
     .executableTarget(
       name: "CorpusCLI",
       dependencies: [
-        "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex",
+        "Corpus", "Platform", "Datasets", "Tasks", "ShardStore", "MetricIndex", "Overview",
         "Maintenance", "PairSampling", "PairStream", "ArrayFiles", "Export", "ReleasedLayout",
         "GenerativeModel",
         "ModelTraining", "Evaluation", "Baselines", "Audit", "Report",
@@ -181,6 +184,7 @@ let package = Package(
     tests(
       "MaintenanceTests", "Maintenance", "Tasks", "Datasets", "ShardStore", "MetricIndex", "Corpus",
       "Platform"),
+    tests("OverviewTests", "Overview", "Tasks", "ShardStore", "Corpus", "Platform"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
       "PairSampling", "VectorKernels", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),

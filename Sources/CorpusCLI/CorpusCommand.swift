@@ -17,7 +17,8 @@ struct CorpusCommand: ParsableCommand {
       """,
     version: productVersion.description,
     subcommands: [
-      Generate.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self, Compact.self,
+      Generate.self, Plan.self, Status.self, Query.self, Show.self, Verify.self, Repair.self, Index.self,
+      Compact.self,
       Repack.self, Recipe.self, Stream.self, Export.self, Import.self, Train.self, PromptCommand.self,
       Evaluate.self, Baseline.self, AuditCommand.self, ReportCommand.self,
     ])

@@ -3,6 +3,7 @@ import TerminalOutput
 import ArgumentParser
 import Corpus
 import MetricIndex
+import Overview
 
 struct Repack: ParsableCommand {
   static let configuration = CommandConfiguration(

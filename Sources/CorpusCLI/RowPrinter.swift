@@ -1,5 +1,6 @@
 import TerminalOutput
 import MetricIndex
+import Overview
 import ArgumentParser
 import Foundation
 

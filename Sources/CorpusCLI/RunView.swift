@@ -2,6 +2,7 @@ import ShardStore
 import TerminalOutput
 import Corpus
 import MetricIndex
+import Overview
 
 /// What `corpus show` says of a run.
 struct RunView {

@@ -1,15 +1,13 @@
 import ShardStore
 import TerminalOutput
-import Tasks
-import Corpus
-import Foundation
-import MetricIndex
+package import Corpus
+package import MetricIndex
 
 /// The lines of `corpus status`, from the index.
-struct CorpusSummary {
-  private(set) var lines: [(name: String, value: String)] = []
+package struct CorpusSummary {
+  package private(set) var lines: [(name: String, value: String)] = []
 
-  init(_ index: IndexReader) throws(CorpusError) {
+  package init(_ index: IndexReader) throws(CorpusError) {
     let manifest = index.directory.manifest
     let architecture = manifest.architecture
     add("corpus", index.directory.path)
@@ -63,12 +61,12 @@ struct CorpusSummary {
 
 extension SQLValue {
   /// The value of a count or sum of integers.
-  var whole: Int {
+  package var whole: Int {
     if case .integer(let value) = self { Int(value) } else { 0 }
   }
 
   /// The value as in a table: real numbers to six digits.
-  var short: String {
+  package var short: String {
     switch self {
     case .null: ""
     case .integer(let value): String(value)

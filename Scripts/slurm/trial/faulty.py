@@ -1,0 +1,51 @@
+"""A node that computes wrong bits, and file locks that fail and lie."""
+
+import subprocess
+
+from work import CORPUS, ROOT, Trial, require, undisturbed
+
+ARGUMENTS = ["cartpole", "--runs", "0..<600", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
+
+
+def preloaded(trial, source, variables, on=None):
+    """Makes the trial's command one that has a library preloaded, on one node or on all."""
+    library = trial.place / "preloaded.so"
+    subprocess.run(["cc", "-O2", "-fno-builtin", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    condition = f'[ "$(hostname)" != {on} ] ||' if on else ""
+    wrapper = trial.place / "corpus.sh"
+    wrapper.write_text(f'#!/bin/sh\n{condition} export LD_PRELOAD={library} {variables}\nexec {CORPUS} "$@"\n')
+    wrapper.chmod(0o755)
+    trial.cluster.environment["CORPUS"] = str(wrapper)
+
+
+def wrong(place, name, variables):
+    expected, _ = undisturbed(place, "faulty", ARGUMENTS)
+    with Trial(place, name, ARGUMENTS, seal=100) as trial:
+        preloaded(trial, ROOT / "Scripts/slurm/trial/wrong_bits.c", variables, on="node1")
+        trial.cluster.start()
+        trial.submit("--array=1-4", "--time=60")
+        trial.wait_for_the_end()
+        trial.print_logs()
+        notes = [path.name for path in trial.out.glob("claims/*.failed")]
+        require(notes == ["node1.failed"], "node1 was found, and left to others")
+        trial.check(expected, seal=100)
+
+
+def wrong_from_the_start(place):
+    wrong(place, "wrong", "")
+
+
+def wrong_later(place):
+    wrong(place, "wrong-later", "WRONG_AFTER=15")
+
+
+def locks(place):
+    expected, _ = undisturbed(place, "faulty", ARGUMENTS)
+    for mode in ("ENOLCK", "granted"):
+        with Trial(place, f"locks-{mode}", [*ARGUMENTS, "--alone"], seal=100) as trial:
+            preloaded(trial, ROOT / "Tests/CLITests/locks.c", f"LOCKS={mode} LOCKS_UNDER={trial.out}")
+            trial.cluster.start()
+            trial.submit("--array=1-4", "--time=60")
+            trial.wait_for_the_end()
+            trial.print_logs()
+            trial.check(expected, seal=100)
