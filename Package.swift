@@ -184,7 +184,7 @@ let package = Package(
     tests(
       "MaintenanceTests", "Maintenance", "Tasks", "Datasets", "ShardStore", "MetricIndex", "Corpus",
       "Platform"),
-    tests("OverviewTests", "Overview", "Tasks", "ShardStore", "Corpus", "Platform"),
+    tests("OverviewTests", "Overview", "Maintenance", "Tasks", "ShardStore", "Corpus", "Platform"),
     tests(
       "GenerativeModelTests", "GenerativeModel", "ModelTraining", "ModelSupport", "Evaluation",
       "PairSampling", "VectorKernels", "ShardStore", "MetricIndex", "CorpusStore", "Corpus", "Platform"),

@@ -3,6 +3,7 @@ import Evaluation
 import Foundation
 import GenerativeModel
 import MetricIndex
+import Overview
 import TerminalOutput
 
 /// What `corpus evaluate` prints.

@@ -1,5 +1,6 @@
 import Corpus
 import Foundation
+import Maintenance
 import Overview
 import ShardStore
 import TestSupport
