@@ -13,7 +13,7 @@
 --     ) WITHOUT ROWID;
 -- and of these the last one of each run, its best checkpoint, as a view with the same columns,
 --     CREATE VIEW best_train_return AS ...
--- So these two answer from a tenth of the rows, or half of them where a metric is smooth:
+-- These are 10 to 30 % of the checkpoints of MNIST runs, depending on the metric, and two questions are answered from them:
 --     SELECT run, step, train_return FROM best_train_return ORDER BY train_return DESC LIMIT 10;
 --     SELECT run, min(step), iteration, train_return FROM improvements_train_return WHERE train_return >= 400 GROUP BY run;
 -- The second one is the first checkpoint of each run that meets the condition.

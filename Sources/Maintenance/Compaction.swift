@@ -41,7 +41,7 @@ public struct Compaction: Sendable {
     let header: ShardHeader
     let contentHash: ContentHash
     let bytes: Int
-    /// What was read and proven, where it is small: opening its file again would take longer than all the rest.
+    /// What was read and proven, where it is small: its file need not be opened again.
     let run: EncodedRun?
   }
 

@@ -12,7 +12,7 @@ struct Ingest {
   private let keepsMetricIndexes: Bool
   private let addRun: Statement
   private let addCheckpoint: Statement
-  /// Adds a block of checkpoints at once, which takes half the time.
+  /// Adds a block of checkpoints at once: a call of SQLite for each row costs more than a row in a longer statement.
   private let addCheckpoints: Statement
   private let rowsPerBlock: Int
   /// For each metric.

@@ -31,8 +31,7 @@ def write(corpus: int, metrics: Sequence[str], path: str, where: Optional[str], 
         + [(name, pyarrow.float32()) for name in metrics]
     )
     condition = "" if where is None else f"WHERE {expression(corpus, where)}"
-    # What is a text goes as its position among the values that there are: making a text of each row takes longer than all
-    # the rest.
+    # What is a text goes as its position among the values that there are: so no row needs a text of its own.
     texts = {"split": ["train", "test"], "status": ["ok", "nonfinite", "out_of_range"]}
     codes = [
         f"CASE runs.{name} {' '.join(f'WHEN {value!r} THEN {code}' for code, value in enumerate(values))} END"
