@@ -3,6 +3,7 @@ import TerminalOutput
 public import ArgumentParser
 public import Corpus
 import Glibc
+public import Overview
 
 /// The executable `corpus`.
 @main
@@ -83,3 +84,5 @@ func requireFile(_ out: String?) throws {
 }
 
 extension Codec: ExpressibleByArgument {}
+extension RowFormat: ExpressibleByArgument {}
+extension PublishedCorpus: ExpressibleByArgument {}

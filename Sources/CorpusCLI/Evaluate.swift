@@ -7,6 +7,7 @@ import ArgumentParser
 import Corpus
 import Evaluation
 import Foundation
+import Overview
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import TerminalOutput
-public import ArgumentParser
+import ArgumentParser
 import Corpus
-public import Overview
+import Overview
 
 struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -60,5 +60,3 @@ struct Plan: ParsableCommand {
     for line in GenerationPlan.table(plans) + [""] + plans.map(\.basis) { Console.print(line) }
   }
 }
-
-extension PublishedCorpus: ExpressibleByArgument {}

@@ -8,6 +8,7 @@ import Corpus
 import Evaluation
 import Foundation
 public import GenerativeModel
+import Overview
 
 struct PromptCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

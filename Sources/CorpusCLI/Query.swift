@@ -4,6 +4,7 @@ import ArgumentParser
 import Corpus
 import Dispatch
 import MetricIndex
+import Overview
 
 struct Query: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -7,6 +7,7 @@ import Foundation
 import MetricIndex
 public import PairSampling
 import PairStream
+import Overview
 
 struct Stream: ParsableCommand {
   static let configuration = CommandConfiguration(

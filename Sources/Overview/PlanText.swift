@@ -9,13 +9,14 @@ extension GenerationPlan {
     let place =
       "\(Format.count(one.cores)) cores in \(Format.count(nodes, "node"))"
     let titles = [
-      "task", "runs", "checkpoints", "s a run and core", "core-hours", "h on \(place)", "shards", "files",
+      "task", "runs", "checkpoints", "s a run and core", "core-hours", "on \(place)", "shards", "files",
       "index",
     ]
     var rows = plans.map { plan in
       [
         plan.measurement.task, Format.count(plan.runs), Format.count(plan.checkpoints),
-        significant(plan.measurement.secondsPerRun), hours(plan.coreHours), significant(plan.hours),
+        significant(plan.measurement.secondsPerRun), hours(plan.coreHours),
+        Format.duration(3600 * plan.hours),
         Format.bytes(plan.bytes), Format.count(plan.files), Format.bytes(plan.indexBytes),
       ]
     }
@@ -23,7 +24,8 @@ extension GenerationPlan {
       func sum(_ value: (GenerationPlan) -> Int) -> Int { plans.reduce(0) { $0 + value($1) } }
       rows.append([
         "all", Format.count(sum(\.runs)), Format.count(sum(\.checkpoints)), "",
-        hours(plans.reduce(0) { $0 + $1.coreHours }), significant(plans.reduce(0) { $0 + $1.hours }),
+        hours(plans.reduce(0) { $0 + $1.coreHours }),
+        Format.duration(3600 * plans.reduce(0) { $0 + $1.hours }),
         Format.bytes(sum(\.bytes)), Format.count(sum(\.files)), Format.bytes(sum(\.indexBytes)),
       ])
     }
@@ -47,7 +49,7 @@ extension GenerationPlan {
         + "long on the clock: only processor time is counted"
     return
       "\(measurement.task): \(Format.count(measurement.runs, "run")) on \(Format.count(measurement.workers, "core")), "
-      + "in \(Format.count(measurement.batches.count, "batch").replacing("batchs", with: "batches")) of "
+      + "in \(measurement.batches.count) batches of "
       + "\(Self.significant(spread.lowerBound)) to \(Self.significant(spread.upperBound)) s a run and core\(busy)"
   }
 

@@ -4,7 +4,7 @@ import os
 import time
 
 from cluster import SlowGroup
-from work import Trial, datasets, hashes, say, undisturbed
+from work import TINY, Trial, datasets, hashes, say, tiny, undisturbed
 
 
 def disturb(trial, groups):
@@ -39,16 +39,14 @@ def disturb(trial, groups):
 
 
 def cartpole(place):
-    arguments = ["cartpole", "--runs", "0..<2000", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
-    expected, _ = undisturbed(place, "cartpole", arguments)
-    scenario(place, "cartpole", arguments, expected, seal=256, speed=0.1)
+    scenario(place, "cartpole", TINY, tiny(place, 2000)[0], seal=256, speed=0.1)
 
 
 def mnist(place):
     """Real runs; $MNIST_CORPUS names a corpus that has runs 0 to 199 of the published recipe already."""
-    arguments = ["mnist", "--runs", "0..<200", "--datasets", datasets()]
+    arguments = ["mnist", "--datasets", datasets()]
     given = os.environ.get("MNIST_CORPUS")
-    expected = hashes(given) if given else undisturbed(place, "mnist", arguments)[0]
+    expected = hashes(given) if given else undisturbed(place, "mnist", arguments, 200)[0]
     scenario(place, "mnist", arguments, {run: expected[run] for run in range(200)}, seal=50, speed=0.5)
 
 
@@ -56,11 +54,11 @@ def scenario(place, name, arguments, expected, seal, speed):
     """`speed`: what a node is given of a processor, so that the job lasts long enough for all that is to happen to it."""
     groups = {node: SlowGroup(f"corpus-trial-{node}", speed) for node in ("node1", "node2")}
     try:
-        with Trial(place, name, arguments, seal) as trial:
+        with Trial(place, name, arguments, len(expected), seal) as trial:
             trial.arguments += ["--lease", "30"]
             disturb(trial, groups)
             trial.print_logs()
-            trial.check(expected, seal)
+            trial.check(expected)
     finally:
         for group in groups.values():
             group.remove()

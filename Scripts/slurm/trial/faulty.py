@@ -2,9 +2,7 @@
 
 import subprocess
 
-from work import CORPUS, ROOT, Trial, require, undisturbed
-
-ARGUMENTS = ["cartpole", "--runs", "0..<600", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
+from work import CORPUS, ROOT, TINY, Trial, require, tiny
 
 
 def preloaded(trial, source, variables, on=None):
@@ -19,8 +17,8 @@ def preloaded(trial, source, variables, on=None):
 
 
 def wrong(place, name, variables):
-    expected, _ = undisturbed(place, "faulty", ARGUMENTS)
-    with Trial(place, name, ARGUMENTS, seal=100) as trial:
+    expected, _ = tiny(place, 600)
+    with Trial(place, name, TINY, 600, seal=100) as trial:
         preloaded(trial, ROOT / "Scripts/slurm/trial/wrong_bits.c", variables, on="node1")
         trial.cluster.start()
         trial.submit("--array=1-4", "--time=60")
@@ -28,7 +26,7 @@ def wrong(place, name, variables):
         trial.print_logs()
         notes = [path.name for path in trial.out.glob("claims/*.failed")]
         require(notes == ["node1.failed"], "node1 was found, and left to others")
-        trial.check(expected, seal=100)
+        trial.check(expected)
 
 
 def wrong_from_the_start(place):
@@ -40,12 +38,12 @@ def wrong_later(place):
 
 
 def locks(place):
-    expected, _ = undisturbed(place, "faulty", ARGUMENTS)
+    expected, _ = tiny(place, 600)
     for mode in ("ENOLCK", "granted"):
-        with Trial(place, f"locks-{mode}", [*ARGUMENTS, "--alone"], seal=100) as trial:
+        with Trial(place, f"locks-{mode}", [*TINY, "--alone"], 600, seal=100) as trial:
             preloaded(trial, ROOT / "Tests/CLITests/locks.c", f"LOCKS={mode} LOCKS_UNDER={trial.out}")
             trial.cluster.start()
             trial.submit("--array=1-4", "--time=60")
             trial.wait_for_the_end()
             trial.print_logs()
-            trial.check(expected, seal=100)
+            trial.check(expected)

@@ -1,32 +1,42 @@
-"""A node that is ten times slower than the other one."""
+"""A node that is ten times slower than the other one.
+
+Ideal is what the fast node takes alone, in the proportion of its speed to that of both.
+"""
 
 import time
 
 from cluster import SlowGroup
-from work import Trial, require, say, undisturbed
+from work import TINY, Trial, require, say, tiny
 
 # Processors' worth of time of either node: little, so that they get it beside other work, too.
-FAST, SLOW = 0.1, 0.01
+SPEEDS = {"node1": 0.1, "node2": 0.01}
+RUNS, SEAL = 768, 32
 
 
 def slow_node(place):
-    arguments = ["cartpole", "--runs", "0..<1024", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
-    expected, seconds = undisturbed(place, "slow", arguments)
-    groups = {"node1": SlowGroup("corpus-trial-fast", FAST), "node2": SlowGroup("corpus-trial-slow", SLOW)}
+    expected, _ = tiny(place, RUNS)
+    alone = took(place, "fast-alone", ["node1"], expected)
+    both = took(place, "fast-and-slow", list(SPEEDS), expected)
+    ideal = alone * SPEEDS["node1"] / sum(SPEEDS.values())
+    say(f"the fast node took {alone:.0f} s alone, both took {both:.0f} s; ideal were {ideal:.0f} s")
+    require(both < 1.3 * ideal, f"that is {both / ideal:.2f} times the ideal")
+
+
+def took(place, name, nodes, expected):
+    """The seconds from the beginning of the array's first task to the end of the last one."""
+    groups = {node: SlowGroup(f"corpus-trial-{node}", SPEEDS[node]) for node in nodes}
     try:
-        with Trial(place, "slow", arguments, seal=32, cpus=1) as trial:
+        with Trial(place, name, TINY, len(expected), SEAL, names=nodes, cpus=1) as trial:
             trial.cluster.start(groups)
-            trial.submit("--array=1-2", "--time=60")
-            trial.wait(lambda jobs: [job[0] for job in jobs.values()].count("RUNNING") == 2, "both nodes work")
+            trial.submit(f"--array=1-{len(nodes)}", "--time=60")
+            trial.wait(lambda jobs: [job[0] for job in jobs.values()].count("RUNNING") == len(nodes), "all nodes work")
             begin = time.monotonic()
-            trial.wait(lambda jobs: not any(name.startswith(trial.job + "_") for name in jobs), "the array is through")
-            took = time.monotonic() - begin
+            trial.wait(lambda jobs: not any(job.startswith(f"{trial.job}_") for job in jobs), "the array is through")
+            seconds = time.monotonic() - begin
             trial.wait_for_the_end()
             trial.print_logs()
-            trial.check(expected, seal=32)
+            trial.check(expected)
+            return seconds
     finally:
         for group in groups.values():
             group.remove()
-    ideal = seconds / (FAST + SLOW)
-    say(f"the array took {took:.0f} s; ideal are {ideal:.0f} s: {seconds:.0f} s of work for {FAST + SLOW} processors")
-    require(took < 1.3 * ideal, f"that is {took / ideal:.2f} times the ideal")

@@ -40,31 +40,42 @@ def hashes(path):
     return {row["run"]: row["content_hash"] for row in rows}
 
 
-def undisturbed(place, name, arguments):
-    """The same runs, made by one process: their hashes, and the processor seconds that they took."""
+# Runs that take some hundredths of a second.
+TINY = ["cartpole", "--iterations", "12", "--checkpoints", "10", "--environments", "32"]
+
+
+def undisturbed(place, name, arguments, runs):
+    """The same runs, made by one process: their hashes, and the processor seconds that one takes."""
     path, note = place / f"{name}-undisturbed", place / f"{name}-undisturbed.json"
     if not note.exists():
         shutil.rmtree(path, ignore_errors=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        corpus("generate", *arguments, "--out", path, "--quiet")
+        corpus("generate", *arguments, "--runs", f"0..<{runs}", "--out", path, "--quiet")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        note.write_text(json.dumps({"seconds": seconds}))
-        say(f"undisturbed: {arguments[0]} in {seconds:.0f} s of processor time")
+        note.write_text(json.dumps({"seconds": seconds / runs}))
+        say(f"undisturbed: {runs} runs of {arguments[0]} in {seconds:.0f} s of processor time")
     return hashes(path), json.loads(note.read_text())["seconds"]
+
+
+def tiny(place, runs):
+    """The first of 2,000 undisturbed tiny runs, and the processor seconds that they take."""
+    expected, seconds = undisturbed(place, "cartpole", TINY, 2000)
+    return {run: expected[run] for run in range(runs)}, seconds * runs
 
 
 class Trial:
     """A cluster, an array job on it, and what it has made."""
 
-    def __init__(self, place, name, arguments, seal, **options):
+    def __init__(self, place, name, arguments, runs, seal, **options):
         self.place = place / name
         shutil.rmtree(self.place, ignore_errors=True)
         self.cluster = Cluster(self.place / "cluster", **options)
         self.out = self.place / "shared" / "corpus"
         self.logs = self.place / "logs"
         self.logs.mkdir()
-        self.arguments = [*arguments, "--out", self.out, "--seal-every", seal]
+        self.arguments = [*arguments, "--runs", f"0..<{runs}", "--out", self.out, "--seal-every", seal]
+        self.seal = seal
         self.most_files = 0
         self.cluster.environment["CORPUS"] = str(CORPUS)
 
@@ -106,7 +117,7 @@ class Trial:
     def wait_for_the_end(self):
         self.wait(lambda jobs: not jobs, "no job is left")
 
-    def check(self, expected, seal):
+    def check(self, expected):
         """Every run once, with the hash of the undisturbed corpus, verified, and in few files."""
         finish = (self.logs / f"corpus-{self.job}_finish.log").read_text()
         require(finish.rstrip().endswith("done"), "the job that comes last has indexed and verified")
@@ -114,7 +125,7 @@ class Trial:
         sealed = [path.name for path in self.out.glob("shards/*")]
         require(self.sealed() == len(expected), f"each run is in one shard: {len(sealed)} for {len(expected)} runs")
         require(not list(self.out.glob("runs/**/*.h5")), "no run has a file of its own")
-        blocks = -(-len(expected) // seal)
+        blocks = -(-len(expected) // self.seal)
         require(self.most_files <= blocks, f"there were never more than {self.most_files} files of runs, for {blocks} blocks")
         others = sorted(
             str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file() and path.suffix != ".h5"

@@ -1,15 +1,13 @@
 import TerminalOutput
-import MetricIndex
-import Overview
-import ArgumentParser
+package import MetricIndex
 import Foundation
 
-enum RowFormat: String, ExpressibleByArgument, CaseIterable {
+package enum RowFormat: String, CaseIterable {
   case table, csv, json
 }
 
 /// Prints the rows of a query as they come.
-struct RowPrinter {
+package struct RowPrinter {
   private let format: RowFormat
   private let output: (String) -> Void
   private var columns: [String] = []
@@ -22,19 +20,19 @@ struct RowPrinter {
   private static let heldRows = 1_000
 
   /// - Parameter output: takes what is to be printed, some lines at a time.
-  init(format: RowFormat, output: @escaping (String) -> Void = Console.write) {
+  package init(format: RowFormat, output: @escaping (String) -> Void = Console.write) {
     self.format = format
     self.output = output
   }
 
-  mutating func begin(columns: [String]) {
+  package mutating func begin(columns: [String]) {
     self.columns = columns
     if columns.isEmpty { return }
     if format == .csv { write(columns.map(Self.csvField).joined(separator: ",") + "\n") }
     if format == .json { write("[") }
   }
 
-  mutating func add(_ row: [SQLValue]) {
+  package mutating func add(_ row: [SQLValue]) {
     count += 1
     switch format {
     case .csv: write(row.map { Self.csvField($0.exact) }.joined(separator: ",") + "\n")
@@ -51,7 +49,7 @@ struct RowPrinter {
     }
   }
 
-  mutating func end() {
+  package mutating func end() {
     if columns.isEmpty { return }
     switch format {
     case .csv: break
