@@ -1,3 +1,4 @@
+import Overview
 import ArgumentParser
 import Baselines
 import Corpus
