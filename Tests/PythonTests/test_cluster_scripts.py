@@ -42,7 +42,14 @@ def test_the_command_has_the_options_that_the_script_gives_it(path):
 
 def run_job(place, *arguments, **variables):
     """The job's script, as Slurm would start it, where there is no Slurm to talk to."""
+    # Where Slurm is installed, its own commands would look for a controller for minutes.
+    commands = place / "commands"
+    commands.mkdir(exist_ok=True)
+    for name in ("sbatch", "squeue", "scontrol"):
+        (commands / name).write_text("#!/bin/sh\nexit 1\n")
+        (commands / name).chmod(0o755)
     environment = os.environ | {
+        "PATH": f"{commands}:{os.environ['PATH']}",
         "CORPUS": str(CORPUS), "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_NAME": "corpus",
         "SLURM_JOB_PARTITION": "all", "SLURM_CPUS_ON_NODE": "1", "SLURMD_NODENAME": "here", "SLURM_SUBMIT_DIR": str(place),
         "SLURM_CONF": "/nowhere", "TMPDIR": str(place),
