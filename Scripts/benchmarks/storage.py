@@ -17,7 +17,7 @@ shutil.copytree(real_runs(), path)
 def report(what):
     corpus("verify", path, "--quiet")
     raw = 4 * 1250 * query(path, "SELECT count(*) AS n FROM checkpoints")[0]["n"]
-    files = [file.stat().st_size for file in path.glob("*/*.h5")]
+    files = [file.stat().st_size for file in path.rglob("*.h5")]
     print(f"{what}: {raw / sum(files):.3f} of raw ({len(files)} files, {sum(files) / 1e6:.1f} MB)")
 
 

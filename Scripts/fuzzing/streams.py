@@ -62,7 +62,7 @@ class Streams(Kind):
 
 
 def _files(random, path):
-    files = sorted([*path.glob("*/*.h5"), *path.parent.glob("cache/*.runs")])
+    files = sorted([*path.rglob("*.h5"), *path.parent.glob("cache/*.runs")])
     return random.sample(files, random.choice([1, 3, len(files)])) if len(files) > 3 else files
 
 
@@ -124,7 +124,7 @@ def delete_index(_, path, *__):
 
 def exchange(random, path, _, originals):
     """Another file takes the name of a shard: another shard, or none."""
-    others = sorted(originals.corpus(random.choice(["wide-raw", "wide-delta", "delta"])).glob("*/*.h5"))
+    others = sorted(originals.corpus(random.choice(["wide-raw", "wide-delta", "delta"])).rglob("*.h5"))
     for file in _files(random, path):
         new = file.with_name(".new")
         if random.random() < 0.3:

@@ -63,7 +63,7 @@ def made(tmp_path_factory):
 def parameters(made):
     """{run: its parameter vectors}, as h5py reads them from the shards."""
     found = {}
-    for path in made.glob("*/*.h5"):
+    for path in made.rglob("*.h5"):
         with h5py.File(path) as shard:
             for i, seed in enumerate(shard["runs/seed"][:]):
                 first, count = shard["runs/first_row"][i], shard["runs/count"][i]

@@ -48,7 +48,7 @@ def content_hashes():
 
 
 def shards(path):
-    return sorted(path.glob("*/*.h5"))
+    return sorted(path.rglob("*.h5"))
 
 
 def test_h5py_reads_the_bits_that_the_corpus_recorded(made, content_hashes):

@@ -34,7 +34,7 @@ def test_describes_itself(corpus, cartpole):
 
 def test_reads_what_h5py_reads(corpus, cartpole):
     h5py = module_or_skip("h5py")
-    shards = sorted(cartpole.glob("*/*.h5"))
+    shards = sorted(cartpole.rglob("*.h5"))
     assert len(shards) == 3
     for path in shards:
         with h5py.File(path) as shard:
